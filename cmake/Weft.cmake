@@ -1,0 +1,95 @@
+# What every target of weft shares: the language, the warnings, the sanitizers and the hardening.
+
+set(WEFT_SANITIZE "" CACHE STRING "Sanitizers for every target, as -fsanitize takes them")
+option(WEFT_FUZZ "Build the libFuzzer targets (clang only)" OFF)
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_compile_options(-Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor -Wold-style-cast
+                    -Wcast-qual -Wconversion -Wsign-conversion -Wimplicit-fallthrough)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  # GCC 12 sees overflows and uninitialised members that are not there once it inlines std::variant,
+  # std::vector and std::string (GCC bugs 105562, 105651); the sanitizers watch for the real ones.
+  add_compile_options(-Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds
+                      -Wno-stringop-overread)
+endif()
+if(WEFT_SANITIZE)
+  add_compile_options(-fsanitize=${WEFT_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${WEFT_SANITIZE})
+  if(WEFT_SANITIZE MATCHES undefined)
+    add_compile_options(-fno-sanitize-recover=all)
+  endif()
+endif()
+if(WEFT_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+add_compile_definitions(_GLIBCXX_ASSERTIONS)
+if(CMAKE_BUILD_TYPE STREQUAL Release)
+  add_compile_definitions(_FORTIFY_SOURCE=2)
+  add_compile_options(-fstack-protector-strong -fstack-clash-protection -fcf-protection)
+  add_link_options(-Wl,-z,relro,-z,now)
+endif()
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+# weft_library(<name> SOURCES … LINK …): one module or its I/O twin. Includes are written from the root
+# of the tree ("net/ip.h").
+function(weft_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  add_library(${name} STATIC ${arg_SOURCES})
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PUBLIC ${arg_LINK})
+endfunction()
+
+# weft_program(<name> SOURCES … LINK …)
+function(weft_program name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${arg_LINK})
+endfunction()
+
+# weft_test(<name> SOURCES … LINK … [LABELS …]): a GoogleTest program, run by ctest test by test. Tests with
+# the label "system" need root and make network namespaces; all others are unit tests.
+function(weft_test name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK;LABELS" ${ARGN})
+  if(NOT arg_LABELS)
+    set(arg_LABELS unit)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${arg_LINK} GTest::gmock_main)
+  target_compile_definitions(${name} PRIVATE WEFT_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+                                             WEFT_BINARY_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  if(arg_LABELS MATCHES system)
+    # One ctest entry a test: each makes its own namespaces and may run for a minute.
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST
+      PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 300)
+  else()
+    # One ctest entry a program: thousands of table rows must not start a process each.
+    add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
+    set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 600)
+  endif()
+endfunction()
+
+# weft_fuzzer(<name> SOURCE … CORPUS … LINK …): with WEFT_FUZZ a libFuzzer program; without it a unit test
+# that replays the corpus kept in the tree, so every build runs every input that once mattered.
+function(weft_fuzzer name)
+  cmake_parse_arguments(arg "" "SOURCE;CORPUS" "LINK" ${ARGN})
+  if(WEFT_FUZZ)
+    weft_program(${name} SOURCES ${arg_SOURCE} LINK ${arg_LINK})
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    weft_program(${name} SOURCES ${arg_SOURCE} ${PROJECT_SOURCE_DIR}/tests/fuzz/replay.cc LINK ${arg_LINK})
+    add_test(NAME ${name} COMMAND ${name} ${arg_CORPUS})
+    set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 300)
+  endif()
+endfunction()

@@ -1,0 +1,272 @@
+// The control protocol of weftd: requests and replies as plain structs, one JSON object a line over a UNIX stream socket.
+// Request: {"method": "...", ...}; reply: {"ok": {...}} or {"error": {"code": "...", "message": "..."}}. A connection
+// carries any number of requests, answered in order. Spoken by weftctl and weft-cni; weftd answers.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "net/ip.h"
+#include "net/result.h"
+
+namespace weft::ctl {
+
+/// Longest line either side accepts; a longer request is answered with an error and the connection closed.
+inline constexpr std::size_t line_limit = 64 * 1024;
+/// Replies may be long (a full table): the client's own limit.
+inline constexpr std::size_t reply_limit = 1024UL * 1024 * 1024;
+
+// ---- what containers are known by, and what they get
+
+/// CNI's identity of an attachment; the only key by which anything is freed.
+struct Attachment {
+  std::string network;
+  std::string container;
+  std::string ifname;
+  auto operator<=>(const Attachment&) const = default;
+};
+
+/// Answer to AddRequest: all that weft-cni needs to build the veth, nothing to be looked up again.
+struct Lease {
+  std::optional<Address> ipv4;
+  std::optional<Address> ipv6;
+  /// Host end of the veth, derived from the attachment: "weft" and 11 hex digits.
+  std::string host_ifname;
+  /// Octets; 1280..65535.
+  std::uint32_t mtu = 1500;
+  /// Link alias of the host end, from which the allocation can be rebuilt: "weft:<pool>:<block>:<ordinal>:<network>…".
+  std::string alias;
+  /// True: this attachment held its address already (a repeated ADD).
+  bool existing = false;
+  bool operator==(const Lease&) const = default;
+};
+
+// ---- requests
+
+/// CNI ADD: allocates (idempotent by attachment) and commits before it answers.
+struct AddRequest {
+  Attachment attachment;
+  /// CNI_NETNS verbatim.
+  std::string netns;
+  /// Inode of the namespace, which tells a reused path from the same container.
+  std::uint64_t netns_inode = 0;
+  /// Pool by name; empty: the first.
+  std::string pool;
+  /// Network configuration's `mtu`; none: that of the uplinks.
+  std::optional<std::uint32_t> mtu;
+  bool operator==(const AddRequest&) const = default;
+};
+
+/// CNI DEL, or the undo of an ADD: host route withdrawn, veth deleted, address freed into cool-down. Unknown: success.
+struct DelRequest {
+  Attachment attachment;
+  bool operator==(const DelRequest&) const = default;
+};
+
+/// CNI CHECK: the lease weftd has on record, or the error `not-found`.
+struct CheckRequest {
+  Attachment attachment;
+  bool operator==(const CheckRequest&) const = default;
+};
+
+struct StatusRequest {
+  bool operator==(const StatusRequest&) const = default;
+};
+struct PeersRequest {
+  bool operator==(const PeersRequest&) const = default;
+};
+/// All routes, or the candidates of one prefix.
+struct RoutesRequest {
+  std::optional<Prefix> prefix;
+  bool operator==(const RoutesRequest&) const = default;
+};
+struct BlocksRequest {
+  bool operator==(const BlocksRequest&) const = default;
+};
+struct ContainersRequest {
+  bool operator==(const ContainersRequest&) const = default;
+};
+
+using Request = std::variant<AddRequest, DelRequest, CheckRequest, StatusRequest, PeersRequest,
+                             RoutesRequest, BlocksRequest, ContainersRequest>;
+
+// ---- replies
+
+struct Done {
+  bool operator==(const Done&) const = default;
+};
+
+struct Status {
+  std::string version;
+  std::string node;
+  std::uint32_t asn = 0;
+  std::string router_id;
+  std::chrono::seconds uptime{0};
+  /// Peers in Established, and all.
+  std::uint32_t peers_established = 0;
+  std::uint32_t peers = 0;
+  /// Routes in the Loc-RIB and in the kernel, by family name.
+  std::map<std::string, std::uint64_t> rib_routes;
+  std::map<std::string, std::uint64_t> fib_routes;
+  /// Routes wanted in the kernel and not there (yet).
+  std::uint64_t fib_pending = 0;
+  std::uint32_t blocks = 0;
+  std::uint32_t containers = 0;
+  std::uint64_t addresses_free = 0;
+  /// What an operator should look at, one sentence each; empty is all well.
+  std::vector<std::string> warnings;
+  bool operator==(const Status&) const = default;
+};
+
+struct PeerFamily {
+  std::string family;
+  std::uint64_t received = 0;
+  std::uint64_t accepted = 0;
+  std::uint64_t selected = 0;
+  std::uint64_t advertised = 0;
+  bool end_of_rib = false;
+  bool operator==(const PeerFamily&) const = default;
+};
+
+struct Peer {
+  std::string name;
+  std::string description;
+  std::string address;
+  std::uint32_t asn = 0;
+  /// "external" or "internal"
+  std::string type;
+  /// RFC 4271 8.2.2: Idle, Connect, Active, OpenSent, OpenConfirm, Established.
+  std::string state;
+  /// Time in this state.
+  std::chrono::seconds since{0};
+  std::string router_id;
+  std::string local_address;
+  std::chrono::seconds hold_time{0};
+  std::chrono::seconds keepalive{0};
+  std::vector<std::string> capabilities;
+  std::vector<PeerFamily> families;
+  /// Why the last session ended or the next does not come up; empty when it never did.
+  std::string last_error;
+  std::uint64_t messages_received = 0;
+  std::uint64_t messages_sent = 0;
+  std::uint64_t established_count = 0;
+  bool operator==(const Peer&) const = default;
+};
+
+struct Peers {
+  std::vector<Peer> peers;
+  bool operator==(const Peers&) const = default;
+};
+
+struct Path {
+  /// Name of the peer, or "local".
+  std::string peer;
+  std::string next_hop;
+  /// As an operator writes it: "65001 65010", sets in braces.
+  std::string as_path;
+  std::string origin;
+  std::optional<std::uint32_t> local_pref;
+  std::optional<std::uint32_t> med;
+  std::vector<std::string> communities;
+  bool best = false;
+  /// Shares the load with the best path.
+  bool multipath = false;
+  /// The rung of the decision process at which it lost; empty for the best.
+  std::string lost_at;
+  bool operator==(const Path&) const = default;
+};
+
+struct Route {
+  std::string prefix;
+  /// "bgp", "local"
+  std::string source;
+  /// Best first.
+  std::vector<Path> paths;
+  /// "10.0.0.1 dev eth1", one a member of the group.
+  std::vector<std::string> next_hops;
+  /// What the kernel has: "installed", "pending", "failed: …", "foreign: …", "-" (not for the kernel).
+  std::string kernel;
+  bool operator==(const Route&) const = default;
+};
+
+struct Routes {
+  std::vector<Route> routes;
+  bool operator==(const Routes&) const = default;
+};
+
+struct Block {
+  std::string pool;
+  std::uint32_t index = 0;
+  std::string ipv4;
+  std::string ipv6;
+  /// "owned", "draining"
+  std::string state;
+  std::uint32_t capacity = 0;
+  std::uint32_t held = 0;
+  std::uint32_t cooling = 0;
+  std::uint32_t free = 0;
+  /// Peers it is advertised to.
+  std::uint32_t advertised = 0;
+  bool operator==(const Block&) const = default;
+};
+
+struct Blocks {
+  std::vector<Block> blocks;
+  bool operator==(const Blocks&) const = default;
+};
+
+struct Container {
+  Attachment attachment;
+  std::string ipv4;
+  std::string ipv6;
+  std::string host_ifname;
+  std::string netns;
+  std::string pool;
+  std::chrono::seconds age{0};
+  /// "attached", "no-veth"
+  std::string state;
+  bool operator==(const Container&) const = default;
+};
+
+struct Containers {
+  std::vector<Container> containers;
+  bool operator==(const Containers&) const = default;
+};
+
+/// Codes a program may act on; the message is for people.
+enum class ErrorCode : std::uint8_t {
+  bad_request,  ///< not JSON, unknown method, wrong or missing field
+  not_found,    ///< no such attachment, pool
+  exhausted,    ///< no free address now; may pass
+  busy,         ///< not ready yet (starting, stopping); try again later
+  internal,     ///< weftd could not do it; the message says what failed
+};
+
+struct Failure {
+  ErrorCode code = ErrorCode::internal;
+  std::string message;
+  bool operator==(const Failure&) const = default;
+};
+
+using Reply = std::variant<Failure, Done, Lease, Status, Peers, Routes, Blocks, Containers>;
+
+/// One line of JSON without the newline.
+std::string encode(const Request& request);
+std::string encode(const Reply& reply);
+
+/// The error is a sentence naming the field; unknown fields are refused.
+Result<Request, Failure> decode_request(std::string_view line);
+/// `request` says which reply is due. Unknown fields are ignored: weftd may be newer than its clients.
+Result<Reply> decode_reply(std::string_view line, const Request& request);
+
+/// "not-found", … as on the wire.
+std::string_view name(ErrorCode code);
+
+}  // namespace weft::ctl

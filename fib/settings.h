@@ -1,0 +1,32 @@
+// What an operator sets of the kernel FIB. Plain data, filled by `config`; the defaults are the product's.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "net/ip.h"
+
+namespace weft::fib {
+
+/// weft's rtm_protocol: every route and nexthop object that weft makes carries it, and weft touches no other.
+/// Registered for iproute2 by packaging/weft.rt_protos as `87 weft`.
+inline constexpr std::uint8_t route_protocol = 87;
+
+struct Settings {
+  /// False: a speaker that never touches the kernel (route reflector).
+  bool install = true;
+  /// Kernel routing table, 1..2^32-1; 254 is main.
+  std::uint32_t table = 254;
+  /// Metric of learned routes, 1..2^32-2; lower wins against other routing daemons.
+  std::uint32_t metric = 20;
+  /// Source of what the host itself sends along learned routes; `config` puts the router address here.
+  std::optional<Address> preferred_source_v4;
+  std::optional<Address> preferred_source_v6;
+
+  bool operator==(const Settings&) const = default;
+};
+
+/// Metric of the blackhole that covers each owned block: the worst there is, so every other route wins.
+inline constexpr std::uint32_t blackhole_metric = 0xffffffff;
+
+}  // namespace weft::fib

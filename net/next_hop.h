@@ -1,0 +1,36 @@
+// NextHop: where a route leads, in the words that BGP and the kernel share. What `bgp` learns and `fib` installs
+// meets here: neither module knows the other.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <vector>
+
+#include "net/ip.h"
+
+namespace weft {
+
+/// A gateway behind one interface. The gateway's family may differ from the route's (RFC 8950).
+struct NextHop {
+  Address gateway;
+  /// Kernel interface index, > 0.
+  std::uint32_t ifindex = 0;
+  /// Share among the members of one set, 1..65535.
+  std::uint16_t weight = 1;
+
+  auto operator<=>(const NextHop&) const = default;
+};
+
+/// Sorted, without duplicates; more than one member is ECMP.
+using NextHops = std::vector<NextHop>;
+
+/// A subnet this host is connected to: one interface address with its prefix.
+struct ConnectedSubnet {
+  Address address;
+  Prefix prefix;
+  std::uint32_t ifindex = 0;
+
+  auto operator<=>(const ConnectedSubnet&) const = default;
+};
+
+}  // namespace weft
