@@ -40,13 +40,32 @@ if(CMAKE_BUILD_TYPE STREQUAL Release)
 endif()
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
-# weft_library(<name> SOURCES … LINK …): one module or its I/O twin. Includes are written from the root
-# of the tree ("net/ip.h").
-function(weft_library name)
-  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
-  add_library(${name} STATIC ${arg_SOURCES})
-  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
-  target_link_libraries(${name} PUBLIC ${arg_LINK})
+# weft_module(<name> LINK … [SHELLS file… SHELL_LINK …] [PROGRAMS file…]): the folder that calls it is one
+# module. All its .cc files make the pure library weft_<name>; SHELLS, which do I/O, make its twin
+# weft_<name>_io; PROGRAMS hold a main() and belong to neither. Includes are written from the root ("net/ip.h").
+function(weft_module name)
+  cmake_parse_arguments(arg "" "" "LINK;SHELLS;SHELL_LINK;PROGRAMS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} *.cc)
+  list(REMOVE_ITEM sources ${arg_SHELLS} ${arg_PROGRAMS} "")
+  if(sources)
+    add_library(weft_${name} STATIC ${sources})
+    target_include_directories(weft_${name} PUBLIC ${PROJECT_SOURCE_DIR})
+    target_link_libraries(weft_${name} PUBLIC ${arg_LINK})
+  else()
+    add_library(weft_${name} INTERFACE)
+    target_include_directories(weft_${name} INTERFACE ${PROJECT_SOURCE_DIR})
+    target_link_libraries(weft_${name} INTERFACE ${arg_LINK})
+  endif()
+  set(shells)
+  foreach(shell IN LISTS arg_SHELLS)
+    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${shell})
+      list(APPEND shells ${shell})
+    endif()
+  endforeach()
+  if(shells)
+    add_library(weft_${name}_io STATIC ${shells})
+    target_link_libraries(weft_${name}_io PUBLIC weft_${name} ${arg_SHELL_LINK})
+  endif()
 endfunction()
 
 # weft_program(<name> SOURCES … LINK …)
@@ -57,14 +76,18 @@ function(weft_program name)
   target_link_libraries(${name} PRIVATE ${arg_LINK})
 endfunction()
 
-# weft_test(<name> SOURCES … LINK … [LABELS …]): a GoogleTest program, run by ctest test by test. Tests with
+# weft_test(<name> LINK … [LABELS …]): all *_test.cc of the folder that calls it as one GoogleTest program, run by ctest test by test. Tests with
 # the label "system" need root and make network namespaces; all others are unit tests.
 function(weft_test name)
-  cmake_parse_arguments(arg "" "" "SOURCES;LINK;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "" "" "LINK;LABELS" ${ARGN})
   if(NOT arg_LABELS)
     set(arg_LABELS unit)
   endif()
-  add_executable(${name} ${arg_SOURCES})
+  file(GLOB sources CONFIGURE_DEPENDS *_test.cc)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(${name} ${sources})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${arg_LINK} GTest::gmock_main)
   target_compile_definitions(${name} PRIVATE WEFT_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
