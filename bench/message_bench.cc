@@ -23,7 +23,7 @@ Inbound session() {
 Attributes attributes(std::uint32_t variant) {
   Attributes some;
   some.origin = Origin::igp;
-  some.as_path = AsPath::sequence({{65001}, {64512}, {4200000000 + variant}});
+  some.as_path = AsPath::sequence({{65001}, {64512}, {4200000000U + variant}});
   some.med = 10;
   some.communities = {{0xfde90064}, {0xfde90065}};
   return some;
