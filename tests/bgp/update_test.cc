@@ -133,10 +133,10 @@ TEST(Trap, MalformedAttributeNeverMovesTheNlri) {
                                         "c02303 000000",
                                         "c11900",
                                         "40020a 0201 0000fde9 0000 0000"};
+  const std::string good = origin + as_path + next_hop;
   for (const std::string& attribute : broken) {
     for (const bool last : {false, true}) {
       UpdateDecoder decoder(session());
-      const std::string good = "400101 00" + as_path + next_hop;
       const auto body =
           update("", last ? good + attribute : attribute + good, "18 0a0001 18 0a0002");
       const auto decoded = decoder.decode(body);
@@ -180,8 +180,9 @@ TEST(Trap, AttributesAreBounded) {
     std::string communities = fmt::format("d008{:04x}", count * 4);
     for (std::size_t i = 0; i < count; ++i) communities += fmt::format("{:08x}", i);
     UpdateDecoder decoder(session());
-    const auto decoded_body = update("", origin + as_path + next_hop + communities, "08 0a");
-    const auto decoded = decoder.decode(decoded_body);
+    const auto body =
+        update("", fmt::format("{}{}{}{}", origin, as_path, next_hop, communities), "08 0a");
+    const auto decoded = decoder.decode(body);
     ASSERT_TRUE(decoded);
     EXPECT_EQ(decoded->handling(),
               count * 4 <= max_attribute_size ? Handling::accept : Handling::treat_as_withdraw);
@@ -200,8 +201,8 @@ TEST(Trap, TwoOctetPathIsBoundedByItsFourOctetForm) {
     two_octets.negotiated.four_octet_as = false;
     UpdateDecoder decoder(two_octets);
     const std::string path = fmt::format("5002{:04x}", value.size() / 2) + value;
-    const auto decoded_body = update("", origin + path + next_hop, "08 0a");
-    const auto decoded = decoder.decode(decoded_body);
+    const auto body = update("", fmt::format("{}{}{}", origin, path, next_hop), "08 0a");
+    const auto decoded = decoder.decode(body);
     ASSERT_TRUE(decoded);
     EXPECT_EQ(decoded->handling(), segments == 28 ? Handling::accept : Handling::treat_as_withdraw);
   }
