@@ -400,18 +400,19 @@ AsPath leading(const AsPath& path, std::size_t units) {
   return result;
 }
 
+/// A sequence that was cut where `tail` begins becomes one again; what the peer kept apart stays
+/// apart.
 void append(AsPath& path, const AsPath& tail) {
-  for (const AsPath::Segment& segment : tail.segments) {
-    const bool joins = !path.segments.empty() && segment.type == SegmentType::sequence &&
-                       path.segments.back().type == SegmentType::sequence &&
-                       path.segments.back().asns.size() + segment.asns.size() <= max_segment_size;
-    if (!joins) {
-      path.segments.push_back(segment);
-      continue;
+  auto next = tail.segments.begin();
+  if (!path.segments.empty() && next != tail.segments.end()) {
+    AsPath::Segment& last = path.segments.back();
+    if (last.type == SegmentType::sequence && next->type == SegmentType::sequence &&
+        last.asns.size() + next->asns.size() <= max_segment_size) {
+      last.asns.insert(last.asns.end(), next->asns.begin(), next->asns.end());
+      ++next;
     }
-    auto& asns = path.segments.back().asns;
-    asns.insert(asns.end(), segment.asns.begin(), segment.asns.end());
   }
+  path.segments.insert(path.segments.end(), next, tail.segments.end());
 }
 
 }  // namespace
