@@ -11,9 +11,11 @@
 #include <optional>
 #include <vector>
 
+#include "bgp/capabilities.h"
 #include "bgp/policy.h"
 #include "bgp/rib.h"
 #include "bgp/types.h"
+#include "bgp/update.h"
 #include "net/ip.h"
 
 namespace weft::bgp {
@@ -24,17 +26,11 @@ struct AdjOutPeer {
   /// The AS this session speaks for; prepended on eBGP.
   Asn local_as;
   Policy policy;
-  /// RFC 6793: the peer reads four-octet AS numbers.
-  bool four_octet_as = true;
-  /// RFC 8950: IPv4 routes go out with an IPv6 next hop. `next_hop` is IPv6 then.
-  bool extended_next_hop = false;
-  /// Octets of one message: 4096, or 65535 with RFC 8654.
-  std::size_t max_message = 4096;
-  /// Ours, as the peer is to use it. Families as they go out: IPv4 unless the family is IPv6 or
-  /// extended_next_hop.
-  Address next_hop;
-  /// Second address of an IPv6 next hop on a shared link (RFC 2545 3).
-  std::optional<Address> link_local;
+  /// The family is among what was negotiated.
+  Negotiated negotiated;
+  /// Ours, as the peer is to use it: of the family, or IPv6 for IPv4 routes where RFC 8950 was
+  /// negotiated.
+  PathNextHop next_hop;
   /// On iBGP: `next_hop` also for what was learned from eBGP. eBGP and what we originate always use
   /// it.
   bool next_hop_self = false;
