@@ -478,7 +478,6 @@ std::size_t fitting(std::span<const Nlri> nlri, bool path_ids, std::size_t room,
 }
 
 void write_header(std::size_t size, std::vector<std::byte>& out) {
-  out.reserve(out.size() + size);
   out.insert(out.end(), 16, std::byte{0xff});
   Writer writer(out);
   writer.u16(static_cast<std::uint16_t>(size));
