@@ -62,26 +62,29 @@ class RouteTable {
   [[nodiscard]] std::optional<NetId> find(const Prefix& prefix) const {
     const Key key = key_of(prefix);
     const auto length = static_cast<std::uint8_t>(prefix.length());
-    const std::uint64_t hashed = hash(key, length);
-    for (std::size_t slot = home(hashed); slots_[slot] != 0; slot = next_slot(slot)) {
-      if (slots_[slot] >> 24 != tag(hashed)) continue;
-      const NetId net = (slots_[slot] & 0xffffff) - 1;
-      if (at(net).key == key && at(net).length == length) return net;
-    }
-    return {};
+    const std::size_t slot = slot_of(key, length, hash(key, length));
+    if (slots_[slot] == 0) return {};
+    return (slots_[slot] & 0xffffff) - 1;
   }
 
   /// The prefix's number, a new one when it is new; none when the table is full.
   [[nodiscard]] std::optional<NetId> find_or_add(const Prefix& prefix) {
-    if (const auto known = find(prefix)) return known;
+    const Key key = key_of(prefix);
+    const auto length = static_cast<std::uint8_t>(prefix.length());
+    const std::uint64_t hashed = hash(key, length);
+    std::size_t slot = slot_of(key, length, hashed);
+    if (slots_[slot] != 0) return (slots_[slot] & 0xffffff) - 1;
     if (size_ == max_size) return {};
-    if ((size_ + 1) * 4 > slots_.size() * 3) grow();
+    if ((size_ + 1) * 4 > slots_.size() * 3) {
+      grow();
+      slot = slot_of(key, length, hashed);
+    }
     const NetId net = allocate();
     Net& made = at(net);
     made = Net{};
-    made.key = key_of(prefix);
-    made.length = static_cast<std::uint8_t>(prefix.length());
-    place(net);
+    made.key = key;
+    made.length = length;
+    slots_[slot] = tag(hashed) << 24 | (net + 1);
     ++size_;
     return net;
   }
@@ -262,6 +265,18 @@ class RouteTable {
   }
   [[nodiscard]] std::size_t next_slot(std::size_t slot) const {
     return (slot + 1) & (slots_.size() - 1);
+  }
+
+  /// Where the prefix stands, or the empty slot where it would.
+  [[nodiscard]] std::size_t slot_of(const Key& key, std::uint8_t length,
+                                    std::uint64_t hashed) const {
+    std::size_t slot = home(hashed);
+    for (; slots_[slot] != 0; slot = next_slot(slot)) {
+      if (slots_[slot] >> 24 != tag(hashed)) continue;
+      const Net& there = at((slots_[slot] & 0xffffff) - 1);
+      if (there.key == key && there.length == length) break;
+    }
+    return slot;
   }
 
   void place(NetId net) {

@@ -117,16 +117,16 @@ void UpdateGroup::close_if_unused(Stream& stream) {
 }
 
 void UpdateGroup::move(Member& member, Stream& to, std::uint64_t next) {
-  if (member.stream != nullptr) quit(member);
-  member.stream = &to;
-  member.next = next;
+  if (member.stream_ != nullptr) quit(member);
+  member.stream_ = &to;
+  member.next_ = next;
   ++to.members;
   for (std::uint64_t i = next; i < to.end(); ++i) ++to.segments[i - to.first].readers;
 }
 
 void UpdateGroup::quit(Member& member) {
-  Stream& stream = *std::exchange(member.stream, nullptr);
-  for (std::uint64_t i = member.next; i < stream.end(); ++i) {
+  Stream& stream = *std::exchange(member.stream_, nullptr);
+  for (std::uint64_t i = member.next_; i < stream.end(); ++i) {
     --stream.segments[i - stream.first].readers;
   }
   --stream.members;
@@ -159,10 +159,10 @@ void UpdateGroup::leave(Member& member) {
 }
 
 UpdateGroup::Standing UpdateGroup::standing(const Member& member) {
-  const Stream& stream = *member.stream;
-  expect_withdrawals(stream, member.next);
-  const bool unread = member.next != stream.end();
-  const Place& place = unread ? stream.segments[member.next - stream.first].start : stream.at;
+  const Stream& stream = *member.stream_;
+  expect_withdrawals(stream, member.next_);
+  const bool unread = member.next_ != stream.end();
+  const Place& place = unread ? stream.segments[member.next_ - stream.first].start : stream.at;
   auto held = std::make_shared<Held>(
       std::max(told_.size(), stream.held == nullptr ? 0 : stream.held->size()));
   for (std::size_t net = 0; net < held->size(); ++net) {
@@ -173,10 +173,10 @@ UpdateGroup::Standing UpdateGroup::standing(const Member& member) {
 }
 
 void UpdateGroup::refresh(Member& member) {
-  Stream& stream = *member.stream;
-  expect_withdrawals(stream, member.next);
-  const bool unread = member.next != stream.end();
-  Place place = unread ? stream.segments[member.next - stream.first].start : stream.at;
+  Stream& stream = *member.stream_;
+  expect_withdrawals(stream, member.next_);
+  const bool unread = member.next_ != stream.end();
+  Place place = unread ? stream.segments[member.next_ - stream.first].start : stream.at;
   place.walk = 0;
   place.walking = true;
   Stream& own = open(place);
@@ -211,20 +211,20 @@ void UpdateGroup::relieve(Stream& stream) {
     Stream& behind = open(stream.segments.front().start);
     behind.held = stream.held;
     for (Member* each : members_) {
-      if (each->stream == &stream && each->next == oldest) move(*each, behind, 0);
+      if (each->stream_ == &stream && each->next_ == oldest) move(*each, behind, 0);
     }
   }
   --stream.members;
 }
 
 bool UpdateGroup::pending(const Member& member) const {
-  return member.next != member.stream->end() || !at_end(*member.stream);
+  return member.next_ != member.stream_->end() || !at_end(*member.stream_);
 }
 
 UpdateGroup::Produced UpdateGroup::produce(Member& member, std::vector<std::byte>& out) {
-  Stream& stream = *member.stream;
-  if (member.next != stream.end()) {
-    Segment& segment = stream.segments[member.next++ - stream.first];
+  Stream& stream = *member.stream_;
+  if (member.next_ != stream.end()) {
+    Segment& segment = stream.segments[member.next_++ - stream.first];
     const std::size_t before = out.size();
     segment.updates.copy_to(member.peer, member.next_hop, out);
     if (segment.end_of_rib) member.end_of_rib_sent = true;
@@ -404,14 +404,13 @@ void UpdateGroup::encode(const Stream& stream, Batch& batch, Segment& segment) {
     if (fitted == nlri_.size()) continue;
     std::vector<NetId> nets;
     batch.for_each(list, [&](NetId net) { nets.push_back(net); });
-    nets.erase(nets.begin(), nets.begin() + static_cast<std::ptrdiff_t>(fitted));
-    withhold(stream, std::move(nets), segment);
+    withhold(stream, std::span(nets).subspan(fitted), segment);
   }
 }
 
 /// What fits no message must not leave an older version with the peers (RFC 4271 9.2 says nothing;
 /// two daemons loop).
-void UpdateGroup::withhold(const Stream& stream, std::vector<NetId> nets, Segment& segment) {
+void UpdateGroup::withhold(const Stream& stream, std::span<const NetId> nets, Segment& segment) {
   const Family family = key_.rules.family;
   too_big_ += nets.size();
   nlri_.clear();

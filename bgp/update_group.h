@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "bgp/adj_out.h"
@@ -45,8 +46,8 @@ class UpdateGroup {
 
    private:
     friend class UpdateGroup;
-    Stream* stream = nullptr;
-    std::uint64_t next = 0;  // segment of the stream
+    Stream* stream_ = nullptr;
+    std::uint64_t next_ = 0;  // segment of the stream
   };
 
   /// Prefixes by number of which a peer may hold a route from us.
@@ -138,7 +139,7 @@ class UpdateGroup {
   void consider_behind(const Stream& stream, NetId net, AdvertisementTable::Id current,
                        Batch& batch);
   void encode(const Stream& stream, Batch& batch, Segment& segment);
-  void withhold(const Stream& stream, std::vector<NetId> nets, Segment& segment);
+  void withhold(const Stream& stream, std::span<const NetId> nets, Segment& segment);
 
   [[nodiscard]] AdvertisementTable::Id current(NetId net);
   [[nodiscard]] std::uint32_t told(NetId net) const { return net < told_.size() ? told_[net] : 0; }
