@@ -20,6 +20,8 @@
 #include <variant>
 #include <vector>
 
+#include "bgp/peer.h"
+#include "bgp/route_change.h"
 #include "bgp/settings.h"
 #include "bgp/types.h"
 #include "net/bytes.h"
@@ -39,57 +41,6 @@ inline constexpr std::size_t receive_size = 64UL * 1024;
 /// Initial synchronisation is called done after this long even if a peer still owes its End-of-RIB.
 inline constexpr std::chrono::seconds sync_limit{60};
 
-/// One TCP connection, never used twice in the life of a Speaker.
-struct ConnectionId {
-  std::uint64_t value = 0;
-  auto operator<=>(const ConnectionId&) const = default;
-};
-
-// ---- what the transport must do
-
-/// Connect and answer with opened() or failed(). With `gtsm` TTL 255 out and nothing less in (RFC
-/// 5082).
-struct ConnectTo {
-  ConnectionId connection;
-  Address remote;
-  std::uint16_t port = 179;
-  std::optional<Address> source;
-  bool gtsm = true;
-};
-/// Output waits: call produce() as soon as all that was produced before is written.
-struct OutputReady {
-  ConnectionId connection;
-};
-/// Write what was produced, then `last` (a NOTIFICATION or nothing), then close; give up on a peer
-/// that does not take it. Nothing is reported about the connection from here on.
-struct CloseConnection {
-  ConnectionId connection;
-  std::vector<std::byte> last;
-};
-using Action = std::variant<ConnectTo, OutputReady, CloseConnection>;
-
-// ---- what the FIB must do
-
-/// Names a set of next hops; equal sets have equal ids. Resolve with Speaker::next_hops(), which
-/// holds for ever: the number of sets is bounded by the combinations of neighbours, not by routes.
-struct NextHopSet {
-  std::uint32_t value = 0;
-  auto operator<=>(const NextHopSet&) const = default;
-};
-
-enum class RouteKind : std::uint8_t {
-  none,   ///< no route any more
-  via,    ///< learned: through `next_hops`
-  local,  ///< originated here: the owner of the prefix installs what it wants (blackhole, host
-          ///< routes), not bgp
-};
-
-struct RouteChange {
-  Prefix prefix;
-  RouteKind kind = RouteKind::none;
-  NextHopSet next_hops;
-};
-
 /// Every peer that came up has sent its End-of-RIB for the family (or sync_limit has passed): what
 /// the kernel still holds of an earlier life and was not confirmed until here is stale. Comes once
 /// a family.
@@ -99,33 +50,7 @@ struct SyncDone {
   bool timed_out = false;
 };
 
-enum class Level : std::uint8_t { debug, info, warning, error };
-
-/// At most log_limit lines a minute and peer; what was held back is counted in the next line.
-struct LogLine {
-  Level level = Level::info;
-  std::string text;
-};
-inline constexpr unsigned log_limit = 30;
-
 // ---- what an operator sees
-
-/// RFC 4271 8.2.2
-enum class PeerState : std::uint8_t { idle, connect, active, open_sent, open_confirm, established };
-/// "Idle", "Connect", "Active", "OpenSent", "OpenConfirm", "Established"
-std::string_view name(PeerState state);
-
-struct MessageCounts {
-  std::uint64_t open = 0;
-  std::uint64_t update = 0;
-  std::uint64_t notification = 0;
-  std::uint64_t keepalive = 0;
-  std::uint64_t route_refresh = 0;
-  std::uint64_t octets = 0;
-  [[nodiscard]] std::uint64_t messages() const {
-    return open + update + notification + keepalive + route_refresh;
-  }
-};
 
 struct PeerFamilyStatus {
   Family family = Family::ipv4;
@@ -272,7 +197,8 @@ class Speaker {
   [[nodiscard]] std::vector<SyncDone> take_sync_done();
   [[nodiscard]] std::vector<LogLine> take_log();
 
-  /// Members of a set named by a RouteChange; empty for the set of none.
+  /// Members of a set named by a RouteChange, sorted; empty for the empty set. To be asked for when
+  /// the change is taken: it holds until the next input.
   [[nodiscard]] const NextHops& next_hops(NextHopSet set) const;
 
   // Views
