@@ -204,7 +204,7 @@ class Speaker {
   // Views
 
   [[nodiscard]] const Settings& settings() const;
-  [[nodiscard]] std::vector<PeerStatus> peers(Time now) const;
+  [[nodiscard]] std::vector<PeerStatus> peers() const;
   [[nodiscard]] std::optional<RouteStatus> route(const Prefix& prefix) const;
   /// Every route, in no particular order. `each` must not call the speaker.
   void routes(const std::function<void(const RouteStatus&)>& each) const;
