@@ -437,21 +437,32 @@ struct Speaker::World {
 
   // ---- initial synchronisation
 
-  bool owes(const Neighbour& who, Family family, Time now) const {
+  static bool owes(const Neighbour& who, Family family) {
     const auto& wanted = who.peer.settings().families;
     if (who.peer.is_shutdown() || who.families[index(family)].synced) return false;
     if (std::find(wanted.begin(), wanted.end(), family) == wanted.end()) return false;
     const auto& session = who.peer.session();
     if (!session) return true;
-    if (!session->negotiated.has(unicast(family))) return false;
-    return session->negotiated.graceful_restart || now < session->up_since + quiet_sync;
+    return session->negotiated.has(unicast(family));
+  }
+
+  /// Peers that may never send End-of-RIB.
+  static bool is_taciturn(const Neighbour& who) {
+    const auto& session = who.peer.session();
+    return session && !session->negotiated.graceful_restart &&
+           !(who.families[0].synced && who.families[1].synced);
   }
 
   void check_sync(Time now) {
+    if (sync_done[0] && sync_done[1]) return;
+    for (const auto& each : neighbours) {
+      if (!is_taciturn(*each) || now < each->peer.session()->up_since + quiet_sync) continue;
+      for (FamilyState& family : each->families) family.synced = true;
+    }
     for (const Family family : both_families) {
       if (sync_done[index(family)]) continue;
       const bool waits = std::any_of(neighbours.begin(), neighbours.end(),
-                                     [&](const auto& each) { return owes(*each, family, now); });
+                                     [&](const auto& each) { return owes(*each, family); });
       const bool late = now >= started + sync_limit;
       if ((waits && !late) || tables->rib.pending() != 0) continue;
       sync_done[index(family)] = true;
@@ -463,9 +474,7 @@ struct Speaker::World {
     if (sync_done[0] && sync_done[1]) return Time::max();
     Time next = started + sync_limit;
     for (const auto& each : neighbours) {
-      const auto& session = each->peer.session();
-      if (session && !session->negotiated.graceful_restart)
-        next = std::min(next, session->up_since + quiet_sync);
+      if (is_taciturn(*each)) next = std::min(next, each->peer.session()->up_since + quiet_sync);
     }
     return next;
   }
