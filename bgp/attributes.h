@@ -164,6 +164,9 @@ struct Attributes {
   std::optional<Asn> only_to_customer;
   /// Sorted by type.
   std::vector<UnknownAttribute> unknown;
+  /// Bit n: a known attribute of type n came with the Partial bit, which must stay set (RFC 4271
+  /// 5).
+  std::uint64_t partial = 0;
 
   [[nodiscard]] bool has(Community community) const;
   bool operator==(const Attributes&) const = default;

@@ -17,6 +17,13 @@
 
 namespace weft::bgp {
 
+/// Octets of the largest message, header included (RFC 4271 4.1), and after RFC 8654.
+inline constexpr std::size_t max_message_size = 4096;
+inline constexpr std::size_t max_extended_message_size = 65535;
+
+/// Capabilities of unknown codes that are kept; what follows is forgotten.
+inline constexpr std::size_t max_unknown_capabilities = 64;
+
 enum class CapabilityCode : std::uint8_t {
   multiprotocol = 1,                 // RFC 4760 8
   route_refresh = 2,                 // RFC 2918
@@ -144,8 +151,8 @@ struct Negotiated {
   bool graceful_restart = false;
   bool long_lived_graceful_restart = false;
   /// Octets of the largest message: 4096 or 65535 (RFC 8654: what we announced binds what we take).
-  std::size_t max_receive = 4096;
-  std::size_t max_send = 4096;
+  std::size_t max_receive = max_message_size;
+  std::size_t max_send = max_message_size;
 
   /// Nothing when the family was not negotiated.
   [[nodiscard]] const NegotiatedFamily* find(AfiSafi family) const {
@@ -165,7 +172,7 @@ Negotiated negotiate(const Capabilities& ours, const Capabilities& theirs);
 /// RFC 9234 4.2: do the two roles fit each other?
 bool roles_fit(Role ours, Role theirs);
 
-/// One word each, for people: "multiprotocol ipv4-unicast", "four-octet-as 65001", "add-path
+/// One line each, for people: "multiprotocol ipv4-unicast", "four-octet-as 65001", "add-path
 /// ipv4-unicast receive".
 std::vector<std::string> text(const Capabilities& capabilities);
 /// "ipv4-unicast"; "afi-25/safi-65" for one without a name.

@@ -22,9 +22,6 @@
 namespace weft::bgp {
 
 inline constexpr std::size_t header_size = 19;
-/// Octets of the largest message, header included (RFC 4271 4.1), and after RFC 8654.
-inline constexpr std::size_t max_message_size = 4096;
-inline constexpr std::size_t max_extended_message_size = 65535;
 
 enum class MessageType : std::uint8_t {
   open = 1,
@@ -80,7 +77,8 @@ struct RouteRefresh {
 /// RFC 4271 6.2. What needs our own settings (is this AS expected, is the id ours) is left to the
 /// FSM.
 Result<Open, Notification> decode_open(Bytes body);
-/// Nothing for a subtype without a meaning, which is to be ignored (RFC 7313 5).
+/// Nothing for a subtype without a meaning, which is to be ignored (RFC 7313 5). Whether the
+/// refresh, its kind and its family were negotiated is for the session to ask.
 Result<std::optional<RouteRefresh>, Notification> decode_route_refresh(const Frame& frame);
 /// Never fails: next_message() let no body shorter than 2 octets through.
 Notification decode_notification(Bytes body);

@@ -45,8 +45,7 @@ struct NlriRange {
     bool operator==(std::default_sentinel_t) const { return done_; }
 
    private:
-    const std::byte* at_ = nullptr;
-    const std::byte* end_ = nullptr;
+    Reader rest_{Bytes{}};
     Nlri current_;
     Family family_ = Family::ipv4;
     bool path_ids_ = false;
@@ -70,7 +69,7 @@ inline std::size_t encoded_size(const Nlri& nlri, bool path_id) {
 void encode(const Nlri& nlri, bool path_id, std::vector<std::byte>& out);
 
 /// RFC 4271 6.3: a prefix that can be a unicast route. Others are to be ignored, one by one, and
-/// logged: multicast, reserved 240/4, loopback, and IPv6 link-local. The default route is one.
+/// logged: multicast, reserved 240/4, 0/8 and what is inside, loopback, and IPv6 link-local. The default route is one.
 bool is_routable(const Prefix& prefix);
 
 }  // namespace weft::bgp

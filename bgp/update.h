@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -55,6 +56,9 @@ struct Announcement {
   NlriRange nlri;
 };
 
+/// Errors of one UPDATE that are told; what is done about the others counts all the same.
+inline constexpr std::size_t max_attribute_errors = 8;
+
 /// One UPDATE, judged. Ranges point into the message, attributes into the decoder: both hold until
 /// its next decode().
 class Update {
@@ -92,21 +96,25 @@ class Update {
   std::vector<AttributeError> errors_;
 };
 
-inline constexpr std::size_t max_attribute_errors = 8;
-
 /// Decodes the UPDATEs of one session. It remembers the last attribute bytes, because neighbouring
 /// UPDATEs often share them. The attribute list is framed first and decoded second: a bad attribute
 /// never moves the NLRI.
 class UpdateDecoder {
  public:
   explicit UpdateDecoder(Inbound inbound);
+  UpdateDecoder(UpdateDecoder&&) noexcept;
+  UpdateDecoder& operator=(UpdateDecoder&&) noexcept;
+  UpdateDecoder(const UpdateDecoder&) = delete;
+  UpdateDecoder& operator=(const UpdateDecoder&) = delete;
+  ~UpdateDecoder();
+
   /// `body` as Frame::body(). The error is the NOTIFICATION that resets the session.
   Result<Update, Notification> decode(Bytes body);
-  [[nodiscard]] const Inbound& inbound() const { return inbound_; }
+  [[nodiscard]] const Inbound& inbound() const;
 
  private:
-  struct Framed;
-  Inbound inbound_;
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 /// Appends one UPDATE that announces as many of `nlri`, from the first on, as fit into
