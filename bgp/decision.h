@@ -23,7 +23,6 @@ enum class Rung : std::uint8_t {
   med,             ///< 9.1.2.2 c: among paths of one neighbour AS only
   external,        ///< 9.1.2.2 d: eBGP over iBGP
   igp_metric,      ///< 9.1.2.2 e
-  as_path,         ///< shares no load: another AS path, and multipath_relax is off
   router_id,       ///< 9.1.2.2 f, ORIGINATOR_ID in its place (RFC 4456 9)
   cluster_list,    ///< shorter CLUSTER_LIST (RFC 4456 9)
   peer_address,    ///< 9.1.2.2 g
@@ -53,12 +52,15 @@ struct Candidate {
   /// Equal for equal AS_PATHs; only looked at without relax.
   std::uint64_t as_path = 0;
   Address peer;
+  /// Tells peers of equal addresses apart: two links to one router, whose link-local addresses are
+  /// the same.
+  std::uint32_t peer_number = 0;
   /// The caller's own: where this candidate came from.
   std::uint32_t index = 0;
 
   /// Outcome.
   Rung rung = Rung::best;
-  /// The best, or as good up to the IGP metric.
+  /// The best, or as good up to the IGP metric and within MultipathLimits.
   bool multipath = false;
 };
 

@@ -3,11 +3,11 @@
 // and holds a cursor, never a queue. Not here: what the change was; the reader looks the state up.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <limits>
-#include <optional>
 #include <vector>
 
 namespace weft::bgp {
@@ -37,9 +37,18 @@ class Journal {
     Position position = 0;
     NetId net = 0;
   };
-  /// The first entry at `from` or later that no later one of its prefix has replaced, and before
-  /// `until`.
-  [[nodiscard]] std::optional<Entry> next(Position from, Position until) const;
+  /// Calls `each` with the entries from `from` on and before `until` that no later change of their
+  /// prefix has replaced, for as long as it returns true. Returns where to go on.
+  template <typename Each>
+  Position walk(Position from, Position until, Each each) const {
+    for (std::size_t i = index_of(from); i < changes_.size(); ++i) {
+      const Change& change = changes_[i];
+      const Position position = widened(change.position);
+      if (position >= until) break;
+      if (live(change) && !each(Entry{position, change.net})) return position + 1;
+    }
+    return std::max(from, until);
+  }
 
   /// True while some reader has yet to see the last change of the prefix.
   [[nodiscard]] bool awaited(NetId net) const;
@@ -52,9 +61,11 @@ class Journal {
  private:
   struct Change {
     NetId net;
-    std::uint32_t position;  // low half; a journal never spans 2^31
+    std::uint32_t position;  // low half; a journal never spans 2^32
   };
-  [[nodiscard]] Position widened(std::uint32_t low) const;
+  [[nodiscard]] Position widened(std::uint32_t low) const {
+    return end_ - static_cast<std::uint32_t>(static_cast<std::uint32_t>(end_) - low);
+  }
   [[nodiscard]] bool live(const Change& change) const {
     return last_[change.net] == change.position;
   }

@@ -183,6 +183,9 @@ class Rib {
   [[nodiscard]] Prefix prefix(Family family, NetId net) const;
   [[nodiscard]] std::optional<NetId> find(const Prefix& prefix) const;
   [[nodiscard]] Journal& journal(Family family);
+  /// Keeps the id of a next hop that was told to others from being given to another one.
+  void hold(NextHopId id);
+  void release(NextHopId id);
 
  private:
   struct Tables;
