@@ -11,10 +11,13 @@ namespace weft::bgp {
 
 namespace {
 
-/// Steps of one produce(): with the bounds of a step, some milliseconds at most even when nothing is to be said.
+/// Steps of one produce(): with the bounds of a step, some milliseconds at most even when nothing
+/// is to be said.
 constexpr unsigned steps_limit = 32;
 
-std::size_t index_of(Family family) { return family == Family::ipv4 ? 0 : 1; }
+std::size_t index_of(Family family) {
+  return family == Family::ipv4 ? 0 : 1;
+}
 constexpr std::array<Family, 2> families{Family::ipv4, Family::ipv6};
 
 /// What of it shapes the messages of the family.
@@ -29,7 +32,8 @@ Negotiated relevant(const Negotiated& negotiated, Family family) {
   return kept;
 }
 
-/// The octets that stand for it in messages of the family: found in a message rather than known a second time.
+/// The octets that stand for it in messages of the family: found in a message rather than known a
+/// second time.
 std::vector<std::byte> encoded(const PathNextHop& next_hop, Family family,
                                const Negotiated& negotiated) {
   std::vector<std::byte> attributes;
@@ -52,7 +56,7 @@ struct AdjOut::World {
   };
   using Memberships = std::array<Membership, 2>;
 
-  explicit World(Rib& of) : rib(of) {}
+  World(Rib& of, std::size_t limit) : rib(of), backlog(limit) {}
 
   [[nodiscard]] Membership* find(PeerId peer, Family family) {
     const auto index = static_cast<std::size_t>(peer);
@@ -65,12 +69,8 @@ struct AdjOut::World {
   Membership made(PeerId peer, Family family, const AdjOutPeer& how) {
     UpdateGroup::Key key;
     key.negotiated = relevant(how.negotiated, family);
-    key.rules = {family,
-                 how.external,
-                 how.local_as,
-                 how.policy,
-                 how.next_hop_self,
-                 key.negotiated.families.front().extended_next_hop};
+    key.rules = {family,     how.external,      how.local_as,
+                 how.policy, how.next_hop_self, key.negotiated.families.front().extended_next_hop};
     auto member = std::make_unique<UpdateGroup::Member>();
     member->peer = peer;
     member->next_hop = encoded(how.next_hop, family, key.negotiated);
@@ -78,7 +78,7 @@ struct AdjOut::World {
     const auto found = std::find_if(groups.begin(), groups.end(),
                                     [&](const auto& each) { return each->key() == key; });
     if (found != groups.end()) return {found->get(), std::move(member)};
-    groups.push_back(std::make_unique<UpdateGroup>(rib, std::move(key), how.next_hop));
+    groups.push_back(std::make_unique<UpdateGroup>(rib, std::move(key), how.next_hop, backlog));
     return {groups.back().get(), std::move(member)};
   }
 
@@ -100,12 +100,13 @@ struct AdjOut::World {
   }
 
   Rib& rib;
+  std::size_t backlog;
   std::vector<std::unique_ptr<UpdateGroup>> groups;
   std::vector<Memberships> peers;  // by PeerId
   std::uint64_t too_big_before = 0;
 };
 
-AdjOut::AdjOut(Rib& rib) : world_(std::make_unique<World>(rib)) {}
+AdjOut::AdjOut(Rib& rib, std::size_t backlog) : world_(std::make_unique<World>(rib, backlog)) {}
 AdjOut::~AdjOut() = default;
 
 void AdjOut::join(PeerId peer, Family family, const AdjOutPeer& how) {

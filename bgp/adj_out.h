@@ -42,7 +42,8 @@ class AdjOut {
   /// the journal.
   static constexpr std::size_t max_backlog = 1UL << 20;
 
-  explicit AdjOut(Rib& rib);
+  /// `rib` must outlive this. `backlog`: as max_backlog, smaller to save memory.
+  explicit AdjOut(Rib& rib, std::size_t backlog = max_backlog);
   ~AdjOut();
   AdjOut(const AdjOut&) = delete;
   AdjOut& operator=(const AdjOut&) = delete;

@@ -24,9 +24,12 @@ std::optional<Advertisement> advertised_as(const ExportRules& rules, const Rib& 
   if (!rules.policy.accepts(prefix, originated)) return {};
   Advertisement made{best.attributes, NextHopId::local, best.peer};
   if (!rules.external && !originated && !rules.next_hop_self) {
-    const bool encodable = rib.next_hop(best.next_hop).address.family() == rules.family ||
-                           (rules.family == Family::ipv4 && rules.extended_next_hop);
-    if (encodable) made.next_hop = best.next_hop;
+    const Address& named = rib.next_hop(best.next_hop).address;
+    const bool encodable =
+        named.family() == rules.family || (rules.family == Family::ipv4 && rules.extended_next_hop);
+    // A link-local next hop means nothing beyond its link.
+    const bool reachable = named.is_v4() || !named.is_link_local();
+    if (encodable && reachable) made.next_hop = best.next_hop;
   }
   return made;
 }

@@ -8,19 +8,22 @@ namespace weft::bgp {
 
 namespace {
 
-/// Beside the advertisement's number in `told`: some peer may hold a route although the main stream says otherwise.
+/// Beside the advertisement's number in `told`: some peer may hold a route although the main stream
+/// says otherwise.
 constexpr std::uint32_t maybe = 1U << 31;
 constexpr std::uint32_t id_bits = maybe - 1;
 
 /// Prefixes looked at, and octets packed, in one go: what bounds the time a step takes.
 constexpr std::size_t batch_places = 16384;
 constexpr std::size_t batch_octets = 48UL * 1024;
-/// About what one more set of attributes adds to a batch.
-constexpr std::size_t attributes_estimate = 80;
+/// About what a message adds to its attributes, and what a prefix takes.
+constexpr std::size_t message_estimate = 30;
+constexpr std::size_t prefix_estimate = 8;
 
 }  // namespace
 
-/// Prefixes sorted by what is to be said of them. Each list is an advertisement or an audience to withdraw from.
+/// Prefixes sorted by what is to be said of them. Each list is an advertisement or an audience to
+/// withdraw from.
 class UpdateGroup::Batch {
  public:
   struct List {
@@ -31,12 +34,13 @@ class UpdateGroup::Batch {
   };
   static constexpr std::uint32_t none = 0xffffffff;
 
-  void announce(NetId net, AdvertisementTable::Id id, AdvertisementTable& table) {
+  void announce(NetId net, AdvertisementTable::Id id, AdvertisementTable& table,
+                const AttributeStore& store) {
     std::uint32_t& list = table.note(id);
     if (list == 0) {
       lists_.push_back({id, {Audience::Kind::all_but, table[id].source}});
       list = static_cast<std::uint32_t>(lists_.size());
-      octets_ += attributes_estimate;
+      octets_ += message_estimate + store.octets(table[id].attributes).size();
     }
     append(lists_[list - 1], net);
   }
@@ -56,7 +60,7 @@ class UpdateGroup::Batch {
     octets_ = 0;
   }
 
-  [[nodiscard]] bool full() const { return octets_ >= batch_octets; }
+  [[nodiscard]] std::size_t octets() const { return octets_; }
   [[nodiscard]] const std::vector<List>& announcements() const { return lists_; }
   [[nodiscard]] const std::vector<List>& withdrawals() const { return withdrawals_; }
   template <typename Each>
@@ -74,7 +78,7 @@ class UpdateGroup::Batch {
     items_.push_back({net, none});
     (list.first == none ? list.first : items_[list.last].next) = at;
     list.last = at;
-    octets_ += 5;
+    octets_ += prefix_estimate;
   }
 
   std::vector<List> lists_;
@@ -83,10 +87,11 @@ class UpdateGroup::Batch {
   std::size_t octets_ = 0;
 };
 
-UpdateGroup::UpdateGroup(Rib& rib, Key key, const PathNextHop& next_hop)
+UpdateGroup::UpdateGroup(Rib& rib, Key key, const PathNextHop& next_hop, std::size_t backlog)
     : rib_(rib),
       key_(std::move(key)),
       next_hop_(next_hop),
+      max_backlog_(backlog),
       advertisements_(rib),
       batch_(std::make_unique<Batch>()) {
   open({journal().end(), 0, true, true}).from_nothing = true;
@@ -132,7 +137,8 @@ void UpdateGroup::quit(Member& member) {
 
 void UpdateGroup::join(Member& member) {
   members_.push_back(&member);
-  // Who comes while the first segment of a full table is still there shares the work with those before.
+  // Who comes while the first segment of a full table is still there shares the work with those
+  // before.
   for (const auto& each : streams_) {
     if (each->from_nothing && each->first == 0) return move(member, *each, 0);
   }
@@ -146,8 +152,6 @@ void UpdateGroup::join(Member& member, const Standing& before) {
   Stream& own = open({before.position, 0, true, before.end_of_rib_due});
   own.held = before.held;
   move(member, own, 0);
-  // Nobody keeps up with the main stream of a new group; it must know all the same what that would be.
-  streams_.front()->from_nothing = streams_.front()->from_nothing && members_.size() > 1;
 }
 
 void UpdateGroup::leave(Member& member) {
@@ -191,8 +195,8 @@ void UpdateGroup::drop_read(Stream& stream) {
   journal().advance(stream.reader, oldest.position);
 }
 
-/// Whoever goes on elsewhere without the segments from `from` on has not heard their withdrawals, although `told` says
-/// so.
+/// Whoever goes on elsewhere without the segments from `from` on has not heard their withdrawals,
+/// although `told` says so.
 void UpdateGroup::expect_withdrawals(const Stream& stream, std::uint64_t from) {
   for (std::uint64_t i = from; i < stream.end(); ++i) {
     for (const NetId net : stream.segments[i - stream.first].withdrawn) told_entry(net) |= maybe;
@@ -201,7 +205,8 @@ void UpdateGroup::expect_withdrawals(const Stream& stream, std::uint64_t from) {
 
 /// Members that hold up too much fall back to their place in the table and the journal.
 void UpdateGroup::relieve(Stream& stream) {
-  while (stream.backlog > AdjOut::max_backlog) {
+  ++stream.members;  // lest it closes with the last of them
+  while (stream.backlog > max_backlog_) {
     expect_withdrawals(stream, stream.first);
     const std::uint64_t oldest = stream.first;
     Stream& behind = open(stream.segments.front().start);
@@ -210,14 +215,7 @@ void UpdateGroup::relieve(Stream& stream) {
       if (each->stream == &stream && each->next == oldest) move(*each, behind, 0);
     }
   }
-}
-
-/// A member that has heard everything goes (back) to those who have, too.
-void UpdateGroup::merge(Member& member) {
-  Stream& main = *streams_.front();
-  while (!at_end(main)) generate(main);
-  move(member, main, main.end());
-  relieve(main);
+  --stream.members;
 }
 
 bool UpdateGroup::pending(const Member& member) const {
@@ -240,7 +238,15 @@ UpdateGroup::Produced UpdateGroup::produce(Member& member, std::vector<std::byte
     relieve(stream);
     return Produced::worked;
   }
-  if (&stream != streams_.front().get()) merge(member);
+  Stream& main = *streams_.front();
+  if (&stream == &main) return Produced::nothing_left;
+  // It has heard everything: back to those who have, too.
+  if (!at_end(main)) {
+    generate(main);
+    relieve(main);
+    return Produced::worked;
+  }
+  move(member, main, main.end());
   return Produced::nothing_left;
 }
 
@@ -250,6 +256,7 @@ void UpdateGroup::generate(Stream& stream) {
   Segment segment;
   segment.start = stream.at;
   segment.readers = stream.members;
+  if (stream.members == 0) stream.from_nothing = false;  // nobody could begin with what is left out
   scan(stream, *batch_);
   if (stream.members != 0) encode(stream, *batch_, segment);
   batch_->clear(advertisements_);
@@ -266,10 +273,15 @@ void UpdateGroup::generate(Stream& stream) {
   drop_read(stream);
 }
 
+/// A segment is to be a small part of the backlog.
+bool UpdateGroup::full(const Batch& batch) const {
+  return batch.octets() >= std::min(batch_octets, max_backlog_ / 4);
+}
+
 void UpdateGroup::scan(Stream& stream, Batch& batch) {
   if (stream.at.walking) {
     const NetId places = rib_.places(key_.rules.family);
-    for (std::size_t i = 0; i < batch_places && !batch.full() && stream.at.walk < places; ++i) {
+    for (std::size_t i = 0; i < batch_places && !full(batch) && stream.at.walk < places; ++i) {
       consider(stream, stream.at.walk++, batch);
     }
     stream.at.walking = stream.at.walk < places;
@@ -279,7 +291,7 @@ void UpdateGroup::scan(Stream& stream, Batch& batch) {
   stream.at.position =
       journal().walk(stream.at.position, journal().end(), [&](const Journal::Entry& entry) {
         consider(stream, entry.net, batch);
-        return ++count < batch_places && !batch.full();
+        return ++count < batch_places && !full(batch);
       });
 }
 
@@ -308,7 +320,7 @@ void UpdateGroup::consider_told(NetId net, AdvertisementTable::Id current, Batch
   if (current == 0) {
     batch.withdraw(net, {Audience::Kind::all_but, before});
   } else {
-    batch.announce(net, current, advertisements_);
+    batch.announce(net, current, advertisements_, rib_.attributes());
     // The one we have it from now does not get it back, and loses what it had from us.
     const PeerId source = advertisements_[current].source;
     if (old != 0 && source != before && source != PeerId::local) {
@@ -321,13 +333,14 @@ void UpdateGroup::consider_told(NetId net, AdvertisementTable::Id current, Batch
 /// For those who may hold anything that was ever told.
 void UpdateGroup::consider_behind(const Stream& stream, NetId net, AdvertisementTable::Id current,
                                   Batch& batch) {
-  // During the walk the past is not the question: what changed since the stream's position comes with the journal.
+  // During the walk the past is not the question: what changed since the stream's position comes
+  // with the journal.
   const bool held = stream.may_hold(net) || (!stream.at.walking && told(net) != 0);
   if (current == 0) {
     if (held) batch.withdraw(net, {});
     return;
   }
-  batch.announce(net, current, advertisements_);
+  batch.announce(net, current, advertisements_, rib_.attributes());
   told_entry(net) |= maybe;
   const PeerId source = advertisements_[current].source;
   if (held && source != PeerId::local) batch.withdraw(net, {Audience::Kind::only, source});
@@ -382,10 +395,10 @@ void UpdateGroup::encode(const Stream& stream, Batch& batch, Segment& segment) {
     PathNextHop next_hop = next_hop_;
     if (!ours) {
       const PeerNextHop& named = rib_.next_hop(what.next_hop);
-      next_hop = {named.address, named.link_local};
+      next_hop = {named.address, {}};
     }
-    const std::size_t fitted = segment.updates.announce(
-        list.audience, wire_family, next_hop, ours, attributes_, nlri_, key_.negotiated);
+    const std::size_t fitted = segment.updates.announce(list.audience, wire_family, next_hop, ours,
+                                                        attributes_, nlri_, key_.negotiated);
     if (fitted == nlri_.size()) continue;
     std::vector<NetId> nets;
     batch.for_each(list, [&](NetId net) { nets.push_back(net); });
@@ -394,7 +407,8 @@ void UpdateGroup::encode(const Stream& stream, Batch& batch, Segment& segment) {
   }
 }
 
-/// What fits no message must not leave an older version with the peers (RFC 4271 9.2 says nothing; two daemons loop).
+/// What fits no message must not leave an older version with the peers (RFC 4271 9.2 says nothing;
+/// two daemons loop).
 void UpdateGroup::withhold(const Stream& stream, std::vector<NetId> nets, Segment& segment) {
   const Family family = key_.rules.family;
   too_big_ += nets.size();

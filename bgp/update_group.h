@@ -1,10 +1,12 @@
-// UpdateGroup: peers that are told the same of one family, and what each has been told. Peers that keep up share one
-// stream of encoded UPDATEs; who comes late, asks again or lags too far is on a stream of its own until it has caught
-// up with the table. Private to adj_out; the ideas are those of Contrail's markers and BGP++'s detached peers.
+// UpdateGroup: peers that are told the same of one family, and what each has been told. Peers that
+// keep up share one stream of encoded UPDATEs; who comes late, asks again or lags too far is on a
+// stream of its own until it has caught up with the table. Private to adj_out; the ideas are those
+// of Contrail's markers and BGP++'s detached peers.
 //
-// Invariants. `told` of a prefix is what the members of the main stream were told, once they have read all of it. A
-// member of any other stream may hold something else: there everything current is announced, and whatever somebody may
-// hold is withdrawn, which at worst is said once too often. At the end of the journal all streams have said the same.
+// Invariants. `told` of a prefix is what the members of the main stream were told, once they have
+// read all of it. A member of any other stream may hold something else: there everything current is
+// announced, and whatever somebody may hold is withdrawn, which at worst is said once too often. At
+// the end of the journal all streams have said the same.
 #pragma once
 
 #include <cstddef>
@@ -57,7 +59,7 @@ class UpdateGroup {
   };
 
   /// `next_hop`: of one member, to encode with; every copy gets the member's own.
-  UpdateGroup(Rib& rib, Key key, const PathNextHop& next_hop);
+  UpdateGroup(Rib& rib, Key key, const PathNextHop& next_hop, std::size_t backlog);
   ~UpdateGroup();
   UpdateGroup(const UpdateGroup&) = delete;
   UpdateGroup& operator=(const UpdateGroup&) = delete;
@@ -102,7 +104,7 @@ class UpdateGroup {
   struct Stream {
     Journal::Reader reader = 0;
     Place at;
-    bool from_nothing = false;  // its members held nothing when it began
+    bool from_nothing = false;  // its first segment is the first thing a new peer should hear
     std::shared_ptr<const Held> held;
     std::deque<Segment> segments;
     std::uint64_t first = 0;  // number of the oldest segment
@@ -127,10 +129,10 @@ class UpdateGroup {
   void drop_read(Stream& stream);
   void expect_withdrawals(const Stream& stream, std::uint64_t from);
   void relieve(Stream& stream);
-  void merge(Member& member);
 
   void generate(Stream& stream);
   void scan(Stream& stream, Batch& batch);
+  [[nodiscard]] bool full(const Batch& batch) const;
   void consider(const Stream& stream, NetId net, Batch& batch);
   void consider_told(NetId net, AdvertisementTable::Id current, Batch& batch);
   void consider_behind(const Stream& stream, NetId net, AdvertisementTable::Id current,
@@ -146,6 +148,7 @@ class UpdateGroup {
   Rib& rib_;
   Key key_;
   PathNextHop next_hop_;
+  std::size_t max_backlog_;
   AdvertisementTable advertisements_;
   std::vector<Member*> members_;
   std::vector<std::unique_ptr<Stream>> streams_;  // the main one first
