@@ -138,6 +138,7 @@ struct Speaker::World {
   std::vector<RouteChange> changes;
   std::vector<SyncDone> syncs;
   std::array<bool, 2> sync_done{};
+  bool sync_checked = false;
   std::unique_ptr<Tables> tables;
   std::set<Prefix> originated;
   std::vector<ConnectedSubnet> subnets;
@@ -454,6 +455,7 @@ struct Speaker::World {
   }
 
   void check_sync(Time now) {
+    sync_checked = true;
     if (sync_done[0] && sync_done[1]) return;
     for (const auto& each : neighbours) {
       if (!is_taciturn(*each) || now < each->peer.session()->up_since + quiet_sync) continue;
@@ -471,6 +473,7 @@ struct Speaker::World {
   }
 
   Time sync_deadline() const {
+    if (!sync_checked) return started;
     if (sync_done[0] && sync_done[1]) return Time::max();
     Time next = started + sync_limit;
     for (const auto& each : neighbours) {
