@@ -209,7 +209,7 @@ Step in_established(const Established& state, const Event& event, const Context&
 
 }  // namespace
 
-Step step(State state, const Event& event, const Context& with) {
+Step step(const State& state, const Event& event, const Context& with) {
   return std::visit(Overloaded{
                         [&](const Idle& s) { return in_idle(s, event, with); },
                         [&](const Connect& s) { return in_waiting(s, event, with); },

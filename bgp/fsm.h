@@ -157,7 +157,7 @@ struct Context {
   std::minstd_rand& random;
 };
 
-[[nodiscard]] Step step(State state, const Event& event, const Context& with);
+[[nodiscard]] Step step(const State& state, const Event& event, const Context& with);
 
 /// When the next Tick is due; Time::max() for never.
 [[nodiscard]] Time deadline(const State& state);

@@ -460,8 +460,8 @@ Peer::Slot* Peer::session_slot() {
 /// The one place where a state changes: everything that entering or leaving one brings is here.
 void Peer::feed(Slot& slot, const Event& event, std::string_view reason, Time now) {
   const PeerState before = shown(slot.state);
-  Step to = step(std::move(slot.state), event, Context{now, fsm_, random_});
-  slot.state = std::move(to.next);
+  Step to = step(slot.state, event, Context{now, fsm_, random_});
+  slot.state = to.next;
   const PeerState after = shown(slot.state);
   if (before == after && !to.actions.connect && !to.actions.drop && !to.actions.send_keepalive)
     return;
@@ -530,7 +530,7 @@ void Peer::release(Slot& slot) {
   Slot fresh;
   fresh.in_use = slot.in_use;
   fresh.outgoing = slot.outgoing;
-  fresh.state = std::move(slot.state);
+  fresh.state = slot.state;
   slot = std::move(fresh);
 }
 

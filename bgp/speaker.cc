@@ -145,7 +145,7 @@ struct Speaker::World {
   /// Goodbye has been said: nothing changes any more, the kernel's routes least of all.
   bool stopped = false;
 
-  /// In the order of the settings.
+  /// In the order they were added.
   std::vector<std::unique_ptr<Neighbour>> neighbours;
   /// By PeerId; 0 is this node.
   std::vector<Neighbour*> by_id{nullptr};
