@@ -34,10 +34,13 @@ bool is_confederation(SegmentType type) {
 
 /// RFC 7606 7.2; AS 0 is RFC 7607.
 std::string_view read_path(Reader in, bool four_octets, AsPath& to) {
+  std::size_t size = 0;
   while (!in.empty()) {
     const std::uint8_t type = in.u8();
     const std::size_t count = in.u8();
     if (!in.ok()) return "half a segment header";
+    size += 2 + 4 * count;
+    if (size > max_attribute_size) return "too large";
     if (type < 1 || type > 4) return "unknown segment type";
     if (count == 0) return "empty segment";
     Reader asns = in.sub(count * (four_octets ? 4 : 2));

@@ -43,6 +43,11 @@ enum class AttributeType : std::uint8_t {
 /// "AS_PATH"; "attribute 99" for one without a row.
 std::string name(AttributeType type);
 
+/// Octets of the value of an attribute with a row (four octets per AS) that we take from a peer; a
+/// larger one counts as malformed. It leaves room for what policy adds before the 65535 of the
+/// length field.
+inline constexpr std::size_t max_attribute_size = 0x7000;
+
 /// The Attribute Flags octet (RFC 4271 4.3).
 namespace flag {
 inline constexpr std::uint8_t optional = 0x80;

@@ -169,13 +169,17 @@ void decode_known(const AttributeRow& row, const FramedAttribute& attribute,
     verdict.add({row.type, row.on_error, Fault::AttributeLength, "wrong length"}, attribute.whole);
     return;
   }
+  if (attribute.value.size() > max_attribute_size) {
+    verdict.add({row.type, row.on_error, row.fault, "too large"}, attribute.whole);
+    return;
+  }
   const std::string_view reason = row.decode(Reader(attribute.value), context, to);
   if (!reason.empty()) {
     verdict.add({row.type, row.on_error, row.fault, reason}, attribute.whole);
     return;
   }
   if ((attribute.flags & flag::partial) != 0 && (row.flags & flag::optional) != 0 &&
-      row.encode != nullptr) {
+      row.encode != nullptr && row.speaks != Speaks::two_octet_peers) {
     to.value.partial |= std::uint64_t{1} << static_cast<std::uint8_t>(row.type);
   }
 }
@@ -379,7 +383,8 @@ struct UpdateDecoder::State {
                     {});
       }
     }
-    if (inbound.external && inbound.enforce_first_as && list.has(AttributeType::as_path) &&
+    if (verdict.handling == Handling::treat_as_withdraw) return;
+    if (inbound.external && inbound.enforce_first_as &&
         decoded.value.as_path.first() != inbound.peer_as) {
       verdict.add({AttributeType::as_path, Handling::treat_as_withdraw, Fault::MalformedAsPath,
                    "leftmost AS is not the peer's"},
