@@ -520,6 +520,9 @@ void Rib::release(NextHopId id) {
 std::optional<BestPath> Rib::best(Family family, NetId net) const {
   return tables_->of(family, [&](auto& rib) { return rib.best_of(net); });
 }
+bool Rib::alive(Family family, NetId net) const {
+  return tables_->of(family, [&](auto& rib) { return rib.table().alive(net); });
+}
 Prefix Rib::prefix(Family family, NetId net) const {
   return tables_->of(family, [&](auto& rib) { return rib.table().prefix(net); });
 }

@@ -179,7 +179,9 @@ class Rib {
   // For adj_out: best paths by place, and what changes.
 
   [[nodiscard]] std::optional<BestPath> best(Family family, NetId net) const;
-  /// Of a place that is or was in use.
+  /// Whether a prefix lives at the place: it has paths, or a reader of the journal has yet to see it go.
+  [[nodiscard]] bool alive(Family family, NetId net) const;
+  /// Asserts that one does.
   [[nodiscard]] Prefix prefix(Family family, NetId net) const;
   [[nodiscard]] std::optional<NetId> find(const Prefix& prefix) const;
   [[nodiscard]] Journal& journal(Family family);

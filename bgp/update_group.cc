@@ -8,8 +8,7 @@ namespace weft::bgp {
 
 namespace {
 
-/// Beside the advertisement's number in `told`: some peer may hold a route although the main stream
-/// says otherwise.
+/// Beside the advertisement's number in `told`: some peer may hold something else, or nothing.
 constexpr std::uint32_t maybe = 1U << 31;
 constexpr std::uint32_t id_bits = maybe - 1;
 
@@ -296,6 +295,7 @@ void UpdateGroup::scan(Stream& stream, Batch& batch) {
 }
 
 void UpdateGroup::consider(const Stream& stream, NetId net, Batch& batch) {
+  if (!rib_.alive(key_.rules.family, net)) return;
   const AdvertisementTable::Id id = current(net);
   if (&stream == streams_.front().get()) {
     consider_told(net, id, batch);
@@ -312,18 +312,20 @@ AdvertisementTable::Id UpdateGroup::current(NetId net) {
   return made ? advertisements_.intern(*made) : 0;
 }
 
-/// For those who know what `told` says: only what differs.
+/// For those who know what `told` says: only what differs, or may.
 void UpdateGroup::consider_told(NetId net, AdvertisementTable::Id current, Batch& batch) {
   const AdvertisementTable::Id old = told(net) & id_bits;
-  if (current == old) return;
+  const bool unsure = (told(net) & maybe) != 0;
+  if (current == old && !unsure) return;
   const PeerId before = advertisements_[old].source;
   if (current == 0) {
-    batch.withdraw(net, {Audience::Kind::all_but, before});
+    batch.withdraw(net, unsure ? Audience{} : Audience{Audience::Kind::all_but, before});
   } else {
     batch.announce(net, current, advertisements_, rib_.attributes());
     // The one we have it from now does not get it back, and loses what it had from us.
     const PeerId source = advertisements_[current].source;
-    if (old != 0 && source != before && source != PeerId::local) {
+    const bool had = unsure || (old != 0 && source != before);
+    if (had && source != PeerId::local) {
       batch.withdraw(net, {Audience::Kind::only, source});
     }
   }
@@ -336,12 +338,12 @@ void UpdateGroup::consider_behind(const Stream& stream, NetId net, Advertisement
   // During the walk the past is not the question: what changed since the stream's position comes
   // with the journal.
   const bool held = stream.may_hold(net) || (!stream.at.walking && told(net) != 0);
+  if (current != (told(net) & id_bits)) told_entry(net) |= maybe;
   if (current == 0) {
     if (held) batch.withdraw(net, {});
     return;
   }
   batch.announce(net, current, advertisements_, rib_.attributes());
-  told_entry(net) |= maybe;
   const PeerId source = advertisements_[current].source;
   if (held && source != PeerId::local) batch.withdraw(net, {Audience::Kind::only, source});
 }
