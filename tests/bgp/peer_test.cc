@@ -430,6 +430,18 @@ TEST(Peer, APeerThatTakesNothingIsDropped) {
   EXPECT_EQ(bench.farewell(on)->fault, Fault::SendHoldTimerExpired);
 }
 
+TEST(Peer, APeerThatTakesNotEvenTheFirstOctetIsDropped) {
+  PeerSettings with = settings();
+  with.send_hold = 3s;
+  Bench bench(with);
+  const ConnectionId on = bench.connect();
+  bench.establish(on);
+  bench.peer.producing(on, bench.now);
+  bench.advance(3s);
+  ASSERT_TRUE(bench.farewell(on));
+  EXPECT_EQ(bench.farewell(on)->fault, Fault::SendHoldTimerExpired);
+}
+
 TEST(Peer, KeepalivesDoNotPileUpForASlowReader) {
   PeerSettings with = settings();
   with.hold_time = 3s;
