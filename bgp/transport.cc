@@ -452,12 +452,12 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
   void stop() {
     stopped = true;
     error_code ignored;
-    timer.cancel();
+    timer.cancel(ignored);
     for (const auto& [endpoint, acceptor] : listeners) acceptor->close(ignored);
     for (const auto& [id, connection] : connections) connection->socket.close(ignored);
     for (const Shared& connection : leaving) {
       connection->socket.close(ignored);
-      connection->patience.cancel();
+      connection->patience.cancel(ignored);
     }
     listeners.clear();
     connections.clear();
