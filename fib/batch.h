@@ -11,6 +11,7 @@
 
 #include "fib/route.h"
 #include "fib/rtnetlink.h"
+#include "fib/settings.h"
 #include "net/time.h"
 
 namespace weft::fib {
@@ -22,6 +23,7 @@ struct RouteChange {
   Kind kind = Kind::learned;
   Mode mode = Mode::create;
   bool remove = false;
+  std::uint32_t metric = 0;
   /// Kernel id of the group; 0 for the other kinds.
   std::uint32_t nexthop_id = 0;
 
@@ -36,7 +38,6 @@ struct RouteChange {
 struct NextHopChange {
   NextHopObject object;
   Mode mode = Mode::create;
-  bool remove = false;
   /// Table's own: index of the nexthop or group.
   std::uint32_t slot = 0;
 };
@@ -57,6 +58,11 @@ struct Batch {
   [[nodiscard]] bool empty() const { return size() == 0; }
   void clear();
 };
+
+/// The batch as netlink messages, one a change, in order.
+void encode(netlink::Batch& out, const Batch& batch, const Settings& settings);
+/// The route of one change, complete.
+Route route_of(const RouteChange& change, const Settings& settings);
 
 /// Most changes in one Batch: more is no faster (facts of the kernel: 32 to 1024 is flat).
 inline constexpr std::size_t batch_limit = 1024;

@@ -4,11 +4,15 @@
 // goes down or loses carrier: lose() says so here. Pure.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "fib/batch.h"
@@ -43,20 +47,29 @@ class NextHopObjects {
     Address gateway;
     std::uint32_t ifindex = 0;
     std::uint32_t id = 0;
-    /// Groups that contain it; 0 and not installed: the slot is free.
-    std::uint32_t groups = 0;
+    /// Groups (by index) that contain it.
+    std::vector<std::uint32_t> users;
+    bool live = false;
     /// The kernel has it.
     bool installed = false;
-    /// The id has been ours: a put may replace.
+    /// The kernel acknowledged this id as ours once: a put may replace.
     bool known = false;
     bool in_flight = false;
-    /// Lost while in flight: the answer is out of date.
+    bool removing = false;
+    /// Lost while in flight: the answer will be out of date.
     bool lost = false;
-    /// The other side is known to be dead (BFD, session): kept, but not in groups as long as there
-    /// is another member.
+    /// Put it again though it seems installed.
+    bool refresh = false;
+    /// The other side is known to be dead (BFD, session): kept, but not in groups that have another
+    /// member.
     bool unreachable = false;
+    bool queued = false;
+    bool spent = false;
+    bool adopted = false;
+    bool seen = false;
     std::uint8_t failures = 0;
     Time retry_at{};
+    std::string fault;
   };
 
   struct MemberRef {
@@ -71,10 +84,11 @@ class NextHopObjects {
     /// What the kernel's group consists of; empty unless installed.
     std::vector<MemberRef> installed_members;
     std::uint32_t id = 0;
-    /// group() calls not yet released, plus routes that want it.
+    /// hold() calls not yet released.
     std::uint32_t holders = 0;
+    /// Routes that want it.
     std::uint32_t wanted_by = 0;
-    /// Routes the kernel has through it, and those of them nobody wants any more.
+    /// Routes the kernel has through it, and those of them that nobody wants any more.
     std::uint32_t routes = 0;
     std::uint32_t doomed = 0;
     /// Route changes towards it that are in flight.
@@ -83,20 +97,31 @@ class NextHopObjects {
     std::uint32_t parked = 0;
     /// Grows each time the kernel lost the group, and all its routes with it.
     std::uint32_t epoch = 0;
+    bool live = false;
     bool installed = false;
     bool known = false;
     bool in_flight = false;
-    /// Its members in the kernel are in doubt: put it again.
-    bool refresh = false;
-    /// A removal is in flight (takes the routes along).
     bool removing = false;
-    bool live = false;
+    bool refresh = false;
     bool queued = false;
+    bool spent = false;
+    bool adopted = false;
+    bool seen = false;
     std::uint8_t failures = 0;
     Time retry_at{};
     std::string fault;
 
     [[nodiscard]] bool used() const { return holders + wanted_by > 0; }
+  };
+
+  /// Groups whose state in the kernel changed under the routes.
+  struct Effects {
+    /// Vanished, with all their routes.
+    std::vector<GroupRef> lost;
+    /// Removed by ourselves, with all their routes.
+    std::vector<GroupRef> removed;
+    /// There now: routes may follow.
+    std::vector<GroupRef> installed;
   };
 
   /// The group of exactly these next hops (sorted, not empty), one more holder.
@@ -106,41 +131,102 @@ class NextHopObjects {
   [[nodiscard]] Group& at(GroupRef ref) { return groups_[ref.value - 1]; }
   [[nodiscard]] const Group& at(GroupRef ref) const { return groups_[ref.value - 1]; }
   [[nodiscard]] NextHops next_hops(GroupRef ref) const;
-  /// The group's members that could be in the kernel now: on usable links, and reachable if any is.
-  [[nodiscard]] std::vector<MemberRef> eligible(const Group& group) const;
-  /// True when a route through it can be installed now or in the batch being taken.
-  [[nodiscard]] bool carries(GroupRef ref) const;
-
-  // The kernel's side. Groups that vanished come back in `lost`; their routes vanished with them.
-  void link(std::uint32_t ifindex, bool usable, std::vector<GroupRef>& lost);
-  void reachable(const Address& gateway, std::uint32_t ifindex, bool yes);
-  /// Put the objects of this interface again: something about it changed.
-  void refresh(std::uint32_t ifindex);
-  void deleted(std::uint32_t id, std::vector<GroupRef>& lost);
-  /// Somebody else wrote one of our objects, or an object in our range.
-  void changed(const NextHopObject& object, std::vector<GroupRef>& lost);
-  /// An own object found in a dump that we know nothing of: ours from now on. 0 when it is not of
-  /// our making.
-  GroupRef adopt(const NextHopObject& object);
-  /// The kernel group of this id, if it is ours.
+  /// The kernel's group of this id, if it is ours.
   [[nodiscard]] GroupRef find(std::uint32_t id) const;
+  /// True when a route through it can be installed now, or after what is in flight.
+  [[nodiscard]] bool carries(GroupRef ref) const;
+  /// Why it does not carry, for an operator.
+  [[nodiscard]] std::string obstacle(GroupRef ref) const;
+  /// A route through it was refused: put it again, which tells whether it is there.
+  void doubt(GroupRef ref);
+  /// Nobody may use it any more: see whether it can go.
+  void consider_removal(GroupRef ref);
 
-  /// Appends the puts, at most `room` of them; true when there is more.
-  bool take_puts(Batch& batch, std::size_t room, Time now);
-  /// Appends removals of what nobody uses.
-  bool take_removals(Batch& batch, std::size_t room, Time now);
-  /// Answers to the above. `installed` gets groups routes may wait for.
-  void put_done(const NextHopChange& change, bool group, int code, const std::string& message,
-                Time now, std::vector<GroupRef>& lost, std::vector<GroupRef>& installed);
-  void removal_done(const NextHopChange& change, bool group, int code, Time now,
-                    std::vector<GroupRef>& lost);
+  // What happens to them.
+  void link(std::uint32_t ifindex, bool usable, Effects& effects);
+  void reachable(const Address& gateway, std::uint32_t ifindex, bool yes);
+  /// Something about the interface changed: its objects are put again.
+  void refresh(std::uint32_t ifindex);
+  /// Somebody else deleted, or wrote, an object. True: it was one of ours.
+  bool deleted(std::uint32_t id, Effects& effects);
+  bool changed(const NextHopObject& object, Effects& effects);
 
-  // A dump: begin, seen() for each object, end. What was not seen is gone.
+  /// Appends puts, at most `room` of them.
+  void take_puts(Batch& batch, std::size_t room, Time now);
+  /// Appends removals of what nobody uses; adopted objects only when `swept`.
+  void take_removals(Batch& batch, std::size_t room, bool swept);
+  /// A removal that takes the group's routes along: cheaper than removing these one by one.
+  void remove_with_routes(Batch& batch, GroupRef ref);
+  /// Answers; code 0 is success, another one errno.
+  void put_done(const NextHopChange& change, int code, const std::string& message, Time now,
+                Effects& effects);
+  void removal_done(const NextHopChange& change, int code, const std::string& message, Time now,
+                    Effects& effects);
+  [[nodiscard]] bool has_work() const;
+
+  // A dump: begin, seen() for each object there is, end. Own objects we do not know of are adopted.
   void dump_begin();
-  void seen(const NextHopObject& object, std::vector<GroupRef>& lost);
-  std::size_t dump_end(std::vector<GroupRef>& lost);
+  void seen(const NextHopObject& object, Effects& effects);
+  /// What was not seen is gone; how many.
+  std::size_t dump_end(Effects& effects);
 
   [[nodiscard]] std::optional<Time> deadline() const;
+  void tick(Time now);
+
+  [[nodiscard]] std::size_t installed_nexthops() const;
+  /// All groups ever made, live or not, for counting.
+  [[nodiscard]] const std::vector<Group>& groups() const { return groups_; }
+
+ private:
+  struct NextHopsHash {
+    std::size_t operator()(const NextHops& next_hops) const;
+  };
+
+  std::uint32_t single_of(const Address& gateway, std::uint32_t ifindex);
+  std::uint32_t new_single();
+  std::uint32_t new_group(std::vector<MemberRef> members);
+  std::uint32_t free_id(bool group);
+  [[nodiscard]] bool usable(std::uint32_t ifindex) const;
+  [[nodiscard]] bool eligible(const Single& single) const;
+  [[nodiscard]] std::vector<MemberRef> eligible(const Group& group) const;
+  [[nodiscard]] std::vector<Member> encoded(const std::vector<MemberRef>& members) const;
+  void queue_single(std::uint32_t index);
+  void queue_group(std::uint32_t index);
+  void queue_users(std::uint32_t single);
+  void lose_single(std::uint32_t index, Effects& effects);
+  void lose_group(std::uint32_t index, Effects& effects);
+  void take_group_puts(Batch& batch, std::size_t room, Time now);
+  void single_put_done(const NextHopChange& change, int code, const std::string& message, Time now,
+                       Effects& effects);
+  void group_put_done(const NextHopChange& change, int code, const std::string& message, Time now,
+                      Effects& effects);
+  void adopt_single(const NextHopObject& object);
+  void adopt_group(const NextHopObject& object);
+  void renumber_single(std::uint32_t index);
+  void renumber_group(std::uint32_t index);
+  void free_group(std::uint32_t index);
+  void free_single(std::uint32_t index);
+
+  std::vector<Single> singles_;
+  std::vector<Group> groups_;
+  std::vector<std::uint32_t> free_singles_;
+  std::vector<std::uint32_t> free_groups_;
+  std::map<std::pair<Address, std::uint32_t>, std::uint32_t> single_index_;
+  std::unordered_map<NextHops, std::uint32_t, NextHopsHash> group_index_;
+  /// Kernel id -> index, singles and groups alike (their ranges are apart).
+  std::unordered_map<std::uint32_t, std::uint32_t> ids_;
+  std::unordered_set<std::uint32_t> foreign_ids_;
+  std::uint32_t next_single_id_ = first_nexthop_id;
+  std::uint32_t next_group_id_ = first_group_id;
+  /// Interfaces that cannot carry nexthop objects; unknown ones are tried.
+  std::unordered_set<std::uint32_t> dead_links_;
+
+  std::vector<std::uint32_t> single_queue_;
+  std::vector<std::uint32_t> group_queue_;
+  std::vector<std::uint32_t> spent_singles_;
+  std::vector<std::uint32_t> spent_groups_;
+  /// When to try again: singles with their index, groups with index + 2^31.
+  std::multimap<Time, std::uint32_t> retries_;
 };
 
 }  // namespace weft::fib

@@ -69,6 +69,10 @@ int Socket::fd() const {
   return mnl_socket_get_fd(socket_.get());
 }
 
+std::uint32_t Socket::port() const {
+  return mnl_socket_get_portid(socket_.get());
+}
+
 Result<void> Socket::join(unsigned group) {
   auto wanted = static_cast<int>(group);
   if (mnl_socket_setsockopt(socket_.get(), NETLINK_ADD_MEMBERSHIP, &wanted, sizeof wanted) < 0) {

@@ -72,6 +72,8 @@ class Socket {
   ~Socket();
 
   [[nodiscard]] int fd() const;
+  /// The address the kernel knows this socket by: nlmsg_pid of what it causes.
+  [[nodiscard]] std::uint32_t port() const;
 
   /// One RTNLGRP_*.
   Result<void> join(unsigned group);
