@@ -90,9 +90,7 @@ struct Programmer::State {
     while (!reports.push(report)) {
       signal_event(wake_main);
       if (stopping) return;
-      clear_event(wake_thread);
-      signal_event(wake_thread);  // it may have announced work: that is looked for after this
-      std::this_thread::yield();
+      clear_event(wake_thread);  // next() signals it; work that came is looked for in run()
     }
     signal_event(wake_main);
   }

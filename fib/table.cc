@@ -45,6 +45,7 @@ constexpr std::size_t foreign_limit = 65536;
 constexpr std::size_t stray_limit = 65536;
 /// So often we take a place back from somebody who replaced our route; then it counts as theirs.
 constexpr unsigned fight_limit = 3;
+constexpr std::chrono::minutes fight_window{10};
 constexpr std::chrono::seconds dump_retry{1};
 constexpr std::size_t retry_levels = 8;
 
@@ -53,6 +54,11 @@ struct Foreign {
   std::uint8_t protocol = 0;
   /// The dump, or the one before the event, that told of it.
   std::uint64_t dump = 0;
+};
+
+struct Fight {
+  unsigned count = 0;
+  Time since{};
 };
 
 template <typename Stored>
@@ -81,7 +87,7 @@ struct Table::State {
   Half<AddressV4> v4{Family::ipv4, {}, {}, {}, {}, {}, {}};
   Half<AddressV6> v6{Family::ipv6, {}, {}, {}, {}, {}, {}};
   std::unordered_map<Prefix, std::vector<Foreign>> foreign;
-  std::unordered_map<Prefix, unsigned> fights;
+  std::unordered_map<Prefix, Fight> fights;
   std::vector<Notice> notices;
   /// Own routes of an older metric, to be removed by the sweep.
   std::vector<RouteChange> strays;
@@ -738,8 +744,10 @@ struct Table::State {
     kinds_at(route, [&](auto& half, std::uint32_t slot) {
       const auto& entry = half.entries[slot];
       if (entry.have == no_target) return;
-      const unsigned fought = ++fights[route.prefix];
-      const bool yield = fought > fight_limit || fights.size() > fault_limit;
+      if (fights.size() > fault_limit) fights.clear();
+      Fight& fight = fights[route.prefix];
+      if (now - fight.since > fight_window) fight = {0, now};
+      const bool yield = ++fight.count > fight_limit;
       if (!yield) {
         drop_foreign(route);
         ++counts.repairs[static_cast<std::size_t>(Cause::route_replaced)];
