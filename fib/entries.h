@@ -60,8 +60,10 @@ struct Entry {
   /// Found otherwise in the kernel than it should be, not yet repaired.
   bool drifted : 1;
   bool seen : 1;
+  /// Something happened to it while a dump was under way, which may be older than that.
+  bool overtaken : 1;
   /// Refusals in a row, saturating.
-  std::uint8_t failures : 4;
+  std::uint8_t failures : 3;
 
   Entry()
       : kind(Kind::learned),
@@ -75,6 +77,7 @@ struct Entry {
         parked(false),
         drifted(false),
         seen(false),
+        overtaken(false),
         failures(0) {}
   [[nodiscard]] bool idle() const {
     return want == no_target && have == no_target && !unsure && !in_flight;

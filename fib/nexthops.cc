@@ -384,7 +384,7 @@ void NextHopObjects::take_group_puts(Batch& batch, std::size_t room, Time now) {
 
 void NextHopObjects::remove_with_routes(Batch& batch, GroupRef ref) {
   Group& group = at(ref);
-  assert(group.installed && !group.in_flight && !group.removing);
+  assert(group.known && !group.in_flight && !group.removing);
   group.removing = true;
   batch.group_removals.push_back(
       {{group.id, route_protocol, {}, 0, {}}, Mode::replace, ref.value - 1});
@@ -398,10 +398,11 @@ void NextHopObjects::take_removals(Batch& batch, std::size_t room, bool swept) {
     group.spent = false;
     if (!group.live || group.used() || group.removing) continue;
     if (group.routes > 0 || group.routes_in_flight > 0 || group.in_flight) continue;
-    if (group.installed && (batch.group_removals.size() >= room || (group.adopted && !swept))) {
+    // What was ours once may still be there, also when we were told it is gone.
+    if (group.known && (batch.group_removals.size() >= room || (group.adopted && !swept))) {
       group.spent = true;
       kept.push_back(index);
-    } else if (group.installed) {
+    } else if (group.known) {
       remove_with_routes(batch, {index + 1});
     } else {
       free_group(index);
@@ -415,10 +416,10 @@ void NextHopObjects::take_removals(Batch& batch, std::size_t room, bool swept) {
     Single& single = singles_[index];
     single.spent = false;
     if (!single.live || !single.users.empty() || single.in_flight || single.removing) continue;
-    if (single.installed && (batch.nexthop_removals.size() >= room || (single.adopted && !swept))) {
+    if (single.known && (batch.nexthop_removals.size() >= room || (single.adopted && !swept))) {
       single.spent = true;
       kept.push_back(index);
-    } else if (single.installed) {
+    } else if (single.known) {
       single.removing = true;
       batch.nexthop_removals.push_back(
           {{single.id, route_protocol, {}, 0, {}}, Mode::replace, index});
@@ -509,7 +510,7 @@ void NextHopObjects::single_put_done(const NextHopChange& change, int code,
     single.failures = static_cast<std::uint8_t>(std::min(single.failures + 1, 100));
     single.retry_at = now + retry_after(single.failures);
     retries_.emplace(single.retry_at, change.slot);
-    if (single.installed) lose_single(change.slot, effects);
+    single.refresh = single.installed;
   }
   if (single.users.empty() && !std::exchange(single.spent, true)) {
     spent_singles_.push_back(change.slot);
@@ -611,9 +612,25 @@ void NextHopObjects::seen(const NextHopObject& object, Effects& effects) {
     return;
   }
   if (object.id < first_group_id) {
-    singles_[found->second].seen = true;
+    Single& single = singles_[found->second];
+    single.seen = true;
+    if (object.protocol == route_protocol && !single.installed && !single.in_flight) {
+      // There after all, or gone since the dump: a put that only replaces will tell.
+      single.known = true;
+      single.installed = usable(single.ifindex);
+      single.refresh = true;
+      queue_single(found->second);
+      return;
+    }
   } else {
-    groups_[found->second].seen = true;
+    Group& group = groups_[found->second];
+    group.seen = true;
+    if (object.protocol == route_protocol && !group.installed && !group.in_flight) {
+      group.known = true;
+      group.refresh = true;
+      queue_group(found->second);
+      return;
+    }
   }
   changed(object, effects);
 }
@@ -653,7 +670,8 @@ void NextHopObjects::adopt_single(const NextHopObject& object) {
   single.gateway = object.gateway;
   single.ifindex = object.ifindex;
   single.id = object.id;
-  single.installed = single.known = single.adopted = single.seen = true;
+  single.known = single.adopted = single.seen = true;
+  single.installed = usable(single.ifindex);
   ids_[single.id] = index;
   if (single.users.empty() && !std::exchange(single.spent, true)) spent_singles_.push_back(index);
   queue_users(index);
@@ -689,8 +707,11 @@ void NextHopObjects::adopt_group(const NextHopObject& object) {
   }
   Group& group = groups_[index];
   group.id = object.id;
-  group.installed = group.known = group.adopted = group.seen = true;
-  group.installed_members = group.members;
+  group.known = group.adopted = group.seen = true;
+  for (const MemberRef& member : group.members) {
+    if (singles_[member.single].installed) group.installed_members.push_back(member);
+  }
+  group.installed = !group.installed_members.empty();
   ids_[group.id] = index;
   consider_removal({index + 1});
   queue_group(index);

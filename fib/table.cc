@@ -6,6 +6,7 @@
 #include <cassert>
 #include <cerrno>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "fib/entries.h"
 
@@ -88,12 +89,15 @@ struct Table::State {
   Half<AddressV6> v6{Family::ipv6, {}, {}, {}, {}, {}, {}};
   std::unordered_map<Prefix, std::vector<Foreign>> foreign;
   std::unordered_map<Prefix, Fight> fights;
+  /// Foreign routes that went while a dump was under way, which may be older than that.
+  std::unordered_set<Prefix> foreign_gone;
   std::vector<Notice> notices;
   /// Own routes of an older metric, to be removed by the sweep.
   std::vector<RouteChange> strays;
   Snapshot counts;
 
   Dumping dumping = Dumping::none;
+  bool dump_again = false;
   bool seeded = false;
   bool swept = false;
   std::optional<Time> sweep_at;
@@ -248,7 +252,12 @@ struct Table::State {
     all.push_back({route.metric, route.protocol, dump_number});
   }
 
+  [[nodiscard]] bool dump_under_way() const {
+    return dumping == Dumping::asked || dumping == Dumping::running;
+  }
+
   void drop_foreign(const Route& route) {
+    if (dump_under_way()) foreign_gone.insert(route.prefix);
     const auto found = foreign.find(route.prefix);
     if (found == foreign.end()) return;
     auto& all = found->second;
@@ -367,6 +376,8 @@ struct Table::State {
     if (!settings.install) return std::nullopt;
     if (dumping == Dumping::due) {
       dumping = Dumping::asked;
+      ++dump_number;
+      foreign_gone.clear();
       return DumpRequest{};
     }
     if (!seeded) return std::nullopt;
@@ -453,8 +464,11 @@ struct Table::State {
     ++counts.operations[change.remove ? 1 : 0][done ? 0 : 1];
     if (done) return carried_out(half, change, now);
     if (code == EEXIST && change.mode == Mode::create && !change.remove) {
-      half.entries[change.slot].in_flight = false;
-      return conflict(half, change.slot, now);
+      Entry<Stored>& entry = half.entries[change.slot];
+      const bool again = entry.again;
+      entry.in_flight = false;
+      // The foreign route went while we asked, perhaps.
+      return again ? revise(half, change.slot, now) : conflict(half, change.slot, now);
     }
     const bool no_group = is_group(change.target) && !objects.carries({change.target});
     if (is_group(change.target) && !no_group && (code == EINVAL || code == ENOENT)) {
@@ -467,7 +481,7 @@ struct Table::State {
       e.unsure = e.unsure || (unsure && e.have == no_target);
       if (no_group || e.want != change.target) return;
       e.failed = true;
-      e.failures = static_cast<std::uint8_t>(std::min(e.failures + 1, 15)) & 0xf;
+      e.failures = static_cast<std::uint8_t>(std::min(e.failures + 1, 7)) & 7;
       retry_later(half, change.slot, e.failures, now);
       if (half.faults.size() < fault_limit) half.faults[change.slot] = message;
     });
@@ -486,6 +500,7 @@ struct Table::State {
         !is_group(change.target) || objects.at({change.target}).epoch == change.epoch;
     if (!change.remove) record(now - change.since);
     half.faults.erase(change.slot);
+    if (!change.remove && foreign_at(change.prefix, change.metric) != nullptr) doubt(now);
     update(half, change.slot, now, [&](auto& e) {
       e.in_flight = false;
       e.failed = false;
@@ -538,6 +553,7 @@ struct Table::State {
       }
       update(half, slot, now, [&](auto& e) {
         if (fate != Fate::none) {
+          e.overtaken = e.overtaken || dump_under_way();
           // The word of the loss may be older than what we did since.
           e.unsure = e.unsure || fate == Fate::lost;
           e.have = no_target;
@@ -552,8 +568,14 @@ struct Table::State {
   // Dumps.
 
   void due() {
-    if (dumping == Dumping::none) dumping = Dumping::due;
+    if (dumping == Dumping::none) {
+      dumping = Dumping::due;
+    } else {
+      dump_again = dump_again || dumping != Dumping::due;
+    }
   }
+  /// What we heard contradicts what we did: a dump will tell, but not one for each such word.
+  void doubt(Time now) { dump_at = std::min(dump_at.value_or(Time::max()), now + dump_retry); }
 
   [[nodiscard]] std::optional<Kind> kind_of(const Route& route) const {
     if (route.type == RouteType::blackhole) {
@@ -581,16 +603,22 @@ struct Table::State {
 
   void saw(const Route& route, Time now) {
     if (route.table != settings.table) return;
-    if (route.protocol != route_protocol) return add_foreign(route);
+    if (route.protocol != route_protocol) {
+      if (foreign_gone.count(route.prefix) == 0) add_foreign(route);
+      return;
+    }
     const auto kind = kind_of(route);
     if (!kind) return saw_stray(route);
     const Target have = target_of(route, *kind);
+    // Its group went since the dump, and took it along.
+    if (is_group(have) && !objects.at({have}).installed) return;
     with(route.prefix.family(), [&](auto& half) {
       const std::uint32_t known = half.entries.find(route.prefix, *kind);
       const std::uint32_t slot =
           known != no_slot ? known : half.entries.find_or_insert(route.prefix, *kind);
       auto& entry = half.entries[slot];
       entry.seen = true;
+      if (entry.overtaken) return;
       if (entry.have == have && !entry.unsure) return;
       const bool drift = seeded && (entry.have != have || entry.want == no_target);
       if (drift) {
@@ -621,7 +649,6 @@ struct Table::State {
   void settle(const DumpPart& part, Time now) {
     if (part.again || dumping == Dumping::asked) {
       dumping = Dumping::running;
-      ++dump_number;
       dump_differences = 0;
       objects.dump_begin();
       each([](auto& half, std::uint32_t slot) { half.entries[slot].seen = false; });
@@ -634,7 +661,7 @@ struct Table::State {
   }
 
   void dump_end(const DumpPart& part, Time now) {
-    dumping = Dumping::none;
+    dumping = std::exchange(dump_again, false) ? Dumping::due : Dumping::none;
     if (part.failed) {
       notice(true, "reading the kernel's routes failed: " + *part.failed);
       dump_at = now + dump_retry;
@@ -659,8 +686,11 @@ struct Table::State {
 
   template <typename Stored>
   void unseen(Half<Stored>& half, std::uint32_t slot, Time now) {
-    const Entry<Stored>& entry = half.entries[slot];
-    if (entry.seen || entry.in_flight || (entry.have == no_target && !entry.unsure)) return;
+    Entry<Stored>& entry = half.entries[slot];
+    const bool overtaken = entry.overtaken;
+    entry.overtaken = false;
+    if (overtaken || entry.seen || entry.in_flight || (entry.have == no_target && !entry.unsure))
+      return;
     const bool drift = seeded && entry.have != no_target && entry.want != no_target;
     if (drift) {
       ++dump_differences;
@@ -679,7 +709,7 @@ struct Table::State {
     for (auto at = foreign.begin(); at != foreign.end();) {
       auto& all = at->second;
       all.erase(std::remove_if(all.begin(), all.end(),
-                               [&](const Foreign& one) { return one.dump + 1 < dump_number; }),
+                               [&](const Foreign& one) { return one.dump < dump_number; }),
                 all.end());
       at = all.empty() ? foreign.erase(at) : std::next(at);
     }
@@ -711,14 +741,18 @@ struct Table::State {
     const Route& route = event.route;
     if (route.table != settings.table) return;
     if (route.protocol == route_protocol) return observed_own(event, now);
-    const Foreign* before = foreign_at(route.prefix, route.metric);
     if (event.deleted) {
       drop_foreign(route);
-      if (before != nullptr) freed(route, now);
-      return;
+      return freed(route, now);
     }
     add_foreign(route);
-    if (event.replaced) overwritten(route, now);
+    kinds_at(route, [&](auto& half, std::uint32_t slot) {
+      if (event.replaced) {
+        overwritten(half, slot, route, now);
+      } else if (half.entries[slot].have != no_target) {
+        doubt(now);  // theirs cannot come where ours is, unless ours went, or ours came later
+      }
+    });
   }
 
   template <typename F>
@@ -740,26 +774,26 @@ struct Table::State {
   }
 
   /// Somebody put a route in the place of ours. We take it back, unless they insist.
-  void overwritten(const Route& route, Time now) {
-    kinds_at(route, [&](auto& half, std::uint32_t slot) {
-      const auto& entry = half.entries[slot];
-      if (entry.have == no_target) return;
-      if (fights.size() > fault_limit) fights.clear();
-      Fight& fight = fights[route.prefix];
-      if (now - fight.since > fight_window) fight = {0, now};
-      const bool yield = ++fight.count > fight_limit;
-      if (!yield) {
-        drop_foreign(route);
-        ++counts.repairs[static_cast<std::size_t>(Cause::route_replaced)];
-        notice(true, fmt::format("{} was replaced by a route of proto {}; taking it back",
-                                 route.prefix.text(), protocol_name(route.protocol)));
-      }
-      update(half, slot, now, [&](auto& e) {
-        e.have = no_target;
-        e.unsure = !yield;
-        e.stale = false;
-        e.drifted = e.want != no_target;
-      });
+  template <typename Stored>
+  void overwritten(Half<Stored>& half, std::uint32_t slot, const Route& route, Time now) {
+    const Entry<Stored>& entry = half.entries[slot];
+    if (entry.have == no_target && !entry.unsure && !entry.in_flight) return;
+    if (fights.size() > fault_limit) fights.clear();
+    Fight& fight = fights[route.prefix];
+    if (now - fight.since > fight_window) fight = {0, now};
+    const bool yield = ++fight.count > fight_limit;
+    if (!yield) {
+      drop_foreign(route);
+      ++counts.repairs[static_cast<std::size_t>(Cause::route_replaced)];
+      notice(true, fmt::format("{} was replaced by a route of proto {}; taking it back",
+                               route.prefix.text(), protocol_name(route.protocol)));
+    }
+    update(half, slot, now, [&](auto& e) {
+      e.overtaken = e.overtaken || dump_under_way();
+      e.have = no_target;
+      e.unsure = !yield;
+      e.stale = false;
+      e.drifted = e.want != no_target;
     });
   }
 
@@ -776,6 +810,7 @@ struct Table::State {
       const Cause cause = event.deleted ? Cause::route_deleted : Cause::route_replaced;
       if (entry.want != no_target) ++counts.repairs[static_cast<std::size_t>(cause)];
       update(half, slot, now, [&](auto& e) {
+        e.overtaken = e.overtaken || dump_under_way();
         e.have = event.deleted ? no_target : shape;
         // The word may be older than what we did since.
         e.unsure = true;
@@ -806,6 +841,7 @@ struct Table::State {
         if (!had && present && !half.entries[slot].failed) continue;
         update(half, slot, now, [&](auto& e) {
           e.failed = false;
+          e.overtaken = e.overtaken || dump_under_way();
           e.unsure = e.unsure || (had && !e.stale);
           if (!present && !e.stale) e.have = no_target;
         });

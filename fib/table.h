@@ -135,7 +135,7 @@ class Table {
   void audit(Time now);
 
   /// BFD or a session says the gateway is dead, or alive again: one group change per group that has
-  /// it. A group whose members are all dead stays as it is, because deleting it would take its
+  /// it. A group whose members are all dead keeps all of them: deleting it would take its
   /// routes along.
   void reachable(const Address& gateway, std::uint32_t ifindex, bool yes, Time now);
 
