@@ -31,6 +31,8 @@ struct RouteChange {
   std::uint32_t slot = 0;
   std::uint32_t target = 0;
   std::uint32_t epoch = 0;
+  /// Ours may be there, or a foreign one: a refusal does not tell which.
+  bool doubtful = false;
   /// Since when the route was wanted like this.
   Time since{};
 };

@@ -89,8 +89,8 @@ struct Table::State {
   Half<AddressV6> v6{Family::ipv6, {}, {}, {}, {}, {}, {}};
   std::unordered_map<Prefix, std::vector<Foreign>> foreign;
   std::unordered_map<Prefix, Fight> fights;
-  /// Foreign routes that went while a dump was under way, which may be older than that.
-  std::unordered_set<Prefix> foreign_gone;
+  /// Routes that went while a dump was under way, which may be older than that.
+  std::unordered_set<Prefix> gone;
   std::vector<Notice> notices;
   /// Own routes of an older metric, to be removed by the sweep.
   std::vector<RouteChange> strays;
@@ -257,7 +257,6 @@ struct Table::State {
   }
 
   void drop_foreign(const Route& route) {
-    if (dump_under_way()) foreign_gone.insert(route.prefix);
     const auto found = foreign.find(route.prefix);
     if (found == foreign.end()) return;
     auto& all = found->second;
@@ -267,6 +266,17 @@ struct Table::State {
                              }),
               all.end());
     if (all.empty()) foreign.erase(found);
+  }
+
+  /// The kernel let us have the place: what we knew of foreign routes there is out of date.
+  void forget(const Prefix& prefix, std::uint32_t metric) {
+    while (const Foreign* one = foreign_at(prefix, metric)) {
+      Route route;
+      route.prefix = prefix;
+      route.metric = metric;
+      route.protocol = one->protocol;
+      drop_foreign(route);
+    }
   }
 
   /// Somebody else's route has our place: ours waits until it is gone.
@@ -301,14 +311,21 @@ struct Table::State {
       return update(half, slot, now, [](auto& e) { e.parked = true; });
     }
     const Prefix prefix = half.entries.prefix(slot);
-    if (foreign_at(prefix, metric_of(entry.kind)) != nullptr) return conflict(half, slot, now);
+    const bool foreigner = foreign_at(prefix, metric_of(entry.kind)) != nullptr;
+    if (foreigner && entry.have != no_target) {
+      doubt(now);  // both cannot be: until a dump tells, nothing is overwritten
+      return conflict(half, slot, now);
+    }
     RouteChange change;
     change.prefix = prefix;
     change.kind = entry.kind;
     change.metric = metric_of(entry.kind);
     // Where nothing of ours is, EXCL: REPLACE would overwrite a foreign route, whatever its
-    // protocol.
-    change.mode = entry.have == no_target && !entry.unsure ? Mode::create : Mode::create_replace;
+    // protocol. What we heard of foreign routes may be out of date, so the kernel has the last
+    // word.
+    const bool empty = entry.have == no_target && !entry.unsure;
+    change.mode = empty || foreigner ? Mode::create : Mode::create_replace;
+    change.doubtful = !empty && foreigner;
     change.slot = slot;
     change.target = entry.want;
     change.since = since;
@@ -377,7 +394,7 @@ struct Table::State {
     if (dumping == Dumping::due) {
       dumping = Dumping::asked;
       ++dump_number;
-      foreign_gone.clear();
+      gone.clear();
       return DumpRequest{};
     }
     if (!seeded) return std::nullopt;
@@ -467,6 +484,10 @@ struct Table::State {
       Entry<Stored>& entry = half.entries[change.slot];
       const bool again = entry.again;
       entry.in_flight = false;
+      if (change.doubtful) {
+        doubt(now);  // is it theirs, or ours?
+        update(half, change.slot, now, [](auto& e) { e.unsure = e.conflict = true; });
+      }
       // The foreign route went while we asked, perhaps.
       return again ? revise(half, change.slot, now) : conflict(half, change.slot, now);
     }
@@ -478,7 +499,7 @@ struct Table::State {
     const bool unsure = unknown || change.remove || change.mode != Mode::create;
     update(half, change.slot, now, [&](auto& e) {
       e.in_flight = false;
-      e.unsure = e.unsure || (unsure && e.have == no_target);
+      e.unsure = e.unsure || unknown || (unsure && e.have == no_target);
       if (no_group || e.want != change.target) return;
       e.failed = true;
       e.failures = static_cast<std::uint8_t>(std::min(e.failures + 1, 7)) & 7;
@@ -500,7 +521,13 @@ struct Table::State {
         !is_group(change.target) || objects.at({change.target}).epoch == change.epoch;
     if (!change.remove) record(now - change.since);
     half.faults.erase(change.slot);
-    if (!change.remove && foreign_at(change.prefix, change.metric) != nullptr) doubt(now);
+    if (!change.remove && foreign_at(change.prefix, change.metric) != nullptr) {
+      if (change.mode == Mode::create) {
+        forget(change.prefix, change.metric);
+      } else {
+        doubt(now);
+      }
+    }
     update(half, change.slot, now, [&](auto& e) {
       e.in_flight = false;
       e.failed = false;
@@ -534,8 +561,8 @@ struct Table::State {
   /// The kernel lost or gained groups: what that means for their routes, in one walk.
   void apply(const NextHopObjects::Effects& effects, std::optional<Cause> cause, Time now) {
     bool walk = false;
-    for (const auto* gone : {&effects.lost, &effects.removed}) {
-      for (const GroupRef ref : *gone) walk = walk || objects.at(ref).routes > 0;
+    for (const auto* vanished : {&effects.lost, &effects.removed}) {
+      for (const GroupRef ref : *vanished) walk = walk || objects.at(ref).routes > 0;
     }
     for (const GroupRef ref : effects.installed) walk = walk || objects.at(ref).parked > 0;
     if (!walk) return;
@@ -604,20 +631,21 @@ struct Table::State {
   void saw(const Route& route, Time now) {
     if (route.table != settings.table) return;
     if (route.protocol != route_protocol) {
-      if (foreign_gone.count(route.prefix) == 0) add_foreign(route);
+      if (gone.count(route.prefix) == 0) add_foreign(route);
       return;
     }
     const auto kind = kind_of(route);
     if (!kind) return saw_stray(route);
     const Target have = target_of(route, *kind);
-    // Its group went since the dump, and took it along.
-    if (is_group(have) && !objects.at({have}).installed) return;
+    // Either its group went since the dump and took it along, or we are wrong about the group.
+    const bool doubtful = is_group(have) && !objects.at({have}).installed;
     with(route.prefix.family(), [&](auto& half) {
       const std::uint32_t known = half.entries.find(route.prefix, *kind);
       const std::uint32_t slot =
           known != no_slot ? known : half.entries.find_or_insert(route.prefix, *kind);
       auto& entry = half.entries[slot];
       entry.seen = true;
+      entry.overtaken = entry.overtaken || doubtful || gone.count(route.prefix) > 0;
       if (entry.overtaken) return;
       if (entry.have == have && !entry.unsure) return;
       const bool drift = seeded && (entry.have != have || entry.want == no_target);
@@ -689,6 +717,9 @@ struct Table::State {
     Entry<Stored>& entry = half.entries[slot];
     const bool overtaken = entry.overtaken;
     entry.overtaken = false;
+    if (overtaken && !entry.in_flight) {
+      return update(half, slot, now, [](auto& e) { e.unsure = true; });
+    }
     if (overtaken || entry.seen || entry.in_flight || (entry.have == no_target && !entry.unsure))
       return;
     const bool drift = seeded && entry.have != no_target && entry.want != no_target;
@@ -740,6 +771,10 @@ struct Table::State {
   void observed(const RouteEvent& event, Time now) {
     const Route& route = event.route;
     if (route.table != settings.table) return;
+    if (event.deleted && dump_under_way()) {
+      gone.insert(route.prefix);
+      dump_again = dump_again || gone.size() > foreign_limit;
+    }
     if (route.protocol == route_protocol) return observed_own(event, now);
     if (event.deleted) {
       drop_foreign(route);

@@ -72,14 +72,15 @@ class World {
         EXPECT_EQ(table_->state(prefix).rfind("foreign", 0), 0U) << table_->state(prefix);
         continue;
       }
-      ASSERT_NE(found, kernel_.routes.end()) << prefix.text() << " " << table_->state(prefix);
+      ASSERT_TRUE(found != kernel_.routes.end()) << prefix.text() << " " << table_->state(prefix);
       EXPECT_EQ(table_->state(prefix).rfind("installed", 0), 0U) << table_->state(prefix);
       EXPECT_EQ(members(found->second.nexthop_id), set) << prefix.text();
       ours.erase({prefix, kernel_.settings.metric});
     }
     for (const Prefix& block : blackholes_) {
       const auto found = kernel_.routes.find({block, blackhole_metric});
-      ASSERT_NE(found, kernel_.routes.end()) << block.text();
+      ASSERT_TRUE(found != kernel_.routes.end())
+          << block.text() << " " << table_->state(block, Kind::blackhole);
       EXPECT_EQ(found->second.type, RouteType::blackhole);
       ours.erase({block, blackhole_metric});
     }
