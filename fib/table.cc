@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <set>
+#include <tuple>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "fib/entries.h"
 
@@ -57,6 +58,12 @@ struct Foreign {
   std::uint64_t dump = 0;
 };
 
+/// Prefix, metric, protocol.
+using Identity = std::tuple<Prefix, std::uint32_t, std::uint8_t>;
+Identity identity(const Route& route) {
+  return {route.prefix, route.metric, route.protocol};
+}
+
 struct Fight {
   unsigned count = 0;
   Time since{};
@@ -90,7 +97,7 @@ struct Table::State {
   std::unordered_map<Prefix, std::vector<Foreign>> foreign;
   std::unordered_map<Prefix, Fight> fights;
   /// Routes that went while a dump was under way, which may be older than that.
-  std::unordered_set<Prefix> gone;
+  std::set<Identity> gone;
   std::vector<Notice> notices;
   /// Own routes of an older metric, to be removed by the sweep.
   std::vector<RouteChange> strays;
@@ -631,7 +638,7 @@ struct Table::State {
   void saw(const Route& route, Time now) {
     if (route.table != settings.table) return;
     if (route.protocol != route_protocol) {
-      if (gone.count(route.prefix) == 0) add_foreign(route);
+      if (gone.count(identity(route)) == 0) add_foreign(route);
       return;
     }
     const auto kind = kind_of(route);
@@ -645,7 +652,7 @@ struct Table::State {
           known != no_slot ? known : half.entries.find_or_insert(route.prefix, *kind);
       auto& entry = half.entries[slot];
       entry.seen = true;
-      entry.overtaken = entry.overtaken || doubtful || gone.count(route.prefix) > 0;
+      entry.overtaken = entry.overtaken || doubtful || gone.count(identity(route)) > 0;
       if (entry.overtaken) return;
       if (entry.have == have && !entry.unsure) return;
       const bool drift = seeded && (entry.have != have || entry.want == no_target);
@@ -772,7 +779,7 @@ struct Table::State {
     const Route& route = event.route;
     if (route.table != settings.table) return;
     if (event.deleted && dump_under_way()) {
-      gone.insert(route.prefix);
+      gone.insert(identity(route));
       dump_again = dump_again || gone.size() > foreign_limit;
     }
     if (route.protocol == route_protocol) return observed_own(event, now);
