@@ -600,6 +600,50 @@ void NextHopObjects::dump_begin() {
   foreign_ids_.clear();
 }
 
+/// The kernel has an object under an id of ours that we do not think is there. Either it is left
+/// from before and the id was given out before the dump was in, or we heard of its loss wrongly, or
+/// it went since the dump.
+bool NextHopObjects::there_after_all(std::uint32_t index, const NextHopObject& object) {
+  Single& single = singles_[index];
+  if (single.installed || single.in_flight) return false;
+  if (!single.known &&
+      NextHop{object.gateway, object.ifindex} != NextHop{single.gateway, single.ifindex}) {
+    renumber_single(index);
+    adopt_single(object);
+    return true;
+  }
+  single.refresh = single.known;  // a put that only replaces will tell
+  single.known = single.seen = true;
+  single.installed = usable(single.ifindex);
+  queue_single(index);
+  queue_users(index);
+  return true;
+}
+
+bool NextHopObjects::group_there_after_all(std::uint32_t index, const NextHopObject& object) {
+  Group& group = groups_[index];
+  if (group.installed || group.in_flight) return false;
+  const bool same = object.members == encoded(group.members);
+  if (!group.known && !same) {
+    renumber_group(index);
+    adopt_group(object);
+    return true;
+  }
+  group.refresh = group.known;
+  group.known = group.seen = true;
+  if (same) adopt_members(group);
+  queue_group(index);
+  return true;
+}
+
+void NextHopObjects::adopt_members(Group& group) {
+  group.installed_members.clear();
+  for (const MemberRef& member : group.members) {
+    if (singles_[member.single].installed) group.installed_members.push_back(member);
+  }
+  group.installed = !group.installed_members.empty();
+}
+
 void NextHopObjects::seen(const NextHopObject& object, Effects& effects) {
   if (object.id < first_nexthop_id || object.id > last_id) return;
   const auto found = ids_.find(object.id);
@@ -611,26 +655,13 @@ void NextHopObjects::seen(const NextHopObject& object, Effects& effects) {
     }
     return;
   }
+  const bool ours = object.protocol == route_protocol;
   if (object.id < first_group_id) {
-    Single& single = singles_[found->second];
-    single.seen = true;
-    if (object.protocol == route_protocol && !single.installed && !single.in_flight) {
-      // There after all, or gone since the dump: a put that only replaces will tell.
-      single.known = true;
-      single.installed = usable(single.ifindex);
-      single.refresh = true;
-      queue_single(found->second);
-      return;
-    }
+    if (ours && there_after_all(found->second, object)) return;
+    singles_[found->second].seen = true;
   } else {
-    Group& group = groups_[found->second];
-    group.seen = true;
-    if (object.protocol == route_protocol && !group.installed && !group.in_flight) {
-      group.known = true;
-      group.refresh = true;
-      queue_group(found->second);
-      return;
-    }
+    if (ours && group_there_after_all(found->second, object)) return;
+    groups_[found->second].seen = true;
   }
   changed(object, effects);
 }
@@ -673,6 +704,7 @@ void NextHopObjects::adopt_single(const NextHopObject& object) {
   single.known = single.adopted = single.seen = true;
   single.installed = usable(single.ifindex);
   ids_[single.id] = index;
+  foreign_ids_.erase(single.id);
   if (single.users.empty() && !std::exchange(single.spent, true)) spent_singles_.push_back(index);
   queue_users(index);
 }
@@ -708,11 +740,9 @@ void NextHopObjects::adopt_group(const NextHopObject& object) {
   Group& group = groups_[index];
   group.id = object.id;
   group.known = group.adopted = group.seen = true;
-  for (const MemberRef& member : group.members) {
-    if (singles_[member.single].installed) group.installed_members.push_back(member);
-  }
-  group.installed = !group.installed_members.empty();
+  adopt_members(group);
   ids_[group.id] = index;
+  foreign_ids_.erase(group.id);
   consider_removal({index + 1});
   queue_group(index);
 }

@@ -200,6 +200,9 @@ class NextHopObjects {
                        Effects& effects);
   void group_put_done(const NextHopChange& change, int code, const std::string& message, Time now,
                       Effects& effects);
+  bool there_after_all(std::uint32_t index, const NextHopObject& object);
+  bool group_there_after_all(std::uint32_t index, const NextHopObject& object);
+  void adopt_members(Group& group);
   void adopt_single(const NextHopObject& object);
   void adopt_group(const NextHopObject& object);
   void renumber_single(std::uint32_t index);

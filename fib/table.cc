@@ -300,7 +300,8 @@ struct Table::State {
                                                  : std::string("another owner"),
                                metric_of(kind)));
     }
-    update(half, slot, now, [](auto& e) {
+    update(half, slot, now, [&](auto& e) {
+      e.overtaken = e.overtaken || dump_under_way();
       e.conflict = true;
       e.reported = true;
     });
@@ -706,8 +707,8 @@ struct Table::State {
     NextHopObjects::Effects effects;
     dump_differences += objects.dump_end(effects);
     apply(effects, Cause::dump, now);
-    each([&](auto& half, std::uint32_t slot) { unseen(half, slot, now); });
     forget_foreign(now);
+    each([&](auto& half, std::uint32_t slot) { unseen(half, slot, now); });
     if (!std::exchange(seeded, true)) {
       notice(false, fmt::format("adopted {} routes from the kernel",
                                 v4.entries.size() + v6.entries.size()));
@@ -725,7 +726,7 @@ struct Table::State {
     const bool overtaken = entry.overtaken;
     entry.overtaken = false;
     if (overtaken && !entry.in_flight) {
-      return update(half, slot, now, [](auto& e) { e.unsure = true; });
+      return update(half, slot, now, [](auto& e) { e.unsure = e.unsure || !e.conflict; });
     }
     if (overtaken || entry.seen || entry.in_flight || (entry.have == no_target && !entry.unsure))
       return;
@@ -753,7 +754,7 @@ struct Table::State {
     }
     each([&](auto& half, std::uint32_t slot) {
       const auto& entry = half.entries[slot];
-      if (!entry.conflict) return;
+      if (!entry.conflict || entry.overtaken) return;
       if (foreign_at(half.entries.prefix(slot), metric_of(entry.kind)) != nullptr) return;
       update(half, slot, now, [](auto& e) { e.conflict = e.reported = false; });
     });

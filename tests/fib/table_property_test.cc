@@ -265,8 +265,9 @@ class World {
     if (there == kernel_.routes.end()) {
       kernel_.routes[key] = route;
       known_[key] = false;
-      events_.push_back([this, route, key] {
-        known_[key] = true;
+      const int instance = ++instances_[key];
+      events_.push_back([this, route, key, instance] {
+        known_[key] = instances_[key] == instance;
         table_->observed(RouteEvent{route, false, false}, now_);
       });
     } else if (there->second.protocol == foreign_protocol) {
@@ -367,6 +368,7 @@ class World {
   std::set<Prefix> blackholes_;
   std::map<NextHops, GroupRef> held_;
   std::map<ModelKernel::Key, bool> known_;
+  std::map<ModelKernel::Key, int> instances_;
   std::deque<std::function<void()>> events_;
   std::deque<Queued> queue_;
   std::deque<Report> reports_;
