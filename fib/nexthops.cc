@@ -503,6 +503,7 @@ void NextHopObjects::single_put_done(const NextHopChange& change, int code,
     }
   } else if (code == EEXIST && change.mode == Mode::create) {
     renumber_single(change.slot);
+    effects.doubtful = true;
   } else if (code == ENOENT && change.mode == Mode::replace) {
     lose_single(change.slot, effects);
   } else {
@@ -541,6 +542,7 @@ void NextHopObjects::group_put_done(const NextHopChange& change, int code,
     queue_group(change.slot);
   } else if (code == EEXIST && change.mode == Mode::create) {
     renumber_group(change.slot);
+    effects.doubtful = true;
   } else if (code == ENOENT && change.mode == Mode::replace) {
     lose_group(change.slot, effects);
   } else {
@@ -612,8 +614,8 @@ bool NextHopObjects::there_after_all(std::uint32_t index, const NextHopObject& o
     adopt_single(object);
     return true;
   }
-  single.refresh = single.known;  // a put that only replaces will tell
   single.known = single.seen = true;
+  single.refresh = true;  // it may have gone since the dump: a put that only replaces will tell
   single.installed = usable(single.ifindex);
   queue_single(index);
   queue_users(index);
@@ -629,8 +631,7 @@ bool NextHopObjects::group_there_after_all(std::uint32_t index, const NextHopObj
     adopt_group(object);
     return true;
   }
-  group.refresh = group.known;
-  group.known = group.seen = true;
+  group.known = group.seen = group.refresh = true;
   if (same) adopt_members(group);
   queue_group(index);
   return true;
@@ -701,10 +702,11 @@ void NextHopObjects::adopt_single(const NextHopObject& object) {
   single.gateway = object.gateway;
   single.ifindex = object.ifindex;
   single.id = object.id;
-  single.known = single.adopted = single.seen = true;
+  single.known = single.adopted = single.seen = single.refresh = true;
   single.installed = usable(single.ifindex);
   ids_[single.id] = index;
   foreign_ids_.erase(single.id);
+  queue_single(index);
   if (single.users.empty() && !std::exchange(single.spent, true)) spent_singles_.push_back(index);
   queue_users(index);
 }
@@ -739,7 +741,7 @@ void NextHopObjects::adopt_group(const NextHopObject& object) {
   }
   Group& group = groups_[index];
   group.id = object.id;
-  group.known = group.adopted = group.seen = true;
+  group.known = group.adopted = group.seen = group.refresh = true;
   adopt_members(group);
   ids_[group.id] = index;
   foreign_ids_.erase(group.id);

@@ -122,6 +122,8 @@ class NextHopObjects {
     std::vector<GroupRef> removed;
     /// There now: routes may follow.
     std::vector<GroupRef> installed;
+    /// The kernel knows objects that we do not: a dump will tell whose they are.
+    bool doubtful = false;
   };
 
   /// The group of exactly these next hops (sorted, not empty), one more holder.

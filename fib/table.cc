@@ -568,6 +568,7 @@ struct Table::State {
 
   /// The kernel lost or gained groups: what that means for their routes, in one walk.
   void apply(const NextHopObjects::Effects& effects, std::optional<Cause> cause, Time now) {
+    if (effects.doubtful) doubt(now);
     bool walk = false;
     for (const auto* vanished : {&effects.lost, &effects.removed}) {
       for (const GroupRef ref : *vanished) walk = walk || objects.at(ref).routes > 0;
