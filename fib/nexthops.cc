@@ -101,7 +101,10 @@ std::uint32_t NextHopObjects::new_single() {
 
 std::uint32_t NextHopObjects::single_of(const Address& gateway, std::uint32_t ifindex) {
   const auto found = single_index_.find({gateway, ifindex});
-  if (found != single_index_.end()) return found->second;
+  if (found != single_index_.end()) {
+    queue_single(found->second);  // it may have been lost while nobody used it
+    return found->second;
+  }
   const std::uint32_t index = new_single();
   Single& single = singles_[index];
   single.gateway = gateway;
