@@ -447,11 +447,11 @@ struct Table::State {
       }
     }
     for (const RouteChange& change : answer.batch.routes) {
-      const auto [code, message] = verdict();
+      const std::pair<int, const std::string*> said = verdict();
       if (change.slot == no_slot) continue;
-      const bool unknown = answer.broken && code == EIO;
+      const bool unknown = answer.broken && said.first == EIO;
       with(change.prefix.family(),
-           [&](auto& half) { answered(half, change, code, *message, unknown, now); });
+           [&](auto& half) { answered(half, change, said.first, *said.second, unknown, now); });
     }
     for (const auto* removals : {&answer.batch.group_removals, &answer.batch.nexthop_removals}) {
       for (const NextHopChange& change : *removals) {

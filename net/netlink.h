@@ -26,7 +26,7 @@ constexpr std::size_t aligned(std::size_t size) {
 }
 
 /// Longest message a Batch takes; an attribute length is 16 bits wide.
-inline constexpr std::size_t message_limit = 64 * 1024;
+inline constexpr std::size_t message_limit = 65536;
 
 /// Requests in one buffer, as one sendmsg takes them. Sequence numbers and NLM_F_ACK are the
 /// socket's work. Messages are written front to back: begin() closes the one before.

@@ -14,7 +14,7 @@ namespace weft::netlink {
 namespace {
 
 /// Dumps come in pieces of at most 32 KiB once the kernel has seen a reader with room for them.
-constexpr std::size_t receive_size = 64 * 1024;
+constexpr std::size_t receive_size = 65536;
 
 Refusal failure(int code, const char* doing) {
   return {code, std::string(doing) + ": " + std::strerror(code), 0};
