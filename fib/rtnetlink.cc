@@ -62,7 +62,8 @@ std::optional<Prefix> prefix_of(std::uint8_t family, const std::optional<netlink
 
 /// Room for 16-bit weights came with Linux 6.12, in what was reserved before.
 Member member_of(const nexthop_grp& entry) {
-  return {entry.id, static_cast<std::uint16_t>((entry.resvd1 << 8U | entry.weight) + 1U)};
+  const unsigned high = entry.resvd1;
+  return {entry.id, static_cast<std::uint16_t>(high * 256U + entry.weight + 1U)};
 }
 
 }  // namespace
