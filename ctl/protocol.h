@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "net/attachment.h"
 #include "net/ip.h"
 #include "net/result.h"
 
@@ -26,12 +27,7 @@ inline constexpr std::size_t reply_limit = 1024UL * 1024 * 1024;
 // ---- what containers are known by, and what they get
 
 /// CNI's identity of an attachment; the only key by which anything is freed.
-struct Attachment {
-  std::string network;
-  std::string container;
-  std::string ifname;
-  auto operator<=>(const Attachment&) const = default;
-};
+using weft::Attachment;
 
 /// Answer to AddRequest: all that weft-cni needs to build the veth, nothing to be looked up again.
 struct Lease {
@@ -45,6 +41,8 @@ struct Lease {
   std::string alias;
   /// True: this attachment held its address already (a repeated ADD).
   bool existing = false;
+  /// Number of this allocation on this host; never used twice.
+  std::uint64_t sequence = 0;
   bool operator==(const Lease&) const = default;
 };
 
@@ -67,6 +65,8 @@ struct AddRequest {
 /// CNI DEL, or the undo of an ADD: host route withdrawn, veth deleted, address freed into cool-down. Unknown: success.
 struct DelRequest {
   Attachment attachment;
+  /// The undo of an ADD names what it undoes: another allocation of the same attachment is left alone.
+  std::optional<std::uint64_t> sequence = std::nullopt;
   bool operator==(const DelRequest&) const = default;
 };
 
