@@ -262,6 +262,20 @@ class Writer {
   std::string& out_;
 };
 
+/// Where in a line a value stands; put into words only when there is something to say about it.
+struct Place {
+  const Place* in = nullptr;
+  std::string_view key;
+  std::optional<std::size_t> index = std::nullopt;
+
+  [[nodiscard]] std::string text() const {
+    if (in == nullptr) return std::string(key);
+    const std::string outer = in->text();
+    if (index) return fmt::format("{}[{}]", outer, *index);
+    return outer.empty() ? std::string(key) : fmt::format("{}.{}", outer, key);
+  }
+};
+
 /// JSON values to structs. The first fault latches: a sentence that names the field.
 class Decoder {
  public:
@@ -272,59 +286,60 @@ class Decoder {
   [[nodiscard]] const std::string& fault() const { return fault_; }
 
   template <typename Struct>
-  void read(const Json& json, Struct& value, Limit /*limit*/, const std::string& at) {
+  void read(const Json& json, Struct& value, Limit /*limit*/, const Place& at) {
     if (!json.is_object()) return expected(at, "an object", json);
     std::size_t known = 0;
     const auto one = [&](const auto& field) {
       using Member = std::remove_cvref_t<decltype(value.*field.member)>;
       if (!ok()) return;
-      const std::string place = at.empty() ? field.name : at + "." + field.name;
+      const Place place{&at, field.name};
       const auto found = json.find(field.name);
       if (found != json.end()) {
         ++known;
         read(*found, value.*field.member, field.limit, place);
       } else if (!is_optional<Member> && !field.optional) {
-        fault_ = fmt::format("field '{}' is missing", place);
+        fault_ = fmt::format("field '{}' is missing", place.text());
       }
     };
     std::apply([&](const auto&... field) { (one(field), ...); }, fields<Struct>);
     if (ok() && strict_ && known != json.size()) refuse_unknown<Struct>(json, at);
   }
 
-  void read(const Json& json, bool& value, Limit /*limit*/, const std::string& at) {
+  void read(const Json& json, bool& value, Limit /*limit*/, const Place& at) {
     if (!json.is_boolean()) return expected(at, "true or false", json);
     value = json.get<bool>();
   }
-  void read(const Json& json, std::uint32_t& value, Limit limit, const std::string& at) {
+  void read(const Json& json, std::uint32_t& value, Limit limit, const Place& at) {
     limit.most = std::min<std::uint64_t>(limit.most, std::numeric_limits<std::uint32_t>::max());
     value = static_cast<std::uint32_t>(number(json, limit, at));
   }
-  void read(const Json& json, std::uint64_t& value, Limit limit, const std::string& at) {
+  void read(const Json& json, std::uint64_t& value, Limit limit, const Place& at) {
     value = number(json, limit, at);
   }
-  void read(const Json& json, std::chrono::seconds& value, Limit limit, const std::string& at) {
+  void read(const Json& json, std::chrono::seconds& value, Limit limit, const Place& at) {
     limit.most = std::min<std::uint64_t>(limit.most, std::numeric_limits<std::int64_t>::max());
     value = std::chrono::seconds(number(json, limit, at));
   }
-  void read(const Json& json, std::string& value, Limit limit, const std::string& at) {
+  void read(const Json& json, std::string& value, Limit limit, const Place& at) {
     if (!json.is_string()) return expected(at, "a text", json);
     value = json.get_ref<const std::string&>();
-    if (strict_ && std::any_of(value.begin(), value.end(), is_control)) {
-      fault_ = fmt::format("field '{}' holds a control character", at);
+    if (!strict_) return;
+    if (std::any_of(value.begin(), value.end(), is_control)) {
+      fault_ = fmt::format("field '{}' holds a control character", at.text());
     } else if (value.size() < limit.least) {
-      fault_ = fmt::format("field '{}' is empty", at);
+      fault_ = fmt::format("field '{}' is empty", at.text());
     } else if (value.size() > limit.most) {
-      fault_ =
-          fmt::format("field '{}' is {} octets long, more than {}", at, value.size(), limit.most);
+      fault_ = fmt::format("field '{}' is {} octets long, more than {}", at.text(), value.size(),
+                           limit.most);
     }
   }
-  void read(const Json& json, Address& value, Limit /*limit*/, const std::string& at) {
+  void read(const Json& json, Address& value, Limit /*limit*/, const Place& at) {
     parsed(json, value, "an address", at);
   }
-  void read(const Json& json, Prefix& value, Limit /*limit*/, const std::string& at) {
+  void read(const Json& json, Prefix& value, Limit /*limit*/, const Place& at) {
     parsed(json, value, "a prefix", at);
   }
-  void read(const Json& json, ErrorCode& value, Limit /*limit*/, const std::string& at) {
+  void read(const Json& json, ErrorCode& value, Limit /*limit*/, const Place& at) {
     if (!json.is_string()) return expected(at, "a text", json);
     // A code that a newer weftd made up still is a failure of weftd.
     value = ErrorCode::internal;
@@ -333,24 +348,25 @@ class Decoder {
     }
   }
   template <typename T>
-  void read(const Json& json, std::optional<T>& value, Limit limit, const std::string& at) {
+  void read(const Json& json, std::optional<T>& value, Limit limit, const Place& at) {
     if (json.is_null()) return;
     read(json, value.emplace(), limit, at);
   }
   template <typename T>
-  void read(const Json& json, std::vector<T>& values, Limit limit, const std::string& at) {
+  void read(const Json& json, std::vector<T>& values, Limit limit, const Place& at) {
     if (!json.is_array()) return expected(at, "a list", json);
     values.reserve(json.size());
     for (const Json& element : json) {
-      read(element, values.emplace_back(), limit, fmt::format("{}[{}]", at, values.size() - 1));
+      const Place place{&at, "", values.size()};
+      read(element, values.emplace_back(), limit, place);
       if (!ok()) return;
     }
   }
   void read(const Json& json, std::map<std::string, std::uint64_t>& map, Limit limit,
-            const std::string& at) {
+            const Place& at) {
     if (!json.is_object()) return expected(at, "an object", json);
     for (const auto& [key, element] : json.items()) {
-      read(element, map[key], limit, at + "." + key);
+      read(element, map[key], limit, Place{&at, key});
       if (!ok()) return;
     }
   }
@@ -358,9 +374,8 @@ class Decoder {
  private:
   static bool is_control(char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; }
 
-  void expected(const std::string& at, std::string_view what, const Json& json) {
-    fault_ = at.empty() ? fmt::format("expected {}, got {}", what, kind(json))
-                        : fmt::format("field '{}' must be {}, not {}", at, what, kind(json));
+  void expected(const Place& at, std::string_view what, const Json& json) {
+    fault_ = fmt::format("field '{}' must be {}, not {}", at.text(), what, kind(json));
   }
   static std::string_view kind(const Json& json) {
     if (json.is_number_float()) return "a fraction";
@@ -370,7 +385,7 @@ class Decoder {
     if (json.is_object()) return "an object";
     return json.is_null() ? "null" : "true or false";
   }
-  std::uint64_t number(const Json& json, Limit limit, const std::string& at) {
+  std::uint64_t number(const Json& json, Limit limit, const Place& at) {
     if (json.is_number_unsigned()) {
       const auto value = json.get<std::uint64_t>();
       if (value >= limit.least && value <= limit.most) return value;
@@ -378,28 +393,29 @@ class Decoder {
       expected(at, "a whole number", json);
       return 0;
     }
-    fault_ =
-        fmt::format("field '{}' is {}, not in {}..{}", at, json.dump(), limit.least, limit.most);
+    fault_ = fmt::format("field '{}' is {}, not in {}..{}", at.text(), json.dump(), limit.least,
+                         limit.most);
     return 0;
   }
   template <typename T>
-  void parsed(const Json& json, T& value, std::string_view what, const std::string& at) {
+  void parsed(const Json& json, T& value, std::string_view what, const Place& at) {
     if (!json.is_string()) return expected(at, what, json);
     const auto result = T::parse(json.get_ref<const std::string&>());
     if (result) {
       value = *result;
     } else {
-      fault_ = fmt::format("field '{}': {}", at, result.error().message);
+      fault_ = fmt::format("field '{}': {}", at.text(), result.error().message);
     }
   }
   template <typename Struct>
-  void refuse_unknown(const Json& json, const std::string& at) {
+  void refuse_unknown(const Json& json, const Place& at) {
     for (const auto& [key, element] : json.items()) {
       const bool known =
           std::apply([&key = key](const auto&... field) { return ((key == field.name) || ...); },
                      fields<Struct>);
       if (known) continue;
-      fault_ = fmt::format("field '{}' is unknown", at.empty() ? key : at + "." + key);
+      fault_ = fmt::format("field '{}' is unknown",
+                           Place{&at, std::string_view(key).substr(0, 64)}.text());
       return;
     }
   }
@@ -489,7 +505,7 @@ template <typename Message>
 Result<Request, Failure> decode_as(const Json& json) {
   Message message;
   Decoder decoder(true);
-  decoder.read(json, message, {}, "");
+  decoder.read(json, message, {}, Place{});
   if (!decoder.ok()) {
     return bad_request(fmt::format("{}: {}", method<Message>, decoder.fault()));
   }
@@ -557,12 +573,12 @@ Result<Reply> decode_reply(std::string_view line, const Request& request) {
   Decoder decoder(false);
   Reply reply;
   if (const auto error = json.find("error"); error != json.end()) {
-    decoder.read(*error, reply.emplace<Failure>(), {}, "error");
+    decoder.read(*error, reply.emplace<Failure>(), {}, Place{nullptr, "error"});
   } else if (const auto ok = json.find("ok"); ok != json.end()) {
     std::visit(
         [&](const auto& message) {
           using Message = std::remove_cvref_t<decltype(message)>;
-          decoder.read(*ok, reply.emplace<typename Due<Message>::Type>(), {}, "ok");
+          decoder.read(*ok, reply.emplace<typename Due<Message>::Type>(), {}, Place{nullptr, "ok"});
         },
         request);
   } else {
