@@ -61,7 +61,8 @@ constexpr auto fields<Lease> = std::tuple{Field{"ipv4", &Lease::ipv4},
                                           Field{"host_ifname", &Lease::host_ifname, ifname_length},
                                           Field{"mtu", &Lease::mtu},
                                           Field{"alias", &Lease::alias},
-                                          Field{"existing", &Lease::existing}};
+                                          Field{"existing", &Lease::existing},
+                                          Field{"sequence", &Lease::sequence}};
 
 template <>
 constexpr auto fields<AddRequest> = std::tuple{
@@ -69,7 +70,8 @@ constexpr auto fields<AddRequest> = std::tuple{
     Field{"netns_inode", &AddRequest::netns_inode},
     Field{"pool", &AddRequest::pool, pool_length, true}, Field{"mtu", &AddRequest::mtu, mtu_range}};
 template <>
-constexpr auto fields<DelRequest> = std::tuple{Field{"attachment", &DelRequest::attachment}};
+constexpr auto fields<DelRequest> = std::tuple{Field{"attachment", &DelRequest::attachment},
+                                               Field{"sequence", &DelRequest::sequence}};
 template <>
 constexpr auto fields<CheckRequest> = std::tuple{Field{"attachment", &CheckRequest::attachment}};
 template <>

@@ -1,0 +1,30 @@
+// Standin: the part of weftd that weft-cni talks to, on the real Allocator, Store and protocol,
+// without BGP and Asio: so the plugin is tested alone. A child process in the host's namespace; one
+// connection at a time.
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <string>
+
+#include "ipam/settings.h"
+
+namespace weft::test {
+
+class Standin {
+ public:
+  /// Serves on `directory`/weft.sock from inside the namespace `netns`, its database in
+  /// `directory`.
+  Standin(const std::string& netns, const std::filesystem::path& directory,
+          const ipam::Settings& settings);
+  Standin(const Standin&) = delete;
+  Standin& operator=(const Standin&) = delete;
+  /// SIGKILL: weftd may die at any point.
+  ~Standin();
+
+ private:
+  pid_t child_;
+};
+
+}  // namespace weft::test
