@@ -108,8 +108,15 @@ Result<Lease, Refusal> Allocator::pick(const AllocateRequest& request, Time now)
       ordinal = block.ordinals.next(now, settings_.cool_down, ordinal);
     }
     if (!ordinal) continue;
-    return Lease{request.attachment,  id,       *ordinal, request.netns,
-                 request.netns_inode, boot_id_, now,      next_sequence_};
+    return Lease{request.attachment,
+                 host_ifname(request.attachment),
+                 id,
+                 *ordinal,
+                 request.netns,
+                 request.netns_inode,
+                 boot_id_,
+                 now,
+                 next_sequence_};
   }
   return exhausted(pool->name(), now);
 }
@@ -172,11 +179,10 @@ void Allocator::apply_held(const Lease& lease) {
           .try_emplace(lease.block, OwnedBlock{Block(lease.block.capacity()), BlockState::draining})
           .first;
   block->second.ordinals.hold(lease.ordinal);
-  const std::string host_ifname = weft::host_ifname(lease.attachment);
   next_sequence_ = std::max(next_sequence_, lease.sequence + 1);
-  if (lease.ipv4()) holders_[*lease.ipv4()] = host_ifname;
-  if (lease.ipv6()) holders_[*lease.ipv6()] = host_ifname;
-  leases_.insert_or_assign(host_ifname, Holding{lease, std::nullopt});
+  if (lease.ipv4()) holders_[*lease.ipv4()] = lease.host_ifname;
+  if (lease.ipv6()) holders_[*lease.ipv6()] = lease.host_ifname;
+  leases_.insert_or_assign(lease.host_ifname, Holding{lease, std::nullopt});
 }
 
 void Allocator::apply_freed(const Freed& change) {
@@ -268,7 +274,7 @@ Result<Lease> Allocator::adopted(const KernelVeth& veth, const ParsedAlias& alia
     return Error{fmt::format("its alias names address {} of block {}, which has {}", alias.ordinal,
                              alias.block, block.capacity())};
   }
-  Lease lease{names, block, alias.ordinal, "", 0, boot_id_, now, 0};
+  Lease lease{names, veth.ifname, block, alias.ordinal, "", 0, boot_id_, now, 0};
   if ((veth.ipv4 && veth.ipv4 != lease.ipv4()) || (veth.ipv6 && veth.ipv6 != lease.ipv6())) {
     return Error{fmt::format("its routes lead to {}, which is not the address its alias names",
                              veth.ipv4 ? veth.ipv4->text() : veth.ipv6->text())};

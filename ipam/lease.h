@@ -17,7 +17,10 @@ namespace weft::ipam {
 
 /// One ordinal of a block in the hands of one attachment.
 struct Lease {
+  /// Abbreviated when it was read back from a link alias.
   Attachment attachment;
+  /// Host end of the veth, derived from the whole attachment.
+  std::string host_ifname;
   BlockId block;
   std::uint32_t ordinal = 0;
   /// CNI_NETNS verbatim, and the inode of that namespace: the path may be used again, the two

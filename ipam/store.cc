@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <chrono>
 #include <system_error>
 
@@ -25,20 +26,22 @@ constexpr const char* schema = R"sql(
   CREATE TABLE address (
     block INTEGER NOT NULL, ordinal INTEGER NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('held', 'free')),
-    network TEXT NOT NULL, container TEXT NOT NULL, ifname TEXT NOT NULL,
+    network TEXT NOT NULL, container TEXT NOT NULL, ifname TEXT NOT NULL, host_ifname TEXT NOT NULL,
     netns TEXT NOT NULL, netns_inode INTEGER NOT NULL,
     boot_id TEXT NOT NULL, at INTEGER NOT NULL, sequence INTEGER NOT NULL,
     PRIMARY KEY (block, ordinal)
   ) STRICT, WITHOUT ROWID;
-  CREATE UNIQUE INDEX holder ON address (network, container, ifname) WHERE state = 'held';
+  CREATE UNIQUE INDEX holder ON address (host_ifname) WHERE state = 'held';
   PRAGMA user_version = 1;
 )sql";
 
 constexpr std::string_view hold_sql = R"sql(
-  INSERT INTO address (block, ordinal, state, network, container, ifname, netns, netns_inode, boot_id, at, sequence)
-  VALUES (?1, ?2, 'held', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+  INSERT INTO address (block, ordinal, state, network, container, ifname, netns, netns_inode, boot_id, at,
+                       sequence, host_ifname)
+  VALUES (?1, ?2, 'held', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
   ON CONFLICT (block, ordinal) DO UPDATE SET state = 'held', network = ?3, container = ?4, ifname = ?5,
-    netns = ?6, netns_inode = ?7, boot_id = ?8, at = ?9, sequence = ?10 WHERE state = 'free'
+    netns = ?6, netns_inode = ?7, boot_id = ?8, at = ?9, sequence = ?10, host_ifname = ?11
+    WHERE state = 'free'
 )sql";
 
 constexpr std::string_view free_sql = R"sql(
@@ -48,8 +51,9 @@ constexpr std::string_view free_sql = R"sql(
 
 // Free ones first, in the order they were freed: a replay must not hold what it has yet to free.
 constexpr std::string_view load_sql = R"sql(
-  SELECT block, ordinal, state, network, container, ifname, netns, netns_inode, boot_id, at, sequence
-  FROM address ORDER BY state = 'held', boot_id = ?1, at, sequence
+  SELECT block, ordinal, state, network, container, ifname, netns, netns_inode, boot_id, at, sequence,
+         host_ifname
+  FROM address ORDER BY state = 'held', at, sequence
 )sql";
 
 std::int64_t nanoseconds(Time time) {
@@ -153,11 +157,17 @@ Result<Store::Readable> Store::open_database(const std::filesystem::path& path) 
   sqlite3_busy_timeout(raw, busy_timeout_ms);
   // Exclusive: no other process may look, and a commit needs neither lock calls nor shared memory.
   for (const char* pragma : {"PRAGMA locking_mode = EXCLUSIVE", "PRAGMA journal_mode = WAL",
-                             "PRAGMA synchronous = NORMAL", "PRAGMA quick_check(1)"}) {
+                             "PRAGMA synchronous = NORMAL"}) {
     const int done = sqlite3_exec(raw, pragma, nullptr, nullptr, nullptr);
     if (is_unreadable(done)) return Readable::no;
     if (done == SQLITE_BUSY) return Error{"in use by another weftd"};
     if (done != SQLITE_OK) return failure(raw, pragma);
+  }
+  const auto statement = prepared("PRAGMA quick_check(1)");
+  if (!statement) return Readable::no;
+  {
+    Query query(*statement);
+    if (query.step() != SQLITE_ROW || query.text(0) != "ok") return Readable::no;
   }
   return check_schema();
 }
@@ -227,7 +237,27 @@ Result<sqlite3_stmt*> Store::prepared(std::string_view sql) {
   return raw;
 }
 
+Result<void> Store::restart_cool_downs(const std::string& boot_id, Time now) {
+  // One nanosecond apart, so that the order they were freed in stays.
+  const auto statement = prepared(R"sql(
+    UPDATE address SET boot_id = ?1, at = ?2 - latest + rank
+    FROM (SELECT block AS b, ordinal AS o, row_number() OVER (ORDER BY at, sequence) AS rank,
+                 count() OVER () AS latest
+          FROM address WHERE state = 'free' AND boot_id <> ?1)
+    WHERE block = b AND ordinal = o
+  )sql");
+  if (!statement) return statement.error();
+  Query query(*statement);
+  query.bind(1, boot_id);
+  query.bind(2, nanoseconds(now));
+  if (query.step() != SQLITE_DONE)
+    return failure(database_.get(), "the addresses of an earlier boot");
+  return {};
+}
+
 Result<Changes> Store::load(const std::string& boot_id, Time now) {
+  const auto restarted = restart_cool_downs(boot_id, now);
+  if (!restarted) return restarted.error();
   std::map<std::int64_t, BlockId> blocks;
   block_rows_.clear();
   {
@@ -245,23 +275,22 @@ Result<Changes> Store::load(const std::string& boot_id, Time now) {
   const auto statement = prepared(load_sql);
   if (!statement) return statement.error();
   Query query(*statement);
-  query.bind(1, boot_id);
   Changes changes;
   int step = query.step();
   for (; step == SQLITE_ROW; step = query.step()) {
     const auto block = blocks.find(query.number(0));
     const auto ordinal = static_cast<std::uint32_t>(query.number(1));
     if (block == blocks.end() || ordinal >= block->second.capacity()) continue;
-    const std::string row_boot = query.text(8);
-    const Time at = row_boot == boot_id ? Time(std::chrono::nanoseconds(query.number(9))) : now;
+    const Time at(std::chrono::nanoseconds(query.number(9)));
     const auto sequence = static_cast<std::uint64_t>(query.number(10));
     if (query.text(2) == "held") {
       changes.emplace_back(Held{{{query.text(3), query.text(4), query.text(5)},
+                                 query.text(11),
                                  block->second,
                                  ordinal,
                                  query.text(6),
                                  static_cast<std::uint64_t>(query.number(7)),
-                                 row_boot,
+                                 query.text(8),
                                  at,
                                  sequence}});
     } else {
@@ -335,6 +364,7 @@ Result<void> Store::write(const Held& held) {
   query.bind(8, lease.boot_id);
   query.bind(9, nanoseconds(lease.allocated_at));
   query.bind(10, static_cast<std::int64_t>(lease.sequence));
+  query.bind(11, lease.host_ifname);
   if (query.step() != SQLITE_DONE) return failure(database_.get(), "hold");
   if (sqlite3_changes(database_.get()) != 1) {
     return Error{fmt::format("address {} of block {} is on record as held by another container",

@@ -61,6 +61,7 @@ class Store {
   /// Prepared once, then kept; `sql` is a literal.
   Result<sqlite3_stmt*> prepared(std::string_view sql);
   Result<void> execute(std::string_view sql);
+  Result<void> restart_cool_downs(const std::string& boot_id, Time now);
   Result<void> write(const Held& held);
   Result<void> write(const Freed& freed);
   Result<void> write(const Dropped& dropped);
