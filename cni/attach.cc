@@ -287,13 +287,13 @@ Result<Ends::Indexes, Failure> Ends::make_pair(const Wiring& wiring) {
     if (!absent) return absent.error();
     const auto stale = find_link(host_, wiring.host_ifname);
     if (!stale) return refused(wiring.host_ifname, stale.error());
-    if (*stale && !(*stale)->alias.empty() && (*stale)->alias.rfind("weft:", 0) != 0) {
+    if (*stale && !is_host_veth(**stale)) {
       return Failure{
           Code::internal,
           fmt::format("the host has an interface {} that is not weft's", wiring.host_ifname),
           (*stale)->alias};
     }
-    const auto deleted = delete_link(host_, wiring.host_ifname);
+    const auto deleted = delete_host_veth(host_, wiring.host_ifname);
     if (!deleted) return refused("deleting the stale " + wiring.host_ifname, deleted.error());
     made = request_pair(wiring, chosen);
   }
@@ -366,7 +366,7 @@ Result<void, Failure> Ends::attach(const Wiring& wiring) {
   if (done) done = wire_container(wiring, *indexes);
   if (done) return {};
   // All that was added hangs on the pair and goes with it.
-  const auto undone = delete_link(host_, wiring.host_ifname);
+  const auto undone = delete_host_veth(host_, wiring.host_ifname);
   if (undone) return done;
   Failure failure = done.error();
   failure.details =

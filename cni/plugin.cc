@@ -100,7 +100,7 @@ Result<std::string, Failure> add(const Request& request, const Weftd& weftd) {
 Result<std::string, Failure> remove_by_name(const Attachment& attachment) {
   auto host = netlink::Socket::open();
   if (!host) return Failure{Code::internal, host.error().message, {}};
-  const auto deleted = delete_link(*host, host_ifname(attachment));
+  const auto deleted = delete_host_veth(*host, host_ifname(attachment));
   if (!deleted) {
     return Failure{Code::internal,
                    fmt::format("deleting {}: {}", host_ifname(attachment), deleted.error().message),

@@ -167,10 +167,18 @@ void put_container_route(netlink::Batch& batch, std::uint16_t type, std::uint16_
   batch.put_u32(RTA_OIF, ifindex);
 }
 
-Result<bool, netlink::Refusal> delete_link(netlink::Socket& socket, const std::string& name) {
+bool is_host_veth(const Link& link) {
+  return link.alias.empty() || link.alias.rfind("weft:", 0) == 0;
+}
+
+Result<bool, netlink::Refusal> delete_host_veth(netlink::Socket& socket, const std::string& name) {
+  const auto link = find_link(socket, name);
+  if (!link) return link.error();
+  if (!*link || !is_host_veth(**link)) return false;
   netlink::Batch batch;
-  batch.begin(RTM_DELLINK, 0, ifinfomsg{});
-  batch.put_text(IFLA_IFNAME, name);
+  ifinfomsg head{};
+  head.ifi_index = static_cast<int>((*link)->index);
+  batch.begin(RTM_DELLINK, 0, head);
   const auto done = socket.request(batch);
   if (done) return true;
   if (done.error().code == ENODEV) return false;

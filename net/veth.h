@@ -60,8 +60,12 @@ Result<std::vector<ContainerRoute>, netlink::Refusal> list_container_routes(
 void put_container_route(netlink::Batch& batch, std::uint16_t type, std::uint16_t flags,
                          const Address& address, std::uint32_t ifindex);
 
-/// Both ends go, with all routes and neighbours. False: there was none. Waits until the kernel has
-/// cleaned up behind it (16-30 ms); a daemon wants VethRemover.
-Result<bool, netlink::Refusal> delete_link(netlink::Socket& socket, const std::string& name);
+/// Our host ends carry an alias that begins with "weft:", or none yet; any other link of that name
+/// is somebody else's.
+bool is_host_veth(const Link& link);
+
+/// Both ends go, with all routes and neighbours. False: there was none, or it is somebody else's.
+/// Waits until the kernel has cleaned up behind it (16-30 ms); a daemon wants VethRemover.
+Result<bool, netlink::Refusal> delete_host_veth(netlink::Socket& socket, const std::string& name);
 
 }  // namespace weft

@@ -72,7 +72,7 @@ std::vector<Target> find_targets(netlink::Socket& socket, std::vector<Job> jobs,
   std::vector<Target> targets;
   for (Job& job : jobs) {
     const auto link = find_link(socket, job.name);
-    if (link && *link) {
+    if (link && *link && is_host_veth(**link)) {
       targets.push_back({std::move(job), (*link)->index});
     } else {
       answers.push_back({job.ticket, link ? std::string() : link.error().message});

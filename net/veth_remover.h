@@ -21,7 +21,7 @@ class VethRemover {
  public:
   struct Removed {
     std::string name;
-    /// Empty: the link is gone, or there was none. Else why it is still there.
+    /// Empty: the link is gone, or there was none of ours. Else why it is still there.
     std::string failure;
     bool operator==(const Removed&) const = default;
   };

@@ -62,7 +62,7 @@ class Server {
                           grant.error().message};
     }
     if (grant->replaced) {
-      if (const auto gone = delete_link(host_, host_ifname(add.attachment)); !gone) {
+      if (const auto gone = delete_host_veth(host_, host_ifname(add.attachment)); !gone) {
         return internal(gone.error().message);
       }
     }
@@ -78,7 +78,7 @@ class Server {
   ctl::Reply on(const ctl::DelRequest& del) {
     const auto release = allocator_.release(del.attachment, del.sequence, Clock::now());
     if (!del.sequence || release.lease) {
-      if (const auto gone = delete_link(host_, host_ifname(del.attachment)); !gone) {
+      if (const auto gone = delete_host_veth(host_, host_ifname(del.attachment)); !gone) {
         return internal(gone.error().message);
       }
     }
