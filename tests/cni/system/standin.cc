@@ -1,5 +1,6 @@
 #include "tests/cni/system/standin.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -17,6 +18,7 @@
 #include "net/fd.h"
 #include "net/netns.h"
 #include "net/veth.h"
+#include "net/veth_remover.h"
 
 namespace weft::test {
 
@@ -30,10 +32,10 @@ namespace {
 
 class Server {
  public:
-  Server(ipam::Store store, const ipam::Settings& settings, netlink::Socket host)
+  Server(ipam::Store store, const ipam::Settings& settings, VethRemover remover)
       : store_(std::move(store)),
         allocator_("this-boot", store_.next_sequence()),
-        host_(std::move(host)) {
+        remover_(std::move(remover)) {
     if (const auto done = allocator_.configure(settings); !done) die(done.error().message);
     const auto changes = store_.load("this-boot", Clock::now());
     if (!changes) die(changes.error().message);
@@ -62,9 +64,8 @@ class Server {
                           grant.error().message};
     }
     if (grant->replaced) {
-      if (const auto gone = delete_host_veth(host_, host_ifname(add.attachment)); !gone) {
-        return internal(gone.error().message);
-      }
+      const std::string failure = remove(*grant->replaced);
+      if (!failure.empty()) return internal(failure);
     }
     if (const auto done = store_.commit(grant->changes); !done)
       return internal(done.error().message);
@@ -77,16 +78,35 @@ class Server {
 
   ctl::Reply on(const ctl::DelRequest& del) {
     const auto release = allocator_.release(del.attachment, del.sequence, Clock::now());
-    if (!del.sequence || release.lease) {
-      if (const auto gone = delete_host_veth(host_, host_ifname(del.attachment)); !gone) {
-        return internal(gone.error().message);
-      }
+    // Nothing on record: a veth of an earlier life may still be there, but not for the undo of an
+    // ADD.
+    ipam::Lease lease;
+    lease.host_ifname = host_ifname(del.attachment);
+    if (release.lease) lease = *release.lease;
+    if (release.lease || !del.sequence) {
+      const std::string failure = remove(lease);
+      if (!failure.empty()) return internal(failure);
     }
     if (const auto done = store_.commit(release.changes); !done) {
       return internal(done.error().message);
     }
     allocator_.apply(release.changes);
     return ctl::Done{};
+  }
+
+  /// Empty when the veth is gone.
+  std::string remove(const ipam::Lease& lease) {
+    std::vector<Address> addresses;
+    if (lease.block.ipv4) addresses.push_back(*lease.ipv4());
+    if (lease.block.ipv6) addresses.push_back(*lease.ipv6());
+    remover_.remove(lease.host_ifname, addresses);
+    for (;;) {
+      pollfd readable{remover_.fd(), POLLIN, 0};
+      ::poll(&readable, 1, -1);
+      for (const auto& removed : remover_.take()) {
+        if (removed.name == lease.host_ifname) return removed.failure;
+      }
+    }
   }
 
   ctl::Reply on(const ctl::CheckRequest& check) {
@@ -123,7 +143,7 @@ class Server {
 
   ipam::Store store_;
   ipam::Allocator allocator_;
-  netlink::Socket host_;
+  VethRemover remover_;
 };
 
 void serve_connection(Server& server, const Fd& connection) {
@@ -151,9 +171,9 @@ void serve_connection(Server& server, const Fd& connection) {
   if (const auto entered = host->enter(); !entered) die(entered.error().message);
   auto store = ipam::Store::open(directory);
   if (!store) die(store.error().message);
-  auto socket = netlink::Socket::open();
-  if (!socket) die(socket.error().message);
-  Server server(*std::move(store), settings, *std::move(socket));
+  auto remover = VethRemover::open();
+  if (!remover) die(remover.error().message);
+  Server server(*std::move(store), settings, *std::move(remover));
   for (;;) {
     const Fd connection(::accept(listener.get(), nullptr, nullptr));
     serve_connection(server, connection);
