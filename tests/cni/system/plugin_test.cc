@@ -320,6 +320,22 @@ TEST_F(Plugin, FailureAfterTheLeaseLeavesNothing) {
   EXPECT_EQ(json::parse(again.out)["ips"][0]["address"], "10.64.0.129/32");
 }
 
+TEST_F(Plugin, FailureLeavesNothingThoughWeftdDiedMeanwhile) {
+  const std::string netns = world_.add_namespace("c");
+  test::World::in(netns, "ip link add other type veth peer name other2");
+  test::World::in(netns, "ip link set other up");
+  test::World::in(netns, "ip route add default dev other");
+  kill_weftd();
+  weftd_ = std::make_unique<test::Standin>(test::World::path(world_.host()), world_.directory(),
+                                           settings_, 1);
+  const auto output = add("c1", netns);
+  EXPECT_EQ(output.status, 1);
+  EXPECT_THAT(output.out, HasSubstr("adding the container's route 0.0.0.0/0"));
+  EXPECT_THAT(output.err, HasSubstr("the address is left to weftd's audit"));
+  EXPECT_EQ(host_links(), "");
+  EXPECT_NE(test::World::in(netns, "ip link show eth0").status, 0);
+}
+
 TEST_F(Plugin, AStaleVethOfItsOwnGivesWay) {
   const std::string netns = world_.add_namespace("c");
   const std::string stale = host_ifname({"weft", "c1", "eth0"});

@@ -146,7 +146,7 @@ class Server {
   VethRemover remover_;
 };
 
-void serve_connection(Server& server, const Fd& connection) {
+void serve_connection(Server& server, const Fd& connection, int& requests) {
   std::string received;
   char buffer[4096];
   for (;;) {
@@ -159,12 +159,14 @@ void serve_connection(Server& server, const Fd& connection) {
       const std::string line =
           ctl::encode(request ? server.answer(*request) : ctl::Reply(request.error())) + "\n";
       if (::write(connection.get(), line.data(), line.size()) < 0) return;
+      if (--requests <= 0) ::_exit(0);
     }
   }
 }
 
 [[noreturn]] void serve(const Fd& listener, const std::string& netns,
-                        const std::filesystem::path& directory, const ipam::Settings& settings) {
+                        const std::filesystem::path& directory, const ipam::Settings& settings,
+                        int requests) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   const auto host = NetworkNamespace::open(netns);
   if (!host) die(host.error().message);
@@ -176,14 +178,14 @@ void serve_connection(Server& server, const Fd& connection) {
   Server server(*std::move(store), settings, *std::move(remover));
   for (;;) {
     const Fd connection(::accept(listener.get(), nullptr, nullptr));
-    serve_connection(server, connection);
+    serve_connection(server, connection, requests);
   }
 }
 
 }  // namespace
 
 Standin::Standin(const std::string& netns, const std::filesystem::path& directory,
-                 const ipam::Settings& settings) {
+                 const ipam::Settings& settings, int requests) {
   // Listening begins before the child does: no client comes too early.
   const std::string path = directory / "weft.sock";
   ::unlink(path.c_str());
@@ -196,7 +198,7 @@ Standin::Standin(const std::string& netns, const std::filesystem::path& director
     die("cannot listen on " + path);
   }
   child_ = ::fork();
-  if (child_ == 0) serve(listener, netns, directory, settings);
+  if (child_ == 0) serve(listener, netns, directory, settings, requests);
 }
 
 Standin::~Standin() {

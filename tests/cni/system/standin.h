@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <filesystem>
+#include <limits>
 #include <string>
 
 #include "ipam/settings.h"
@@ -15,9 +16,9 @@ namespace weft::test {
 class Standin {
  public:
   /// Serves on `directory`/weft.sock from inside the namespace `netns`, its database in
-  /// `directory`.
+  /// `directory`. Dies after `requests` answers.
   Standin(const std::string& netns, const std::filesystem::path& directory,
-          const ipam::Settings& settings);
+          const ipam::Settings& settings, int requests = std::numeric_limits<int>::max());
   Standin(const Standin&) = delete;
   Standin& operator=(const Standin&) = delete;
   /// SIGKILL: weftd may die at any point.
