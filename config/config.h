@@ -1,6 +1,7 @@
-// Config: the whole document an operator writes, as the settings of each module, and the way from YAML text to it and
-// back. Everything is checked here, all faults are told at once, each with its line and column; what comes out can be
-// used as it is. The keys with their types, ranges and defaults stand in config/keys.cc; docs/weft.yaml.5 is made from them.
+// Config: the whole document an operator writes, as the settings of each module, and the way from
+// YAML text to it and back. Everything is checked here, all faults are told at once, each with its
+// line and column; what comes out can be used as it is. The keys with their types, ranges and
+// defaults stand in config/keys.cc; docs/weft.yaml.5 is made from them.
 #pragma once
 
 #include <cstdint>
@@ -43,8 +44,8 @@ struct CniSettings {
   bool operator==(const CniSettings&) const = default;
 };
 
-/// What is said once in the document and needed by several modules is filled in for all of them: the AS number,
-/// the router-id and the pools' prefixes in `bgp`, the router addresses in `fib`.
+/// What is said once in the document and needed by several modules is filled in for all of them:
+/// the AS number, the router-id and the pools' prefixes in `bgp`, the router addresses in `fib`.
 struct Config {
   NodeSettings node;
   ipam::Settings ipam;
@@ -82,7 +83,8 @@ Result<Config, ConfigErrors> parse(std::string_view text, std::string_view file_
 /// Reads the file and parses it.
 Result<Config, ConfigErrors> load(const std::string& path, const Defaults& defaults);
 
-/// The document with every key, defaults too; groups are spelt out in their peers. parse(render(c)) == c.
+/// The document with every key, defaults too; groups are spelt out in their peers. parse(render(c))
+/// == c.
 std::string render(const Config& config);
 
 }  // namespace weft::config

@@ -5,8 +5,10 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <cassert>
 #include <exception>
+#include <map>
 #include <sstream>
 #include <utility>
 
@@ -24,7 +26,8 @@ struct Enough : std::exception {
   Fault fault;
 };
 
-/// Builds the tree from yaml-cpp's events, so that no alias is ever followed and no node is made twice.
+/// Builds the tree from yaml-cpp's events, so that no alias is ever followed and no node is made
+/// twice.
 class Builder : public YAML::EventHandler {
  public:
   explicit Builder(Document& document) : document_(document) {}
@@ -86,6 +89,7 @@ class Builder : public YAML::EventHandler {
   void end() {
     Node node = std::move(open_.back());
     open_.pop_back();
+    if (node.kind == Node::Kind::mapping) drop_repeated_keys(node);
     if (open_.empty()) {
       document_.root = std::move(node);
       return;
@@ -97,7 +101,33 @@ class Builder : public YAML::EventHandler {
       document_.faults.push_back(
           {node.mark, fmt::format("a key must be a word, not {}", node.kind_name())});
     }
+    // yaml-cpp marks a value that is not there at whatever comes next.
+    const bool absent = node.kind == Node::Kind::null && parent.kind == Node::Kind::mapping;
+    if (absent && !key) node.mark = parent.keys.back().mark;
     (key ? parent.keys : parent.items).push_back(std::move(node));
+  }
+
+  /// The first one stays; YAML forbids the second, and yaml-cpp does not look.
+  void drop_repeated_keys(Node& mapping) {
+    std::map<std::string_view, Mark> seen;
+    std::vector<bool> again;
+    for (const Node& key : mapping.keys) {
+      const auto [first, fresh] = seen.try_emplace(key.text, key.mark);
+      again.push_back(!fresh && key.kind == Node::Kind::scalar);
+      if (!again.back()) continue;
+      document_.faults.push_back(
+          {key.mark, fmt::format("'{}' is given twice; the first is in line {}",
+                                 key.text.substr(0, 64), first->second.line)});
+    }
+    if (std::find(again.begin(), again.end(), true) == again.end()) return;
+    Node kept;
+    for (std::size_t i = 0; i < again.size(); ++i) {
+      if (again[i]) continue;
+      kept.keys.push_back(std::move(mapping.keys[i]));
+      kept.items.push_back(std::move(mapping.items[i]));
+    }
+    mapping.keys = std::move(kept.keys);
+    mapping.items = std::move(kept.items);
   }
 
   Document& document_;
@@ -106,14 +136,16 @@ class Builder : public YAML::EventHandler {
   bool started_ = false;
 };
 
-/// The first character that no text file holds: yaml-cpp would end the document there, or read it as UTF-16.
+/// The first character that no text file holds: yaml-cpp would end the document there, or read it
+/// as UTF-16.
 bool refuse_control_characters(const std::string& text, Document& document) {
   Mark mark;
   for (const char c : text) {
     const auto octet = static_cast<unsigned char>(c);
     if ((octet < ' ' && c != '\n' && c != '\r' && c != '\t') || octet == 0x7f) {
       document.faults.push_back(
-          {mark, fmt::format("a control character (0x{:02x}); the file must be UTF-8 text", octet)});
+          {mark,
+           fmt::format("a control character (0x{:02x}); the file must be UTF-8 text", octet)});
       return true;
     }
     ++mark.column;
@@ -133,10 +165,14 @@ const Node* Node::find(std::string_view key) const {
 
 std::string_view Node::kind_name() const {
   switch (kind) {
-    case Kind::null: return "nothing";
-    case Kind::scalar: return "a single value";
-    case Kind::sequence: return "a list";
-    case Kind::mapping: return "a mapping";
+    case Kind::null:
+      return "nothing";
+    case Kind::scalar:
+      return "a single value";
+    case Kind::sequence:
+      return "a list";
+    case Kind::mapping:
+      return "a mapping";
   }
   assert(false);
   return "";

@@ -1,5 +1,6 @@
-// Node: a YAML document as a plain tree with marks, and nothing of YAML that a configuration does not need: no anchors, no
-// aliases, no tags, one document, bounded depth and size. yaml-cpp lives behind it, in document.cc alone.
+// Node: a YAML document as a plain tree with marks, and nothing of YAML that a configuration does
+// not need: no anchors, no aliases, no tags, one document, bounded depth and size. yaml-cpp lives
+// behind it, in document.cc alone.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +29,8 @@ struct Node {
   Mark mark;
   /// Of a scalar.
   std::string text;
-  /// Of a mapping: keys[i] names items[i], in the order of the document. Of a sequence: its items, and no keys.
+  /// Of a mapping: keys[i] names items[i], in the order of the document. Of a sequence: its items,
+  /// and no keys.
   std::vector<Node> keys;
   std::vector<Node> items;
 

@@ -4,31 +4,34 @@
 
 #include <algorithm>
 #include <charconv>
-#include <numeric>
 #include <utility>
 
 namespace weft::config {
 namespace {
 
-/// Levenshtein's distance.
+/// Typing errors between two words: a letter too many, missing, wrong, or two that changed places.
 std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
+  std::vector<std::vector<std::size_t>> rows(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  for (std::size_t i = 0; i <= a.size(); ++i) rows[i][0] = i;
+  for (std::size_t j = 0; j <= b.size(); ++j) rows[0][j] = j;
   for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = std::exchange(row[j], std::min({replaced, row[j] + 1, row[j - 1] + 1}));
+      const std::size_t replaced = rows[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      rows[i][j] = std::min({replaced, rows[i - 1][j] + 1, rows[i][j - 1] + 1});
+      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (swapped) rows[i][j] = std::min(rows[i][j], rows[i - 2][j - 2] + 1);
     }
   }
-  return row[b.size()];
+  return rows[a.size()][b.size()];
 }
 
 bool is_letter_or_digit(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-bool is_control(char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; }
+bool is_control(char c) {
+  return static_cast<unsigned char>(c) < ' ' || c == 0x7f;
+}
 
 /// RFC 7607, 6793, 7300: numbers that no AS has.
 std::string_view why_no_asn(std::uint64_t value) {
@@ -77,8 +80,9 @@ void Reader::fail(const Mark& at, std::string_view sentence) {
     ++dropped_;
     return;
   }
-  errors_.push_back({file_, at.line, at.column,
-                     path_.empty() ? std::string(sentence) : fmt::format("{}: {}", path_, sentence)});
+  errors_.push_back(
+      {file_, at.line, at.column,
+       path_.empty() ? std::string(sentence) : fmt::format("{}: {}", path_, sentence)});
 }
 
 ConfigErrors Reader::errors() && {
@@ -91,14 +95,20 @@ ConfigErrors Reader::errors() && {
   return std::move(errors_);
 }
 
+bool Reader::countable(const Node& node) {
+  if (node.items.size() <= item_limit) return true;
+  fail(node, fmt::format("has {} entries, more than {}", node.items.size(), item_limit));
+  return false;
+}
+
 bool Reader::mapping(const Node& node) {
-  if (node.kind == Node::Kind::mapping || node.kind == Node::Kind::null) return true;
+  if (node.kind == Node::Kind::mapping || node.kind == Node::Kind::null) return countable(node);
   fail(node, fmt::format("must be a mapping (key: value), not {}", node.kind_name()));
   return false;
 }
 
 bool Reader::sequence(const Node& node) {
-  if (node.kind == Node::Kind::sequence || node.kind == Node::Kind::null) return true;
+  if (node.kind == Node::Kind::sequence || node.kind == Node::Kind::null) return countable(node);
   if (node.kind == Node::Kind::scalar) {
     fail(node, fmt::format("must be a list: [{}]", node.text.substr(0, name_limit)));
   } else {
@@ -114,8 +124,8 @@ const std::string* Reader::scalar(const Node& node, std::string_view wanted) {
 }
 
 std::optional<std::uint64_t> Reader::number(const Node& node, Range range, std::string_view unit) {
-  const std::string wanted = fmt::format("a whole number{}{}, {}", unit.empty() ? "" : " of ", unit,
-                                         range.text());
+  const std::string wanted =
+      fmt::format("a whole number{}{}, {}", unit.empty() ? "" : " of ", unit, range.text());
   const std::string* digits = scalar(node, wanted);
   if (digits == nullptr) return std::nullopt;
   std::uint64_t value = 0;

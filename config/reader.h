@@ -1,5 +1,5 @@
-// Reader: where in the document we are, and what is wrong so far. The scalars of the document are read here, each with a
-// sentence for what it may be. Knows nothing of any setting.
+// Reader: where in the document we are, and what is wrong so far. The scalars of the document are
+// read here, each with a sentence for what it may be. Knows nothing of any setting.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bgp/types.h"
 #include "config/config.h"
 #include "config/document.h"
 #include "net/ip.h"
@@ -28,6 +29,8 @@ struct Range {
   [[nodiscard]] std::string text() const;
 };
 
+/// Keys of one mapping, items of one list.
+inline constexpr std::size_t item_limit = 1024;
 /// Octets of a text.
 inline constexpr std::size_t name_limit = 64;
 inline constexpr std::size_t description_limit = 255;
@@ -52,7 +55,8 @@ class Reader {
   /// `sentence` says what is wrong and what would be right.
   void fail(const Mark& at, std::string_view sentence);
   void fail(const Node& at, std::string_view sentence) { fail(at.mark, sentence); }
-  [[nodiscard]] bool clean() const { return errors_.empty() && dropped_ == 0; }
+  /// Told so far.
+  [[nodiscard]] std::size_t faults() const { return errors_.size() + dropped_; }
   /// Sorted by place.
   [[nodiscard]] ConfigErrors errors() &&;
 
@@ -72,6 +76,7 @@ class Reader {
   std::optional<bgp::Asn> asn(const Node& node);
 
  private:
+  bool countable(const Node& node);
   /// The text of a scalar; told when it is none, with `wanted` for what it should be.
   const std::string* scalar(const Node& node, std::string_view wanted);
 
