@@ -428,11 +428,16 @@ const std::vector<Key<Config>>& keys<Config>() {
       structure<Config>("pools", "mapping of name to pool, at most 64",
                         "Where addresses of containers come from. The first pool serves the "
                         "networks that name none."),
-      structure<Config>("ipam", "mapping", "How addresses are managed."),
-      structure<Config>("bgp", "mapping", "The BGP speaker and its peers."),
-      structure<Config>("fib", "mapping", "What goes into the kernel."),
-      structure<Config>("exporter", "mapping", "Metrics for Prometheus."),
-      structure<Config>("cni", "mapping", "What containers get through CNI.")};
+      otherwise(structure<Config>("ipam", "mapping", "How addresses are managed."),
+                "the defaults of its keys"),
+      otherwise(structure<Config>("bgp", "mapping", "The BGP speaker and its peers."),
+                "the defaults of its keys"),
+      otherwise(structure<Config>("fib", "mapping", "What goes into the kernel."),
+                "the defaults of its keys"),
+      otherwise(structure<Config>("exporter", "mapping", "Metrics for Prometheus."),
+                "the defaults of its keys"),
+      otherwise(structure<Config>("cni", "mapping", "What containers get through CNI."),
+                "the defaults of its keys")};
   return table;
 }
 

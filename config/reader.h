@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "bgp/types.h"
+#include "bgp/settings.h"
 #include "config/config.h"
 #include "config/document.h"
 #include "net/ip.h"

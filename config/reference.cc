@@ -46,7 +46,8 @@ std::string section(std::string_view title) {
   std::string text = fmt::format(".Ss {}\n.Bl -tag -width Ds\n", title);
   for (const auto& key : keys<Settings>()) {
     text += fmt::format(".It Cm {}\n", key.name);
-    text += roff(fmt::format("{} Value: {}. {}", key.text, key.type, default_of(key)));
+    text += roff(key.text) + ".br\n" + roff(fmt::format("Value: {}.", key.type)) + ".br\n" +
+            roff(default_of(key));
   }
   return text + ".El\n";
 }
