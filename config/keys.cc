@@ -14,7 +14,6 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr std::string_view word_marks = "-_";
 constexpr std::string_view host_marks = "-_.";
 
 template <typename T>
@@ -370,15 +369,13 @@ std::string write_filter(bgp::Filter filter) {
 
 // exporter
 
-/// "192.0.2.1:9798", "[fd00::1]:9798"
+/// "192.0.2.1:9798"
 std::optional<exporter::Listen> parse_listen(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos || text.size() > name_limit) return std::nullopt;
-  std::string_view host = text.substr(0, colon);
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  if (bracketed) host = host.substr(1, host.size() - 2);
-  const auto address = Address::parse(host);
-  if (!address || address->is_v6() != bracketed) return std::nullopt;
+  const auto address = Address::parse(text.substr(0, colon));
+  // Prometheus-cpp's HTTP server is built without IPv6 in Debian.
+  if (!address || address->is_v6()) return std::nullopt;
   exporter::Listen listen{*address, 0};
   const std::string_view digits = text.substr(colon + 1);
   const char* end = digits.data() + digits.size();
@@ -388,26 +385,23 @@ std::optional<exporter::Listen> parse_listen(std::string_view text) {
 }
 
 void read_exporter_listen(Reader& reader, const Node& node, exporter::Settings& settings) {
-  if (node.kind == Node::Kind::scalar && node.text == "off") {
+  const std::string said = node.kind == Node::Kind::scalar ? node.text : "";
+  if (said == "off") {
     settings.listen = std::nullopt;
-    return;
-  }
-  const auto listen =
-      node.kind == Node::Kind::scalar ? parse_listen(node.text) : std::optional<exporter::Listen>();
-  if (listen) {
+  } else if (const auto listen = parse_listen(said)) {
     settings.listen = *listen;
-  } else {
+  } else if (std::count(said.begin(), said.end(), ':') > 1) {
     reader.fail(node,
-                "must be off or an address and a port, such as 127.0.0.1:9798 or "
-                "'[::1]:9798'");
+                "IPv6 is not supported here by this version; give an IPv4 address and a "
+                "port, such as 127.0.0.1:9798");
+  } else {
+    reader.fail(node, "must be off or an IPv4 address and a port, such as 127.0.0.1:9798");
   }
 }
 
 std::optional<std::string> write_exporter_listen(const exporter::Settings& settings) {
   if (!settings.listen) return "off";
-  const auto [address, port] = *settings.listen;
-  if (address.is_v4()) return yaml_text(fmt::format("{}:{}", address.text(), port));
-  return yaml_text(fmt::format("[{}]:{}", address.text(), port));
+  return yaml_text(fmt::format("{}:{}", settings.listen->address.text(), settings.listen->port));
 }
 
 }  // namespace
@@ -655,8 +649,8 @@ const std::vector<Key<exporter::Settings>>& keys<exporter::Settings>() {
   static const std::vector<Key<exporter::Settings>> table = [] {
     Key<exporter::Settings> listen;
     listen.name = "listen";
-    listen.type = "address and port, or off";
-    listen.text = "Where Prometheus finds /metrics. An IPv6 address stands in brackets.";
+    listen.type = "IPv4 address and port, or off";
+    listen.text = "Where Prometheus finds /metrics.";
     listen.read = read_exporter_listen;
     listen.write = write_exporter_listen;
     return std::vector{listen};

@@ -118,6 +118,8 @@ bool starts_with(std::string_view text, std::string_view start) {
 }
 
 Tone tone_of_kernel(std::string_view kernel) {
+  constexpr std::string_view blackhole = "blackhole ";
+  if (starts_with(kernel, blackhole)) kernel.remove_prefix(blackhole.size());
   if (starts_with(kernel, "failed") || starts_with(kernel, "foreign")) return Tone::wrong;
   return starts_with(kernel, "pending") ? Tone::between : Tone::good;
 }

@@ -10,19 +10,23 @@
 #include "exporter/snapshot.h"
 #include "net/result.h"
 
+namespace prometheus {
+class Collectable;
+class Exposer;
+}  // namespace prometheus
+
 namespace weft::exporter {
 
 class Server {
  public:
-  /// Called on a thread of the server, one call at a time; may block, and must come back once the
-  /// daemon ends, or the server's destructor waits for ever.
+  /// Called on threads of the server; may block, and must come back once the daemon ends, or the
+  /// server's destructor waits for ever.
   using Collect = std::function<Snapshot()>;
 
-  /// Listens at once; port 0 takes any free one. The error names the address.
-  static Result<Server> open(const Listen& listen, Collect collect);
+  /// Listens when it returns; port 0 takes any free one. No server and no error when `settings`
+  /// says off. The error names the address. IPv4 only: Debian's civetweb is built without IPv6.
+  static Result<std::unique_ptr<Server>> start(const Settings& settings, Collect collect);
 
-  Server(Server&&) noexcept;
-  Server& operator=(Server&&) noexcept;
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   /// Waits for scrapes under way.
@@ -32,9 +36,13 @@ class Server {
   [[nodiscard]] std::uint16_t port() const;
 
  private:
-  struct Exposing;
-  explicit Server(std::unique_ptr<Exposing> exposing);
-  std::unique_ptr<Exposing> exposing_;
+  Server(Address address, std::shared_ptr<prometheus::Collectable> collectable,
+         std::unique_ptr<prometheus::Exposer> exposer);
+
+  Address address_;
+  // The Exposer holds the collectable weakly, and goes first.
+  std::shared_ptr<prometheus::Collectable> collectable_;
+  std::unique_ptr<prometheus::Exposer> exposer_;
 };
 
 }  // namespace weft::exporter

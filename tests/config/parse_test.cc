@@ -86,7 +86,7 @@ bgp:
       prefix-limit: 4294967295
     - {address: "fd00::2", group: tors, remote-as: internal, hold-time: 0, send-hold: 0}
 fib: {install: false, table: 100, metric: 4294967294}
-exporter: {listen: "[fd00::1]:9000"}
+exporter: {listen: 192.0.2.9:9000}
 cni: {mtu: 9000}
 )");
   EXPECT_EQ(config.node.name, "h1");
@@ -133,7 +133,7 @@ cni: {mtu: 9000}
   EXPECT_EQ(std::get<bgp::RemoteAs>(second.remote_as), bgp::RemoteAs::internal);
   EXPECT_EQ(config.fib.table, 100U);
   EXPECT_EQ(config.fib.preferred_source_v6, config.node.router_address_ipv6);
-  EXPECT_EQ(config.exporter.listen, (exporter::Listen{*Address::parse("fd00::1"), 9000}));
+  EXPECT_EQ(config.exporter.listen, (exporter::Listen{*Address::parse("192.0.2.9"), 9000}));
   EXPECT_EQ(config.cni.mtu, 9000U);
   EXPECT_EQ(config_of(render(config)), config);
 }
@@ -471,11 +471,14 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"MetricWorst", node_lines + "fib: {metric: 4294967295}\n",
              "f:4:15: fib.metric: '4294967295' is not a whole number, 1..4294967294\n"},
         Case{"ExporterPort", node_lines + "exporter: {listen: 127.0.0.1}\n",
-             "f:4:20: exporter.listen: must be off or an address and a port, such as "
-             "127.0.0.1:9798 or '[::1]:9798'\n"},
-        Case{"ExporterBrackets", node_lines + "exporter: {listen: '::1:9798'}\n",
-             "f:4:20: exporter.listen: must be off or an address and a port, such as "
-             "127.0.0.1:9798 or '[::1]:9798'\n"},
+             "f:4:20: exporter.listen: must be off or an IPv4 address and a port, such as "
+             "127.0.0.1:9798\n"},
+        Case{"ExporterPortZero", node_lines + "exporter: {listen: 127.0.0.1:0}\n",
+             "f:4:20: exporter.listen: must be off or an IPv4 address and a port, such as "
+             "127.0.0.1:9798\n"},
+        Case{"ExporterIpv6", node_lines + "exporter: {listen: '[::1]:9798'}\n",
+             "f:4:20: exporter.listen: IPv6 is not supported here by this version; give an IPv4 "
+             "address and a port, such as 127.0.0.1:9798\n"},
         Case{"Mtu", node_lines + "cni: {mtu: 1279}\n",
              "f:4:12: cni.mtu: '1279' is not a whole number, 1280..65535\n"},
         Case{"Nothing", node_lines + "cni: {mtu: }\n",
