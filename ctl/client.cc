@@ -116,7 +116,7 @@ ClientError Client::closed() const {
 
 Result<void, ClientError> Client::send(std::string_view bytes, Time deadline) {
   while (!bytes.empty()) {
-    if (const auto ready = wait(POLLOUT, deadline); !ready) return ready;
+    if (auto ready = wait(POLLOUT, deadline); !ready) return ready;
     const ssize_t sent = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent >= 0) {
       bytes.remove_prefix(static_cast<std::size_t>(sent));
@@ -141,7 +141,7 @@ Result<std::string, ClientError> Client::receive_line(Time deadline) {
                                                     "octets",
                                                     path_, reply_limit)};
     }
-    if (const auto ready = wait(POLLIN, deadline); !ready) return ready.error();
+    if (auto ready = wait(POLLIN, deadline); !ready) return ready.error();
     received_.resize(searched + chunk);
     const ssize_t got = ::recv(fd_.get(), received_.data() + searched, chunk, MSG_DONTWAIT);
     const int error = errno;

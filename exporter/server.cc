@@ -28,7 +28,12 @@ class Collector : public prometheus::Collectable {
   explicit Collector(Server::Collect collect) : collect_(std::move(collect)) {}
 
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override {
-    return metrics(collect_());
+    try {
+      return metrics(collect_());
+    } catch (const std::exception&) {
+      // Nothing may be thrown through the C of civetweb; a page without weft_ready says enough.
+      return {};
+    }
   }
 
  private:

@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdio>
 #include <set>
+#include <stdexcept>
 #include <string>
 
 #include "exporter/metrics.h"
@@ -316,6 +317,14 @@ TEST(Server, SaysThatIpv6IsNotForIt) {
   const auto server = Server::start({Listen{*Address::parse("::1"), 9798}}, some_snapshot);
   ASSERT_FALSE(server);
   EXPECT_THAT(server.error().message, HasSubstr("[::1]:9798 (exporter.listen): the HTTP server"));
+}
+
+TEST(Server, OutlivesACollectThatFails) {
+  auto server = Server::start(on_port(0), []() -> Snapshot { throw std::runtime_error("gone"); });
+  ASSERT_TRUE(server) << server.error().message;
+  const std::string answer = scrape((*server)->port());
+  EXPECT_THAT(answer, HasSubstr("200 OK"));
+  EXPECT_THAT(answer, Not(HasSubstr("weft_")));
 }
 
 TEST(Server, StopsAtOnce) {
