@@ -21,7 +21,7 @@ namespace weft::ctl {
 
 /// Longest line either side accepts; a longer request is answered with an error and the connection
 /// closed.
-inline constexpr std::size_t line_limit = 64 * 1024;
+inline constexpr std::size_t line_limit = 64UL * 1024;
 /// Replies may be long (a full table): the client's own limit.
 inline constexpr std::size_t reply_limit = 1024UL * 1024 * 1024;
 
