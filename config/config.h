@@ -20,7 +20,7 @@
 namespace weft::config {
 
 /// Longest document, octets.
-inline constexpr std::size_t text_limit = 1024 * 1024;
+inline constexpr std::size_t text_limit = 1024UL * 1024;
 /// As many faults are told; more are counted.
 inline constexpr std::size_t error_limit = 100;
 inline constexpr std::size_t pool_limit = 64;

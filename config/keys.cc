@@ -37,12 +37,12 @@ const T* pointer_to(const std::optional<T>& value) {
 
 /// A key made of how its value is read and printed.
 template <typename Settings, typename Member, typename Read, typename Write>
-Key<Settings> key_of(std::string_view name, Member Settings::*member, std::string type,
-                     std::string text, Read read, Write write) {
+Key<Settings> key_of(std::string_view name, Member Settings::*member, const std::string& type,
+                     const std::string& text, Read read, Write write) {
   Key<Settings> key;
   key.name = name;
-  key.type = std::move(type);
-  key.text = std::move(text);
+  key.type = type;
+  key.text = text;
   key.read = [member, read](Reader& reader, const Node& node, Settings& settings) {
     if (const auto value = read(reader, node)) settings.*member = *value;
   };
@@ -56,10 +56,10 @@ Key<Settings> key_of(std::string_view name, Member Settings::*member, std::strin
 
 template <typename Settings, typename Member>
 Key<Settings> number(std::string_view name, Member Settings::*member, Range range,
-                     std::string text) {
+                     const std::string& text) {
   using Number = typename Inner<Member>::Type;
   return key_of(
-      name, member, "whole number, " + range.text(), std::move(text),
+      name, member, "whole number, " + range.text(), text,
       [range](Reader& reader, const Node& node) -> std::optional<Number> {
         const auto value = reader.number(node, range);
         if (!value) return std::nullopt;
@@ -70,9 +70,9 @@ Key<Settings> number(std::string_view name, Member Settings::*member, Range rang
 
 template <typename Settings>
 Key<Settings> duration(std::string_view name, seconds Settings::*member, Range range,
-                       std::string text) {
+                       const std::string& text) {
   return key_of(
-      name, member, "seconds, " + range.text(), std::move(text),
+      name, member, "seconds, " + range.text(), text,
       [range](Reader& reader, const Node& node) -> std::optional<seconds> {
         const auto value = reader.number(node, range, "seconds");
         if (!value) return std::nullopt;
@@ -82,47 +82,47 @@ Key<Settings> duration(std::string_view name, seconds Settings::*member, Range r
 }
 
 template <typename Settings>
-Key<Settings> boolean(std::string_view name, bool Settings::*member, std::string text) {
+Key<Settings> boolean(std::string_view name, bool Settings::*member, const std::string& text) {
   return key_of(
-      name, member, "true or false", std::move(text),
+      name, member, "true or false", text,
       [](Reader& reader, const Node& node) { return reader.boolean(node); },
       [](bool value) { return std::string(value ? "true" : "false"); });
 }
 
 template <typename Settings>
 Key<Settings> word(std::string_view name, std::string Settings::*member, std::string_view marks,
-                   std::string text) {
+                   const std::string& text) {
   return key_of(
       name, member,
       fmt::format("word of 1 to {} letters, digits, '{}'", name_limit, fmt::join(marks, "', '")),
-      std::move(text),
+      text,
       [marks](Reader& reader, const Node& node) { return reader.word(node, name_limit, marks); },
       [](const std::string& value) { return yaml_text(value); });
 }
 
 template <typename Settings, typename Member>
-Key<Settings> address(std::string_view name, Member Settings::*member, std::string text) {
+Key<Settings> address(std::string_view name, Member Settings::*member, const std::string& text) {
   return key_of(
-      name, member, "IPv4 or IPv6 address", std::move(text),
+      name, member, "IPv4 or IPv6 address", text,
       [](Reader& reader, const Node& node) { return reader.address(node); },
       [](const Address& value) { return yaml_text(value.text()); });
 }
 
 template <typename Settings>
 Key<Settings> prefix(std::string_view name, std::optional<Prefix> Settings::*member, Family family,
-                     std::string text) {
+                     const std::string& text) {
   return key_of(
-      name, member, family == Family::ipv4 ? "IPv4 prefix" : "IPv6 prefix", std::move(text),
+      name, member, family == Family::ipv4 ? "IPv4 prefix" : "IPv6 prefix", text,
       [family](Reader& reader, const Node& node) { return reader.prefix(node, family); },
       [](const Prefix& value) { return yaml_text(value.text()); });
 }
 
 template <typename Settings>
-Key<Settings> structure(std::string_view name, std::string type, std::string text) {
+Key<Settings> structure(std::string_view name, const std::string& type, const std::string& text) {
   Key<Settings> key;
   key.name = name;
-  key.type = std::move(type);
-  key.text = std::move(text);
+  key.type = type;
+  key.text = text;
   return key;
 }
 
@@ -133,8 +133,8 @@ Key<Settings> with(Key<Settings> key, Duty duty) {
 }
 
 template <typename Settings>
-Key<Settings> otherwise(Key<Settings> key, std::string absent) {
-  key.absent = std::move(absent);
+Key<Settings> otherwise(Key<Settings> key, std::string_view absent) {
+  key.absent = absent;
   return key;
 }
 
@@ -300,6 +300,7 @@ std::optional<std::vector<Address>> read_listen(Reader& reader, const Node& node
 
 std::string write_listen(const std::vector<Address>& addresses) {
   std::vector<std::string> texts;
+  texts.reserve(addresses.size());
   for (const Address& address : addresses) texts.push_back(yaml_text(address.text()));
   return fmt::format("[{}]", fmt::join(texts, ", "));
 }
@@ -351,6 +352,7 @@ std::optional<std::vector<Family>> read_families(Reader& reader, const Node& nod
 
 std::string write_families(const std::vector<Family>& families) {
   std::vector<std::string_view> names;
+  names.reserve(families.size());
   for (const Family family : families) names.push_back(weft::name(family));
   return fmt::format("[{}]", fmt::join(names, ", "));
 }
@@ -686,6 +688,7 @@ void read_keys(Reader& reader, const Node& node, Settings& settings) {
       continue;
     }
     std::vector<std::string_view> known;
+    known.reserve(table.size());
     for (const auto& key : table) known.push_back(key.name);
     reader.fail(name,
                 fmt::format("unknown key {}{}", quoted(name.text), suggestion(name.text, known)));

@@ -165,7 +165,7 @@ std::optional<std::string> Reader::text(const Node& node, std::size_t limit) {
 
 std::optional<std::string> Reader::word(const Node& node, std::size_t limit,
                                         std::string_view marks) {
-  const auto value = text(node, limit);
+  auto value = text(node, limit);
   if (!value) return std::nullopt;
   const bool valid = std::all_of(value->begin(), value->end(), [&](char c) {
     return is_letter_or_digit(c) || marks.find(c) != std::string_view::npos;
