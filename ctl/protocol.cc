@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <concepts>
 #include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -177,10 +176,6 @@ template <typename T>
 constexpr bool is_optional = false;
 template <typename T>
 constexpr bool is_optional<std::optional<T>> = true;
-template <typename T>
-constexpr bool is_vector = false;
-template <typename T>
-constexpr bool is_vector<std::vector<T>> = true;
 
 /// Appends JSON to a line. Written by hand because a full table as a tree of nlohmann::json would
 /// cost weftd a gigabyte.
