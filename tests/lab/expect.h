@@ -1,6 +1,7 @@
-// Expectations: what must become true in a lab, as data beside its topology (expect.yml): steps in order, each a command in
-// a node whose output is looked at until it is as said or the deadline passes, or an event (a node stops, a link goes down).
-// The format is described in topologies/README.md.
+// Expectations: what must become true in a lab, as data beside its topology (expect.yml): steps in
+// order, each a command in a node whose output is looked at until it is as said or the deadline
+// passes, or an event (a node stops, a link goes down). The format is described in
+// topologies/README.md.
 #pragma once
 
 #include <filesystem>
@@ -45,8 +46,8 @@ Result<std::vector<Step>> load_steps(const std::filesystem::path& file);
 /// What keeps `output` from being as the step wants it; empty: nothing.
 std::string complaint(const Step& step, const Output& output);
 
-/// Runs all steps in order; `passed` hears of each one that is done and how long it took. The error names the step, says
-/// what is missing and what the command answered last.
+/// Runs all steps in order; `passed` hears of each one that is done and how long it took. The error
+/// names the step, says what is missing and what the command answered last.
 Result<void> check(Lab& lab, const std::vector<Step>& steps,
                    const std::function<void(const Step&, milliseconds)>& passed = {});
 

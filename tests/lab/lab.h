@@ -1,7 +1,8 @@
-// Lab: a containerlab topology brought up on this machine without Docker. A node is a network, mount, PID and UTS
-// namespace over a copy-on-write view of this machine's files, with its binds as real bind mounts; an image name stands
-// for the software Debian installed. Needs root. Everything a lab makes is named after it and noted in
-// /run/weft-lab/<name> before it is made, so that down() works after a crash at any point.
+// Lab: a containerlab topology brought up on this machine without Docker. A node is a network,
+// mount, PID and UTS namespace over a copy-on-write view of this machine's files, with its binds as
+// real bind mounts; an image name stands for the software Debian installed. Needs root. Everything
+// a lab makes is named after it and noted in /run/weft-lab/<name> before it is made, so that down()
+// works after a crash at any point.
 #pragma once
 
 #include <chrono>
@@ -23,11 +24,14 @@ namespace weft::lab {
 inline constexpr milliseconds command_deadline{30'000};
 
 struct Options {
-  /// Replaces the topology's name. Empty: the topology's, made unique by pid and a counter when `owned`.
+  /// Replaces the topology's name. Empty: the topology's, made unique by pid and a counter when
+  /// `owned`.
   std::string name;
-  /// Folder of weftd, weftctl and weft-cni. Empty: $WEFT_BIN_DIR, the folder of this program, or what is installed.
+  /// Folder of weftd, weftctl and weft-cni. Empty: $WEFT_BIN_DIR, the folder of this program, or
+  /// what is installed.
   std::filesystem::path bin_dir;
-  /// Torn down with the Lab object, and by the next up() if this process dies before. False: stays until down().
+  /// Torn down with the Lab object, and by the next up() if this process dies before. False: stays
+  /// until down().
   bool owned = true;
 };
 
@@ -58,7 +62,8 @@ class Node {
 
   /// Runs a command inside to its end. Error: the node is stopped or the command is not there.
   [[nodiscard]] Result<Output> run(const Argv& argv, const RunOptions& options = {}) const;
-  /// Starts one in the background; its output is kept apart. It dies with the Process object or the node.
+  /// Starts one in the background; its output is kept apart. It dies with the Process object or the
+  /// node.
   [[nodiscard]] Result<Process> spawn(const Argv& argv, const Environment& env = {}) const;
   /// With our own stdin, stdout and stderr.
   [[nodiscard]] Result<Process> attached(const Argv& argv) const;
@@ -87,7 +92,7 @@ class Lab {
   /// Names of all labs of this machine.
   static std::vector<std::string> all();
 
-  Lab(Lab&&) noexcept = default;
+  Lab(Lab&& other) noexcept;
   Lab& operator=(Lab&& other) noexcept;
   Lab(const Lab&) = delete;
   Lab& operator=(const Lab&) = delete;
@@ -106,8 +111,8 @@ class Lab {
   Result<void> link_down(const std::string& node, const std::string& interface) const;
   Result<void> link_up(const std::string& node, const std::string& interface) const;
 
-  /// The machine loses power: its processes are killed at once, all its kernel state is gone, the other ends of its links
-  /// lose carrier. Its disk (everything but /run and /tmp) stays.
+  /// The machine loses power: its processes are killed at once, all its kernel state is gone, the
+  /// other ends of its links lose carrier. Its disk (everything but /run and /tmp) stays.
   Result<void> stop(const std::string& node);
   /// The machine boots: sysctls, links with their addresses, main process, exec lines.
   Result<void> start(const std::string& node);
@@ -121,9 +126,10 @@ class Lab {
 
  private:
   Lab() = default;
+  /// The nodes of the topology as objects; makes nothing.
+  void furnish();
   Result<void> build();
   Result<void> boot(const Node& node);
-  Result<void> run_main(const Node& node);
   void run_exec(const Node& node);
   Result<void> wire();
 
@@ -136,7 +142,8 @@ class Lab {
   bool owned_ = false;
 };
 
-/// Asks `condition` again and again until it is true (returns true) or the deadline has passed (returns false).
+/// Asks `condition` again and again until it is true (returns true) or the deadline has passed
+/// (returns false).
 template <typename Condition>
 bool wait_until(Condition&& condition, milliseconds deadline,
                 milliseconds interval = milliseconds(20)) {

@@ -1,5 +1,5 @@
-// Process: a child of ours, on this machine or inside the namespaces of a node, with its output kept and a deadline on
-// every wait. Not here: what namespaces are made of (see init.h).
+// Process: a child of ours, on this machine or inside the namespaces of a node, with its output
+// kept and a deadline on every wait. Not here: what namespaces are made of (see init.h).
 #pragma once
 
 #include <sys/types.h>
@@ -39,7 +39,8 @@ struct Output {
 
 /// Where and how a command runs.
 struct Surroundings {
-  /// Init of the PID namespace whose network, mount, PID and UTS namespaces to enter; none: stay here.
+  /// Init of the PID namespace whose network, mount, PID and UTS namespaces to enter; none: stay
+  /// here.
   std::optional<pid_t> init;
   /// All of the environment; PATH is where argv[0] is looked for.
   Environment env;
@@ -90,7 +91,8 @@ class Process {
   std::size_t log_start_ = 0;
 };
 
-/// Runs to its end with `input` on stdin; at the deadline it is killed and timed_out set. Error: could not be started.
+/// Runs to its end with `input` on stdin; at the deadline it is killed and timed_out set. Error:
+/// could not be started.
 Result<Output> run(const Argv& argv, const Surroundings& where, milliseconds deadline,
                    const std::string& input = {});
 

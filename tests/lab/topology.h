@@ -1,6 +1,7 @@
-// Topology: a containerlab file (https://containerlab.dev/manual/topo-def-file/) as plain values, with what a node
-// inherits from defaults, its kind and its group already merged in. Nothing is run or created here. Only kind `linux`
-// and veth links exist in this lab; what containerlab knows and a namespace has no use for is accepted with a note.
+// Topology: a containerlab file (https://containerlab.dev/manual/topo-def-file/) as plain values,
+// with what a node inherits from defaults, its kind and its group already merged in. Nothing is run
+// or created here. Only kind `linux` and veth links exist in this lab; what containerlab knows and
+// a namespace has no use for is accepted with a note.
 #pragma once
 
 #include <array>
@@ -86,7 +87,8 @@ struct Topology {
   [[nodiscard]] const NodeSpec* find(const std::string& node) const;
 };
 
-/// Every fault of the file at once, one per line: "file:line:column: what is wrong, what would be right".
+/// Every fault of the file at once, one per line: "file:line:column: what is wrong, what would be
+/// right".
 Result<Topology> load(const std::filesystem::path& file);
 
 /// The same of text that was read already; `file` names it in messages and anchors relative paths.

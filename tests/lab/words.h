@@ -1,5 +1,6 @@
-// Words of a command line, split as a POSIX shell would (2.2 Quoting): blanks, '…', "…", backslash. Not a shell: no
-// variables, globs, pipes or redirections, as containerlab does with `exec`, `cmd` and `entrypoint`.
+// Words of a command line, split as a POSIX shell would (2.2 Quoting): blanks, '…', "…", backslash.
+// Not a shell: no variables, globs, pipes or redirections, as containerlab does with `exec`, `cmd`
+// and `entrypoint`.
 #pragma once
 
 #include <string>
