@@ -32,7 +32,7 @@ YAML::Node Document::parse(const std::string& text) {
 }
 
 void Document::fault(const YAML::Mark& mark, const std::string& message) {
-  faults_.emplace(mark.line + 1, mark.column + 1, message);
+  faults_.emplace(std::max(mark.line, 0) + 1, std::max(mark.column, 0) + 1, message);
 }
 
 void Document::note(const YAML::Mark& mark, const std::string& message) {

@@ -76,11 +76,10 @@ Result<Image> weft(const fs::path& bin_dir) {
   return image;
 }
 
-}  // namespace
-
-std::string software_of(const std::string& image) {
+/// The first word that names a software we know; empty: none does.
+std::string first_software(const std::string& text) {
   std::string word;
-  for (const char c : image + "/") {
+  for (const char c : text + "/") {
     if (std::isalnum(static_cast<unsigned char>(c)) != 0) {
       word += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
       continue;
@@ -90,7 +89,20 @@ std::string software_of(const std::string& image) {
     }
     word.clear();
   }
-  return "linux";
+  return "";
+}
+
+}  // namespace
+
+std::string software_of(const std::string& image) {
+  // The last part of quay.io/frrouting/frr:8.4 says most; the whole is asked when that says
+  // nothing.
+  const auto slash = image.rfind('/');
+  const std::string last = slash == std::string::npos ? image : image.substr(slash + 1);
+  const std::string found = first_software(last.substr(0, last.find_first_of(":@")));
+  if (!found.empty()) return found;
+  const std::string anywhere = first_software(image);
+  return anywhere.empty() ? "linux" : anywhere;
 }
 
 Result<Image> image_for(const NodeSpec& node, const fs::path& bin_dir) {

@@ -28,6 +28,7 @@
 #include <system_error>
 #include <utility>
 
+#include "net/time.h"
 #include "tests/lab/pidfd.h"
 
 namespace weft::lab {
@@ -463,8 +464,10 @@ Result<void> kill_init(const fs::path& folder) {
   if (process && recorded_init(folder) == pid) {
     pidfd_send_signal(process.get(), SIGKILL, nullptr, 0);
     pollfd ended{process.get(), POLLIN, 0};
-    if (poll(&ended, 1, static_cast<int>(kill_deadline.count())) != 1) {
-      return Error{fmt::format("process {} does not die", *pid)};
+    const Time end = Clock::now() + kill_deadline;
+    while (poll(&ended, 1, 20) == 0) {
+      if (Clock::now() >= end) return Error{fmt::format("process {} does not die", *pid)};
+      reap_children();
     }
     waitpid(*pid, nullptr, WNOHANG);
   }

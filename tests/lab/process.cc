@@ -9,16 +9,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <mutex>
+#include <set>
 #include <sstream>
 #include <string_view>
 #include <system_error>
 
+#include "net/fd.h"
 #include "net/time.h"
 #include "tests/lab/pidfd.h"
 
@@ -157,6 +161,45 @@ bool drain(const Fd& from, std::string& into) {
 
 }  // namespace
 
+struct Process::Child {
+  Child(pid_t own, Fd fd, bool group) : pid(own), pidfd(std::move(fd)), own_group(group) {
+    const std::lock_guard guard(lock);
+    all.insert(this);
+  }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  ~Child() {
+    const std::lock_guard guard(lock);
+    all.erase(this);
+  }
+
+  /// True once it has ended and its status is known. With WNOHANG in `flags` it may still run.
+  bool reap(int flags) {
+    const std::lock_guard guard(own_lock);
+    int raw = 0;
+    while (!status) {
+      const pid_t got = waitpid(pid, &raw, flags);
+      if (got == pid) status = status_of(raw);
+      if (got == 0 || (got < 0 && errno != EINTR)) break;
+    }
+    return status.has_value();
+  }
+
+  pid_t pid;
+  Fd pidfd;
+  bool own_group;
+  std::optional<int> status;
+  std::mutex own_lock;
+
+  static inline std::mutex lock;
+  static inline std::set<Child*> all;
+};
+
+void reap_children() {
+  const std::lock_guard guard(Process::Child::lock);
+  for (Process::Child* child : Process::Child::all) child->reap(WNOHANG);
+}
+
 struct Process::Stdio {
   int in = -1;
   int out = -1;
@@ -212,11 +255,10 @@ Result<Process> Process::start(const Argv& argv, const Surroundings& where, cons
   if (!pid) return pid.error();
   failed->write = Fd();
 
-  Process process(*pid, Fd(pidfd_open(*pid, 0)));
-  process.own_group_ = stdio.own_group;
+  Process process(std::make_unique<Child>(*pid, Fd(pidfd_open(*pid, 0)), stdio.own_group));
   Failure failure{};
   if (read(failed->read.get(), &failure, sizeof failure) == sizeof failure) {
-    process.reap();
+    process.child_->reap(0);
     return Error{fmt::format(
         "{}: {}", failure.place == Failure::Place::enter ? "cannot enter the node" : argv[0],
         failure.error == ENOENT ? "no such command" : reason(failure.error))};
@@ -243,50 +285,45 @@ Result<Process> Process::attached(const Argv& argv, const Surroundings& where) {
   return start(argv, where, {-1, -1, -1, false});
 }
 
+Process::Process(std::unique_ptr<Child> child) : child_(std::move(child)) {}
+
+Process::Process(Process&& other) noexcept = default;
+
 Process& Process::operator=(Process&& other) noexcept {
-  std::swap(pid_, other.pid_);
-  std::swap(pidfd_, other.pidfd_);
-  std::swap(status_, other.status_);
-  std::swap(own_group_, other.own_group_);
+  std::swap(child_, other.child_);
   std::swap(log_, other.log_);
   std::swap(log_start_, other.log_start_);
   return *this;
 }
 
 Process::~Process() {
-  if (!pidfd_ || status_) return;
+  if (!child_ || !running()) return;
   signal(SIGKILL);
-  reap();
+  child_->reap(0);
 }
 
-void Process::reap() {
-  int raw = 0;
-  while (waitpid(pid_, &raw, 0) < 0) {
-    if (errno != EINTR) return;
-  }
-  status_ = status_of(raw);
+pid_t Process::pid() const {
+  return child_->pid;
 }
 
 bool Process::running() {
-  return !wait(milliseconds(0));
+  return !child_->reap(WNOHANG);
 }
 
 void Process::signal(int number) const {
-  if (status_) return;
-  if (own_group_ && kill(-pid_, number) == 0) return;
-  pidfd_send_signal(pidfd_.get(), number, nullptr, 0);
+  if (child_->reap(WNOHANG)) return;
+  if (child_->own_group && kill(-child_->pid, number) == 0) return;
+  pidfd_send_signal(child_->pidfd.get(), number, nullptr, 0);
 }
 
 std::optional<int> Process::wait(milliseconds deadline) {
   const Time end = Clock::now() + deadline;
-  while (!status_) {
-    pollfd ended{pidfd_.get(), POLLIN, 0};
+  while (!child_->reap(WNOHANG)) {
+    pollfd ended{child_->pidfd.get(), POLLIN, 0};
     const int count = poll(&ended, 1, remaining(end));
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return {};
-    reap();
+    if (count == 0 || (count < 0 && errno != EINTR)) return {};
   }
-  return status_;
+  return child_->status;
 }
 
 std::string Process::output() const {
@@ -334,13 +371,13 @@ Result<Output> run(const Argv& argv, const Surroundings& where, milliseconds dea
   for (bool ended = false; !ended;) {
     if (in->write) feed();
     std::array<pollfd, 4> fds{
-        pollfd{process->pidfd_.get(), POLLIN, 0}, pollfd{out->read.get(), POLLIN, 0},
+        pollfd{process->child_->pidfd.get(), POLLIN, 0}, pollfd{out->read.get(), POLLIN, 0},
         pollfd{err->read.get(), POLLIN, 0}, pollfd{in->write.get(), POLLOUT, 0}};
     const int count = poll(fds.data(), fds.size(), remaining(end));
     if (count == 0) {
       result.timed_out = true;
       process->signal(SIGKILL);
-      process->reap();
+      process->child_->reap(0);
       break;
     }
     // What a daemon it left behind still holds open must not keep us: the end of the process is the

@@ -8,11 +8,11 @@
 #include <cstddef>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "net/fd.h"
 #include "net/result.h"
 
 namespace weft::lab {
@@ -59,7 +59,7 @@ class Process {
   /// Shares our terminal or pipes.
   static Result<Process> attached(const Argv& argv, const Surroundings& where);
 
-  Process(Process&&) noexcept = default;
+  Process(Process&& other) noexcept;
   Process& operator=(Process&& other) noexcept;
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
@@ -67,7 +67,7 @@ class Process {
   ~Process();
 
   /// As this side of the PID namespace sees it.
-  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] pid_t pid() const;
   [[nodiscard]] bool running();
   /// To the process and its group, as far as it left the group alone.
   void signal(int number) const;
@@ -80,16 +80,19 @@ class Process {
   friend Result<Output> run(const Argv&, const Surroundings&, milliseconds, const std::string&);
   struct Stdio;
   static Result<Process> start(const Argv& argv, const Surroundings& where, const Stdio& stdio);
-  Process(pid_t pid, Fd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
-  void reap();
+  struct Child;
+  friend void reap_children();
+  explicit Process(std::unique_ptr<Child> child);
 
-  pid_t pid_ = -1;
-  Fd pidfd_;
-  std::optional<int> status_;
-  bool own_group_ = true;
+  /// Stays put: reap_children() knows where it is.
+  std::unique_ptr<Child> child_;
   std::filesystem::path log_;
   std::size_t log_start_ = 0;
 };
+
+/// Takes note of every child that has ended. The init of a PID namespace cannot end before the
+/// parents of all that died in it have done so, and a parent may be us.
+void reap_children();
 
 /// Runs to its end with `input` on stdin; at the deadline it is killed and timed_out set. Error:
 /// could not be started.

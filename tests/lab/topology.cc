@@ -92,7 +92,8 @@ std::string substitute(const std::string& text) {
     out.append(rest, match[0].first);
     const std::string name = match[1].matched ? match[1].str() : match[3].str();
     const char* value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe)
-    out += value != nullptr && *value != '\0' ? value : match[2].str();
+    const bool set = value != nullptr && *value != '\0';
+    out += set ? value : match[2].matched ? match[2].str() : match[0].str();
     rest = match[0].second;
   }
   return out.append(rest, text.cend());
