@@ -99,10 +99,11 @@ std::string software_of(const std::string& image) {
   // nothing.
   const auto slash = image.rfind('/');
   const std::string last = slash == std::string::npos ? image : image.substr(slash + 1);
-  const std::string found = first_software(last.substr(0, last.find_first_of(":@")));
+  std::string found = first_software(last.substr(0, last.find_first_of(":@")));
   if (!found.empty()) return found;
-  const std::string anywhere = first_software(image);
-  return anywhere.empty() ? "linux" : anywhere;
+  found = first_software(image);
+  if (found.empty()) found = "linux";
+  return found;
 }
 
 Result<Image> image_for(const NodeSpec& node, const fs::path& bin_dir) {

@@ -21,6 +21,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -315,8 +316,8 @@ class Pid1 {
     }
   }
 
-  /// The message is argv, an empty string, then the environment, each ended by a NUL. False: there
-  /// will be no other.
+  /// The message is the number of words of argv, those, then the environment, each ended by a NUL.
+  /// False: there will be no other.
   bool start_main() {
     std::string message(message_limit, '\0');
     const auto size = recv(control_, message.data(), message.size(), 0);
@@ -325,18 +326,16 @@ class Pid1 {
       return false;
     }
     message.resize(static_cast<std::size_t>(size));
+    std::size_t words = std::strtoul(message.c_str(), nullptr, 10);
     std::vector<char*> argv;
     std::vector<char*> env;
-    std::vector<char*>* into = &argv;
-    for (std::size_t at = 0; at < message.size(); at += std::strlen(&message[at]) + 1) {
-      if (message[at] == '\0') {
-        into->push_back(nullptr);
-        into = &env;
-      } else {
-        into->push_back(&message[at]);
-      }
+    for (std::size_t at = std::strlen(message.c_str()) + 1; at < message.size();
+         at += std::strlen(&message[at]) + 1) {
+      (words > 0 ? argv : env).push_back(&message[at]);
+      if (words > 0) --words;
     }
-    into->push_back(nullptr);
+    argv.push_back(nullptr);
+    env.push_back(nullptr);
     main_ = fork();
     if (main_ == 0) {
       setsid();
@@ -437,10 +436,12 @@ Result<Init> Init::start(const InitPlan& plan) {
 }
 
 Result<void> Init::run_main(const Argv& argv, const Environment& env) {
-  std::string message;
-  for (const std::string& word : argv) message += word + '\0';
-  message += '\0';
-  for (const auto& [name, value] : env) message += name + "=" + value + '\0';
+  std::string message = std::to_string(argv.size());
+  message.push_back('\0');
+  for (const std::string& word : argv) message.append(word).push_back('\0');
+  for (const auto& [name, value] : env) {
+    message.append(name).append("=").append(value).push_back('\0');
+  }
   if (message.size() > message_limit ||
       send(control_.get(), message.data(), message.size(), MSG_NOSIGNAL) < 0) {
     return Error{"the main process cannot be started: " + reason()};

@@ -332,7 +332,10 @@ Result<void> Lab::build() {
   // On record before the first is made: from here on down() knows what to look for.
   std::ofstream(folder_ / "netns") << names;
   for (const auto& [name, node] : nodes_) {
-    fs::create_directories(node.folder_);
+    std::error_code error;
+    if (!fs::create_directories(node.folder_, error) && error) {
+      return Error{fmt::format("{}: {}", node.folder_.string(), error.message())};
+    }
     if (auto made = create_netns(node.netns_, sysctls_of(node.spec_)); !made) {
       return made.error().within("node " + name);
     }

@@ -40,7 +40,8 @@ std::string make(const std::string& path, const Sysctls& sysctls) {
   if (unshare(CLONE_NEWNET) != 0) return "unshare";
   for (const auto& [file, value] : sysctls) {
     const Fd fd(open(file.c_str(), O_WRONLY | O_CLOEXEC));
-    if (!fd || write(fd.get(), value.data(), value.size()) < 0) return file + " = " + value;
+    if (!fd || write(fd.get(), value.data(), value.size()) < 0)
+      return fmt::format("{} = {}", file, value);
   }
   return mount("/proc/self/ns/net", path.c_str(), nullptr, MS_BIND, nullptr) == 0 ? "" : path;
 }

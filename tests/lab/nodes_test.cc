@@ -97,7 +97,7 @@ TEST_F(Nodes, RunExecAfterTheLinksAndTellOfFailures) {
 TEST_F(Nodes, HaveAMainProcess) {
   EXPECT_TRUE(wait_until([&] { return lab_->node("b").state() == NodeState::exited; }, 5s));
   EXPECT_EQ(lab_->node("b").main_exit(), 7);
-  EXPECT_THAT(lab_->node("b").log(), HasSubstr("last words\n"));
+  EXPECT_THAT(lab_->node("b").log(), HasSubstr("last words  2\n"));
   EXPECT_EQ(lab_->node("a").state(), NodeState::running);
   EXPECT_TRUE(wait_until(
       [&] { return lab_->node("a").log().find("main of node a\n") != std::string::npos; }, 5s));
@@ -163,6 +163,33 @@ TEST_F(Nodes, DieAndReturn) {
   EXPECT_EQ(sh("a", "sysctl -n net.ipv4.conf.eth1.arp_ignore; cat /sys/class/net/eth1/address"),
             "1\n02:00:00:00:00:0a\n");
   EXPECT_THAT(sh("b", "ping -c1 -W2 10.9.9.1"), HasSubstr("1 received"));
+}
+
+TEST(WeftNodes, GetTheProgramsOfTheBuild) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  const auto bin =
+      std::filesystem::temp_directory_path() / ("weft-bin-" + std::to_string(getpid()));
+  std::filesystem::create_directory(bin);
+  for (const char* name : {"weftd", "weftctl", "weft-cni"}) {
+    std::ofstream(bin / name) << "#!/bin/sh\necho this is $0\ncat /etc/weft/weft.yaml\n";
+    std::filesystem::permissions(bin / name, std::filesystem::perms::owner_all);
+  }
+  {
+    const auto lab = Lab::up(WEFT_SOURCE_DIR "/topologies/pair", {"", bin, true});
+    ASSERT_TRUE(lab) << lab.error().message;
+    EXPECT_THAT(lab->failed_exec(), testing::IsEmpty());
+    const Node& host = lab->node("host1");
+    EXPECT_TRUE(wait_until(
+        [&] { return host.log().find("this is /usr/sbin/weftd\nnode:\n") != std::string::npos; },
+        5s))
+        << host.log();
+    EXPECT_THAT(host.run({"weftctl"})->out, HasSubstr("this is /usr/bin/weftctl\n"));
+    EXPECT_THAT(host.run({"/opt/cni/bin/weft-cni"})->out, HasSubstr("asn: 4200000011"));
+    EXPECT_EQ(host.run({"ls", "-A", "/var/lib/weft", "/run/weft"})->out,
+              "/run/weft:\n\n/var/lib/weft:\n");
+    EXPECT_TRUE(host.run({"ping", "-c1", "-W2", "fd00::1"})->ok());
+  }
+  std::filesystem::remove_all(bin);
 }
 
 }  // namespace

@@ -94,7 +94,7 @@ std::vector<std::string> search(const std::string& name, const Environment& env)
   std::istringstream folders(path != env.end() ? path->second : "/usr/bin:/bin");
   std::vector<std::string> found;
   for (std::string folder; std::getline(folders, folder, ':');) {
-    found.push_back(folder + "/" + name);
+    found.push_back(folder.append("/").append(name));
   }
   return found;
 }

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <climits>
 #include <cstdio>
+#include <exception>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -253,5 +255,10 @@ int main(int argc, char** argv) {
 }  // namespace weft::lab
 
 int main(int argc, char** argv) {
-  return weft::lab::main(argc, argv);
+  try {
+    return weft::lab::main(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "weft-lab: %s\n", e.what());  // NOLINT(cppcoreguidelines-pro-type-vararg)
+    return 1;
+  }
 }

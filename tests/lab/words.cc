@@ -9,6 +9,12 @@ namespace {
 
 constexpr std::string_view blanks = " \t\n";
 
+/// What a backslash takes the meaning from: anything outside of quotes, these three inside of "…".
+bool escapes(char quote, char next) {
+  if (quote == 0) return next != '\0';
+  return quote == '"' && (next == '"' || next == '\\' || next == '$');
+}
+
 /// One word of `line` from `at` on, which is left behind it.
 Result<std::string> word(std::string_view line, std::size_t& at) {
   std::string text;
@@ -21,9 +27,7 @@ Result<std::string> word(std::string_view line, std::size_t& at) {
       quote = 0;
     } else if (quote == 0 && (c == '\'' || c == '"')) {
       quote = c;
-    } else if (c == '\\' && quote == 0 && next != '\0') {
-      text += line[++at];
-    } else if (c == '\\' && quote == '"' && (next == '"' || next == '\\' || next == '$')) {
+    } else if (c == '\\' && escapes(quote, next)) {
       text += line[++at];
     } else {
       text += c;
