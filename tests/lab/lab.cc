@@ -32,6 +32,8 @@ namespace fs = std::filesystem;
 /// One folder a lab, each a tmpfs of its own: unmounted, all of it is gone at once.
 const fs::path labs_folder = "/run/weft-lab";
 
+constexpr int folder_tries = 100;
+
 /// Lines of a node's log that a message shows.
 constexpr std::size_t log_tail = 40;
 
@@ -115,13 +117,18 @@ void sweep() {
 
 Result<void> make_folder(const fs::path& folder, const std::string& name) {
   std::error_code none;
-  fs::create_directories(labs_folder, none);
-  if (mkdir(folder.c_str(), 0755) != 0) {
-    return errno == EEXIST
-               ? Error{fmt::format("lab {} is up already: weft-lab down {}, or give another name",
-                                   name, name)}
-               : Error{fmt::format("{}: {}", folder.string(), reason())};
+  int made = -1;
+  // down() of the last other lab removes the folder of all labs, perhaps right after we made it.
+  for (int tries = 0; made != 0 && tries < folder_tries; ++tries) {
+    fs::create_directories(labs_folder, none);
+    made = mkdir(folder.c_str(), 0755);
+    if (made != 0 && errno != ENOENT) break;
   }
+  if (made != 0 && errno == EEXIST) {
+    return Error{
+        fmt::format("lab {} is up already: weft-lab down {}, or give another name", name, name)};
+  }
+  if (made != 0) return Error{fmt::format("{}: {}", folder.string(), reason())};
   if (mount("weft-lab", folder.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") != 0) {
     const Error error{fmt::format("{}: {}", folder.string(), reason())};
     fs::remove(folder, none);

@@ -12,7 +12,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::Not;
 using namespace std::chrono_literals;
 
 std::string file_text(const std::filesystem::path& path) {

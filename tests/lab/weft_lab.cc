@@ -200,7 +200,7 @@ int check_lab(const std::string& reference) {
   return failed;
 }
 
-int main(int argc, char** argv) {
+int dispatch(int argc, char** argv) {
   CLI::App app{"Brings containerlab topologies up in namespaces of this machine, without Docker"};
   app.require_subcommand(1);
   app.footer(
@@ -256,7 +256,7 @@ int main(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    return weft::lab::main(argc, argv);
+    return weft::lab::dispatch(argc, argv);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "weft-lab: %s\n", e.what());  // NOLINT(cppcoreguidelines-pro-type-vararg)
     return 1;
