@@ -21,31 +21,32 @@ using namespace std::chrono_literals;
 const std::string plain = WEFT_SOURCE_DIR "/tests/lab/data/plain/plain.clab.yml";
 const std::string weft_lab = WEFT_BINARY_DIR "/weft-lab";
 
-/// "pid:[4026531836]" of every namespace any process is in.
-std::set<std::string> namespaces_in_use() {
-  std::set<std::string> found;
-  std::error_code none;
-  for (const auto& process : fs::directory_iterator("/proc", none)) {
-    for (const char* type : {"net", "mnt", "pid", "uts"}) {
-      const fs::path link = fs::read_symlink(process.path() / "ns" / type, none);
-      if (!link.empty()) found.insert(link.string());
-    }
-  }
-  return found;
-}
-
-std::set<std::string> namespaces_of(const Lab& lab) {
-  std::set<std::string> found;
-  for (const auto& [name, node] : lab.nodes()) {
-    for (const char* type : {"net", "mnt", "pid", "uts"}) {
-      found.insert(fs::read_symlink("/proc/" + std::to_string(*node.init()) + "/ns/" + type));
-    }
-  }
-  return found;
-}
-
 Surroundings here() {
   return {std::nullopt, inherited_environment(), false};
+}
+
+/// The namespaces of the type a process is in; the kernel uses numbers again, so they say something
+/// only while it lives.
+std::string namespace_of(const std::string& pid, const char* type) {
+  std::error_code none;
+  return fs::read_symlink("/proc/" + pid + "/ns/" + type, none);
+}
+
+/// "pid starttime" of every process in the PID namespaces of a lab.
+std::set<std::string> processes_of(const Lab& lab) {
+  std::set<std::string> spaces;
+  for (const auto& [name, node] : lab.nodes()) {
+    spaces.insert(namespace_of(std::to_string(*node.init()), "pid"));
+  }
+  std::set<std::string> found;
+  std::istringstream all(run({"ps", "-eo", "pid=,lstart="}, here(), 10s)->out);
+  for (std::string line; std::getline(all, line);) {
+    std::istringstream fields(line);
+    std::string pid;
+    fields >> pid;
+    if (spaces.count(namespace_of(pid, "pid")) != 0) found.insert(line);
+  }
+  return found;
 }
 
 /// All that this machine shows of a lab by name: mounts, namespaces, folders, links, processes.
@@ -88,22 +89,30 @@ class Lifecycle : public testing::Test {
 };
 
 TEST_F(Lifecycle, LeavesNothing) {
-  const std::string links = run({"ip", "-br", "link"}, here(), 10s)->out;
-  std::set<std::string> used;
+  std::set<std::string> processes;
   std::string name;
   {
     auto lab = Lab::up(plain);
     ASSERT_TRUE(lab) << lab.error().message;
     name = lab->name();
-    used = namespaces_of(*lab);
-    EXPECT_EQ(used.size(), 8U) << "two nodes of four namespaces";
     EXPECT_THAT(traces(name), testing::Not(IsEmpty()));
-    EXPECT_EQ(run({"ip", "-br", "link"}, here(), 10s)->out, links) << "a lab has no links out here";
+    for (const char* type : {"net", "mnt", "pid", "uts"}) {
+      const auto of = [&](const char* node) {
+        return namespace_of(std::to_string(*lab->node(node).init()), type);
+      };
+      EXPECT_NE(of("a"), of("b")) << type;
+      EXPECT_NE(of("a"), namespace_of("self", type)) << type;
+    }
+    EXPECT_THAT(run({"ip", "-br", "link"}, here(), 10s)->out,
+                testing::Not(testing::ContainsRegex("eth[12]@")))
+        << "a lab has no links out here";
     ASSERT_TRUE(lab->node("a").run({"sh", "-c", "setsid sleep 600 & ip netns add inner"}));
+    processes = processes_of(*lab);
+    EXPECT_GE(processes.size(), 4U) << "two inits, what runs as main, one in the background";
   }
   EXPECT_THAT(traces(name), IsEmpty());
-  const auto still = namespaces_in_use();
-  for (const std::string& one : used) EXPECT_EQ(still.count(one), 0U) << one;
+  std::istringstream all(run({"ps", "-eo", "pid=,lstart="}, here(), 10s)->out);
+  for (std::string line; std::getline(all, line);) EXPECT_EQ(processes.count(line), 0U) << line;
 }
 
 TEST_F(Lifecycle, IsFast) {
