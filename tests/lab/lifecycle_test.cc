@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <ostream>
 #include <set>
 #include <sstream>
 
@@ -142,6 +143,11 @@ struct Moment {
   /// What is there of the lab when `up` is killed.
   const char* path;
 };
+
+/// Without it the name of the test in ctest would hold addresses.
+void PrintTo(const Moment& moment, std::ostream* out) {
+  *out << moment.path;
+}
 
 class KilledUp : public testing::TestWithParam<Moment> {};
 
