@@ -1,5 +1,5 @@
-// What an operator sets of BGP: this speaker and its peers. Plain data, filled by `config`, read by `bgp`; the
-// defaults here are the defaults of the product.
+// What an operator sets of BGP: this speaker and its peers. Plain data, filled by `config`, read by
+// `bgp`; the defaults here are the defaults of the product.
 #pragma once
 
 #include <chrono>
@@ -18,8 +18,8 @@ namespace weft::bgp {
 enum class RemoteAs : std::uint8_t { external, internal };
 
 /// What is let through on one side of a session.
-/// `host`: RFC 8212-safe template of a fabric host. In: prefixes inside our pools, and the default route when
-/// Settings::default_route is set. Out: what this node originates, nothing it learned.
+/// `host`: RFC 8212-safe template of a fabric host. In: prefixes inside our pools, and the default
+/// route when Settings::default_route is set. Out: what this node originates, nothing it learned.
 /// `accept`: everything that is loop-free.
 enum class Filter : std::uint8_t { host, accept };
 
@@ -43,14 +43,16 @@ struct PeerSettings {
   std::chrono::seconds hold_time{9};
   /// 1..65535 s, jittered by 0.75..1.0 (RFC 4271 10).
   std::chrono::seconds connect_retry{5};
-  /// First wait after a session ended by an error, 0..3600 s; doubles up to 30 s (RFC 4271 8.1.1 DampPeerOscillations).
+  /// First wait after a session ended by an error, 0..3600 s; doubles up to 30 s (RFC 4271 8.1.1
+  /// DampPeerOscillations).
   std::chrono::seconds idle_hold{1};
   /// RFC 9687: a peer that takes nothing for this long is dropped. 0 (off) or 1..65535 s.
   std::chrono::seconds send_hold{90};
   /// Default by session type: eBGP `host`, iBGP `accept`.
   std::optional<Filter> import_filter;
   std::optional<Filter> export_filter;
-  /// Ends the session with Cease/1 above this many prefixes of one family (RFC 4486). 1..2^32-1; none: no limit.
+  /// Ends the session with Cease/1 above this many prefixes of one family (RFC 4486). 1..2^32-1;
+  /// none: no limit.
   std::optional<std::uint32_t> prefix_limit;
 
   bool operator==(const PeerSettings&) const = default;
@@ -59,7 +61,8 @@ struct PeerSettings {
 struct Settings {
   Asn asn;
   RouterId router_id;
-  /// Where connections are accepted: none listed means all addresses of both families. The port is shared by all.
+  /// Where connections are accepted: none listed means all addresses of both families. The port is
+  /// shared by all.
   std::vector<Address> listen;
   std::uint16_t port = 179;
   /// Paths that share the load of one prefix, 1..64.

@@ -1,6 +1,7 @@
-// The control protocol of weftd: requests and replies as plain structs, one JSON object a line over a UNIX stream socket.
-// Request: {"method": "...", ...}; reply: {"ok": {...}} or {"error": {"code": "...", "message": "..."}}. A connection
-// carries any number of requests, answered in order. Spoken by weftctl and weft-cni; weftd answers.
+// The control protocol of weftd: requests and replies as plain structs, one JSON object a line over
+// a UNIX stream socket. Request: {"method": "...", ...}; reply: {"ok": {...}} or {"error": {"code":
+// "...", "message": "..."}}. A connection carries any number of requests, answered in order. Spoken
+// by weftctl and weft-cni; weftd answers.
 #pragma once
 
 #include <chrono>
@@ -13,25 +14,22 @@
 #include <variant>
 #include <vector>
 
+#include "net/attachment.h"
 #include "net/ip.h"
 #include "net/result.h"
 
 namespace weft::ctl {
 
-/// Longest line either side accepts; a longer request is answered with an error and the connection closed.
-inline constexpr std::size_t line_limit = 64 * 1024;
+/// Longest line either side accepts; a longer request is answered with an error and the connection
+/// closed.
+inline constexpr std::size_t line_limit = 64UL * 1024;
 /// Replies may be long (a full table): the client's own limit.
 inline constexpr std::size_t reply_limit = 1024UL * 1024 * 1024;
 
 // ---- what containers are known by, and what they get
 
 /// CNI's identity of an attachment; the only key by which anything is freed.
-struct Attachment {
-  std::string network;
-  std::string container;
-  std::string ifname;
-  auto operator<=>(const Attachment&) const = default;
-};
+using weft::Attachment;
 
 /// Answer to AddRequest: all that weft-cni needs to build the veth, nothing to be looked up again.
 struct Lease {
@@ -41,10 +39,13 @@ struct Lease {
   std::string host_ifname;
   /// Octets; 1280..65535.
   std::uint32_t mtu = 1500;
-  /// Link alias of the host end, from which the allocation can be rebuilt: "weft:<pool>:<block>:<ordinal>:<network>…".
+  /// Link alias of the host end, from which the allocation can be rebuilt:
+  /// "weft:<pool>:<block>:<ordinal>:<network>…".
   std::string alias;
   /// True: this attachment held its address already (a repeated ADD).
   bool existing = false;
+  /// Number of this allocation on this host; never used twice.
+  std::uint64_t sequence = 0;
   bool operator==(const Lease&) const = default;
 };
 
@@ -64,9 +65,13 @@ struct AddRequest {
   bool operator==(const AddRequest&) const = default;
 };
 
-/// CNI DEL, or the undo of an ADD: host route withdrawn, veth deleted, address freed into cool-down. Unknown: success.
+/// CNI DEL, or the undo of an ADD: host route withdrawn, veth deleted, address freed into
+/// cool-down. Unknown: success.
 struct DelRequest {
   Attachment attachment;
+  /// The undo of an ADD names what it undoes: another allocation of the same attachment is left
+  /// alone.
+  std::optional<std::uint64_t> sequence = std::nullopt;
   bool operator==(const DelRequest&) const = default;
 };
 
@@ -191,7 +196,8 @@ struct Route {
   std::vector<Path> paths;
   /// "10.0.0.1 dev eth1", one a member of the group.
   std::vector<std::string> next_hops;
-  /// What the kernel has: "installed", "pending", "failed: …", "foreign: …", "-" (not for the kernel).
+  /// What the kernel has: "installed", "pending", "failed: …", "foreign: …", "-" (not for the
+  /// kernel).
   std::string kernel;
   bool operator==(const Route&) const = default;
 };
@@ -263,7 +269,8 @@ std::string encode(const Reply& reply);
 
 /// The error is a sentence naming the field; unknown fields are refused.
 Result<Request, Failure> decode_request(std::string_view line);
-/// `request` says which reply is due. Unknown fields are ignored: weftd may be newer than its clients.
+/// `request` says which reply is due. Unknown fields are ignored: weftd may be newer than its
+/// clients.
 Result<Reply> decode_reply(std::string_view line, const Request& request);
 
 /// "not-found", … as on the wire.

@@ -1,4 +1,5 @@
-// What an operator sets of the kernel FIB. Plain data, filled by `config`; the defaults are the product's.
+// What an operator sets of the kernel FIB. Plain data, filled by `config`; the defaults are the
+// product's.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +9,8 @@
 
 namespace weft::fib {
 
-/// weft's rtm_protocol: every route and nexthop object that weft makes carries it, and weft touches no other.
-/// Registered for iproute2 by packaging/weft.rt_protos as `87 weft`.
+/// weft's rtm_protocol: every route and nexthop object that weft makes carries it, and weft touches
+/// no other. Registered for iproute2 by packaging/weft.rt_protos as `87 weft`.
 inline constexpr std::uint8_t route_protocol = 87;
 
 struct Settings {
@@ -19,14 +20,16 @@ struct Settings {
   std::uint32_t table = 254;
   /// Metric of learned routes, 1..2^32-2; lower wins against other routing daemons.
   std::uint32_t metric = 20;
-  /// Source of what the host itself sends along learned routes; `config` puts the router address here.
+  /// Source of what the host itself sends along learned routes; `config` puts the router address
+  /// here.
   std::optional<Address> preferred_source_v4;
   std::optional<Address> preferred_source_v6;
 
   bool operator==(const Settings&) const = default;
 };
 
-/// Metric of the blackhole that covers each owned block: the worst there is, so every other route wins.
+/// Metric of the blackhole that covers each owned block: the worst there is, so every other route
+/// wins.
 inline constexpr std::uint32_t blackhole_metric = 0xffffffff;
 
 }  // namespace weft::fib

@@ -1,5 +1,5 @@
-// What an operator sets of address management: pools, and how this host comes by its blocks. Plain data, filled by
-// `config`; the defaults are the product's.
+// What an operator sets of address management: pools, and how this host comes by its blocks. Plain
+// data, filled by `config`; the defaults are the product's.
 #pragma once
 
 #include <chrono>
@@ -13,7 +13,8 @@
 
 namespace weft::ipam {
 
-/// `claim: {static: {index: N}}`: this host owns blocks N*per_host … N*per_host+per_host-1 of the pool, both families.
+/// `claim: {static: {index: N}}`: this host owns blocks N*per_host … N*per_host+per_host-1 of the
+/// pool, both families.
 struct StaticIndex {
   std::uint32_t index = 0;
   /// 1..1024
@@ -44,9 +45,11 @@ struct PoolSettings {
 struct Settings {
   /// The first is the default of containers that name none.
   std::vector<PoolSettings> pools;
-  /// A freed address rests this long before it is handed out again, 0..3600 s (rule: longer than a peer's SYN_SENT).
+  /// A freed address rests this long before it is handed out again, 0..3600 s (rule: longer than a
+  /// peer's SYN_SENT).
   std::chrono::seconds cool_down{120};
-  /// How often held addresses are compared with the kernel, 1..3600 s. One whose container is gone twice is freed.
+  /// How often held addresses are compared with the kernel, 1..3600 s. One whose container is gone
+  /// twice is freed.
   std::chrono::seconds audit_interval{30};
 
   bool operator==(const Settings&) const = default;

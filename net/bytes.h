@@ -1,6 +1,7 @@
-// Reader and Writer: bounded big-endian cursors over octets, the only way bytes from outside are taken apart.
-// Reader latches: a read past the end yields zeros (or an empty range) from then on, so one check of ok() at
-// the end of a decoder is enough. No pointer arithmetic happens anywhere else.
+// Reader and Writer: bounded big-endian cursors over octets, the only way bytes from outside are
+// taken apart. Reader latches: a read past the end yields zeros (or an empty range) from then on,
+// so one check of ok() at the end of a decoder is enough. No pointer arithmetic happens anywhere
+// else.
 #pragma once
 
 #include <cassert>

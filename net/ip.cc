@@ -9,29 +9,8 @@
 
 namespace weft {
 
-std::string_view name(Family family) { return family == Family::ipv4 ? "ipv4" : "ipv6"; }
-
-Address Address::ipv4(std::uint32_t value) {
-  Address address;
-  for (std::size_t i = 0; i < 4; ++i) {
-    address.octets_[i] = static_cast<std::byte>(value >> (24 - 8 * i));
-  }
-  return address;
-}
-
-Address Address::ipv6(const std::array<std::byte, 16>& octets) {
-  Address address;
-  address.family_ = Family::ipv6;
-  address.octets_ = octets;
-  return address;
-}
-
-Address Address::of(Bytes octets) {
-  assert(octets.size() == 4 || octets.size() == 16);
-  Address address;
-  address.family_ = octets.size() == 4 ? Family::ipv4 : Family::ipv6;
-  std::copy(octets.begin(), octets.end(), address.octets_.begin());
-  return address;
+std::string_view name(Family family) {
+  return family == Family::ipv4 ? "ipv4" : "ipv6";
 }
 
 Result<Address> Address::parse(std::string_view text) {
@@ -92,25 +71,6 @@ bool Address::bit(unsigned index) const {
   return (octets_[index / 8] & (std::byte{0x80} >> (index % 8))) != std::byte{0};
 }
 
-namespace {
-
-Address masked(const Address& address, unsigned length) {
-  std::array<std::byte, 16> octets{};
-  const Bytes from = address.octets();
-  for (unsigned i = 0; i < from.size() && i * 8 < length; ++i) {
-    const unsigned keep = std::min(8U, length - i * 8);
-    octets[i] = from[i] & static_cast<std::byte>(0xff00U >> keep);
-  }
-  return Address::of(Bytes(octets).first(from.size()));
-}
-
-}  // namespace
-
-Prefix::Prefix(Address address, unsigned length)
-    : address_(masked(address, length)), length_(static_cast<std::uint8_t>(length)) {
-  assert(length <= bits(address.family()));
-}
-
 Result<Prefix> Prefix::parse(std::string_view text) {
   const std::size_t slash = text.find('/');
   const auto address = Address::parse(text.substr(0, slash));
@@ -122,8 +82,8 @@ Result<Prefix> Prefix::parse(std::string_view text) {
   const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
   if (fault != std::errc{} || end != digits.data() + digits.size() ||
       length > bits(address->family())) {
-    return Error{fmt::format("'{}' is not a prefix length from 0 to {}", digits,
-                             bits(address->family()))};
+    return Error{
+        fmt::format("'{}' is not a prefix length from 0 to {}", digits, bits(address->family()))};
   }
   const Prefix prefix(*address, length);
   if (prefix.address() != *address) {
@@ -133,7 +93,7 @@ Result<Prefix> Prefix::parse(std::string_view text) {
 }
 
 bool Prefix::contains(const Address& address) const {
-  return address.family() == family() && masked(address, length_) == address_;
+  return address.family() == family() && address.masked(length_) == address_;
 }
 
 bool Prefix::contains(const Prefix& other) const {
@@ -144,7 +104,9 @@ bool Prefix::overlaps(const Prefix& other) const {
   return contains(other) || other.contains(*this);
 }
 
-std::string Prefix::text() const { return fmt::format("{}/{}", address_.text(), length_); }
+std::string Prefix::text() const {
+  return fmt::format("{}/{}", address_.text(), length_);
+}
 
 namespace {
 

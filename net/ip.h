@@ -1,11 +1,16 @@
-// Address and Prefix: IPv4 and IPv6 as plain values, in network byte order, with the text forms of RFC 4632
-// and RFC 5952. Not here: sockets, interfaces, scopes (an ifindex travels beside a link-local address).
+// Address and Prefix: IPv4 and IPv6 as plain values, in network byte order, with the text forms of
+// RFC 4632 and RFC 5952. Not here: sockets, interfaces, scopes (an ifindex travels beside a
+// link-local address).
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <bit>
+#include <cassert>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -18,7 +23,9 @@ namespace weft {
 enum class Family : std::uint8_t { ipv4 = 4, ipv6 = 6 };
 
 /// Bits of an address of the family: 32 or 128.
-constexpr unsigned bits(Family family) { return family == Family::ipv4 ? 32 : 128; }
+constexpr unsigned bits(Family family) {
+  return family == Family::ipv4 ? 32 : 128;
+}
 /// "ipv4" or "ipv6", as metrics and JSON write it.
 std::string_view name(Family family);
 
@@ -27,10 +34,25 @@ class Address {
   /// 0.0.0.0
   constexpr Address() = default;
   /// From host byte order.
-  static Address ipv4(std::uint32_t value);
-  static Address ipv6(const std::array<std::byte, 16>& octets);
+  static Address ipv4(std::uint32_t value) {
+    Address address;
+    address.store(0, std::uint64_t{value} << 32);
+    return address;
+  }
+  static Address ipv6(const std::array<std::byte, 16>& octets) {
+    Address address;
+    address.family_ = Family::ipv6;
+    address.octets_ = octets;
+    return address;
+  }
   /// 4 octets are IPv4, 16 are IPv6; asserts on any other size.
-  static Address of(Bytes octets);
+  static Address of(Bytes octets) {
+    assert(octets.size() == 4 || octets.size() == 16);
+    Address address;
+    address.family_ = octets.size() == 4 ? Family::ipv4 : Family::ipv6;
+    std::copy(octets.begin(), octets.end(), address.octets_.begin());
+    return address;
+  }
   /// "10.0.0.1", "fd00::1"; no zone, no prefix length, no surrounding space.
   static Result<Address> parse(std::string_view text);
 
@@ -49,6 +71,15 @@ class Address {
   /// fe80::/10 or 169.254.0.0/16
   [[nodiscard]] bool is_link_local() const;
 
+  /// The first `length` bits of this address, all others zero; length <= bits(family()).
+  [[nodiscard]] Address masked(unsigned length) const {
+    assert(length <= bits(family_));
+    constexpr std::uint64_t ones = ~std::uint64_t{0};
+    Address address = *this;
+    address.store(0, length == 0 ? 0 : load(0) & ones << (64 - std::min(length, 64U)));
+    address.store(8, length <= 64 ? 0 : load(8) & ones << (128 - length));
+    return address;
+  }
   /// This address plus `offset`, modulo the size of the family's space.
   [[nodiscard]] Address plus(std::uint64_t offset) const;
   /// Bit `index` counted from the most significant, index < bits(family()).
@@ -57,6 +88,21 @@ class Address {
   auto operator<=>(const Address&) const = default;
 
  private:
+  static std::uint64_t swapped(std::uint64_t value) {
+    return std::endian::native == std::endian::little ? __builtin_bswap64(value) : value;
+  }
+  /// Half of the octets as a number. Always half: a wide read of what was just written narrowly
+  /// stalls the processor.
+  [[nodiscard]] std::uint64_t load(std::size_t at) const {
+    std::uint64_t word = 0;
+    std::memcpy(&word, octets_.data() + at, sizeof(word));
+    return swapped(word);
+  }
+  void store(std::size_t at, std::uint64_t word) {
+    word = swapped(word);
+    std::memcpy(octets_.data() + at, &word, sizeof(word));
+  }
+
   Family family_ = Family::ipv4;
   std::array<std::byte, 16> octets_{};
 };
@@ -67,7 +113,8 @@ class Prefix {
   /// 0.0.0.0/0
   constexpr Prefix() = default;
   /// Host bits of `address` are cleared; asserts length <= bits(family).
-  Prefix(Address address, unsigned length);
+  Prefix(const Address& address, unsigned length)
+      : address_(address.masked(length)), length_(static_cast<std::uint8_t>(length)) {}
   /// "10.0.0.0/8". Host bits that are set are an error naming the prefix that was probably meant.
   static Result<Prefix> parse(std::string_view text);
   /// The /32 or /128 of one address.
@@ -97,7 +144,9 @@ std::uint64_t hash(const Prefix& prefix);
 
 template <>
 struct std::hash<weft::Address> {
-  std::size_t operator()(const weft::Address& address) const noexcept { return weft::hash(address); }
+  std::size_t operator()(const weft::Address& address) const noexcept {
+    return weft::hash(address);
+  }
 };
 template <>
 struct std::hash<weft::Prefix> {

@@ -1,5 +1,5 @@
-// NextHop: where a route leads, in the words that BGP and the kernel share. What `bgp` learns and `fib` installs
-// meets here: neither module knows the other.
+// NextHop: where a route leads, in the words that BGP and the kernel share. What `bgp` learns and
+// `fib` installs meets here: neither module knows the other.
 #pragma once
 
 #include <compare>

@@ -1,6 +1,6 @@
-// Result<T, E>: a value or the error that kept us from it, with the member names of C++23's std::expected.
-// Error: a sentence for an operator; context is put in front on the way up ("file: place: what is wrong").
-// For what the world can do to us; what only we can do wrong is an assert.
+// Result<T, E>: a value or the error that kept us from it, with the member names of C++23's
+// std::expected. Error: a sentence for an operator; context is put in front on the way up ("file:
+// place: what is wrong"). For what the world can do to us; what only we can do wrong is an assert.
 #pragma once
 
 #include <cassert>

@@ -1,5 +1,6 @@
-// The one clock of weft: CLOCK_BOOTTIME, which never steps and goes on through suspend, so a hold time or a
-// cool-down means what it says. Cores take Time as an argument; only I/O shells ask Clock::now().
+// The one clock of weft: CLOCK_BOOTTIME, which never steps and goes on through suspend, so a hold
+// time or a cool-down means what it says. Cores take Time as an argument; only I/O shells ask
+// Clock::now().
 #pragma once
 
 #include <ctime>

@@ -1,4 +1,5 @@
-// Runs LLVMFuzzerTestOneInput over every file of the directories given: the corpus as a test, in builds without libFuzzer.
+// Runs LLVMFuzzerTestOneInput over every file of the directories given: the corpus as a test, in
+// builds without libFuzzer.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>

@@ -6,7 +6,8 @@ namespace weft {
 namespace {
 
 TEST(AddressParse, KeepsTheCanonicalText) {
-  for (const char* text : {"0.0.0.0", "10.64.3.1", "255.255.255.255", "::", "::1", "fd64:0:0:1::7"}) {
+  for (const char* text :
+       {"0.0.0.0", "10.64.3.1", "255.255.255.255", "::", "::1", "fd64:0:0:1::7"}) {
     const auto address = Address::parse(text);
     ASSERT_TRUE(address) << text;
     EXPECT_EQ(address->text(), Address::of(address->octets()).text());
@@ -15,7 +16,8 @@ TEST(AddressParse, KeepsTheCanonicalText) {
 }
 
 TEST(AddressParse, RefusesWhatIsNoAddress) {
-  for (const char* text : {"", "10.0.0", "10.0.0.256", "10.0.0.1/32", " 10.0.0.1", "fe80::1%eth0", "g::"}) {
+  for (const char* text :
+       {"", "10.0.0", "10.0.0.256", "10.0.0.1/32", " 10.0.0.1", "fe80::1%eth0", "g::"}) {
     EXPECT_FALSE(Address::parse(text)) << text;
   }
 }
@@ -46,7 +48,8 @@ TEST(PrefixParse, NamesThePrefixThatWasMeant) {
   const auto wrong = Prefix::parse("10.64.0.70/26");
   ASSERT_FALSE(wrong);
   EXPECT_NE(wrong.error().message.find("10.64.0.64/26"), std::string::npos);
-  for (const char* text : {"10.0.0.0", "10.0.0.0/33", "fd00::/129", "10.0.0.0/", "10.0.0.0/8x", "/8"}) {
+  for (const char* text :
+       {"10.0.0.0", "10.0.0.0/33", "fd00::/129", "10.0.0.0/", "10.0.0.0/8x", "/8"}) {
     EXPECT_FALSE(Prefix::parse(text)) << text;
   }
 }

@@ -1,0 +1,93 @@
+// Advertisement: a best path as the peers of one update group are to hear of it, and the table of
+// them. Says whether a path goes out at all and with which attributes; equal advertisements have
+// equal ids, so that "what were they told" is one number per prefix. RFC 4271 5.1, 9.1.3; 1997;
+// 4456 8 (nothing of ours is reflected); 4360 6.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "bgp/attributes.h"
+#include "bgp/policy.h"
+#include "bgp/rib.h"
+#include "bgp/types.h"
+
+namespace weft::bgp {
+
+/// What the peers of a group have in common as far as routes go.
+struct ExportRules {
+  Family family = Family::ipv4;
+  bool external = true;
+  Asn local_as;
+  Policy policy;
+  bool next_hop_self = false;
+  /// RFC 8950: IPv4 routes may keep an IPv6 next hop.
+  bool extended_next_hop = false;
+  bool operator==(const ExportRules&) const = default;
+};
+
+/// A path, and whether its next hop goes out as it came; NextHopId::local: each peer gets ours.
+struct Advertisement {
+  AttributeId attributes = AttributeId::none;
+  NextHopId next_hop = NextHopId::local;
+  PeerId source = PeerId::local;
+  bool operator==(const Advertisement&) const = default;
+};
+
+/// None: the group is not to hear of it.
+std::optional<Advertisement> advertised_as(const ExportRules& rules, const Rib& rib,
+                                           const Prefix& prefix, const BestPath& best);
+/// The attributes that go out; the path's own are in the store.
+Attributes exported(const ExportRules& rules, const AttributeStore& store,
+                    const Advertisement& advertisement);
+
+/// Advertisements by number, 1 and up, counted by the prefixes that were told so.
+class AdvertisementTable {
+ public:
+  using Id = std::uint32_t;
+
+  explicit AdvertisementTable(Rib& rib) : rib_(rib), entries_(1), buckets_(64) {}
+  ~AdvertisementTable();
+  AdvertisementTable(const AdvertisementTable&) = delete;
+  AdvertisementTable& operator=(const AdvertisementTable&) = delete;
+
+  /// The number lasts until settle() unless it is held.
+  [[nodiscard]] Id intern(const Advertisement& advertisement);
+  void hold(Id id) { ++entries_[id].uses; }
+  void release(Id id) {
+    if (--entries_[id].uses == 0) idle_.push_back(id);
+  }
+  /// Forgets what nobody holds.
+  void settle();
+
+  [[nodiscard]] const Advertisement& operator[](Id id) const { return entries_[id].what; }
+  /// A note of the user's, beside each: 0 until set.
+  [[nodiscard]] std::uint32_t& note(Id id) { return entries_[id].note; }
+  [[nodiscard]] std::size_t memory() const {
+    return entries_.capacity() * sizeof(Entry) + buckets_.capacity() * sizeof(Id);
+  }
+
+ private:
+  struct Entry {
+    Advertisement what;
+    std::uint32_t uses = 0;
+    Id next = 0;  // of the same bucket, or of the free list
+    std::uint32_t note = 0;
+    bool free = false;
+  };
+  [[nodiscard]] Id& bucket_of(const Advertisement& what);
+  void forget(Id id);
+  void grow();
+
+  Rib& rib_;
+  std::vector<Entry> entries_;
+  std::vector<Id> buckets_;
+  std::vector<Id> idle_;
+  std::size_t size_ = 0;
+  Id free_ = 0;
+  Id last_ = 0;
+};
+
+}  // namespace weft::bgp

@@ -1,0 +1,220 @@
+#include "bgp/next_hops.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+namespace weft::bgp {
+
+namespace {
+
+/// Unused sets are kept below this many, because they tend to come back.
+constexpr std::size_t idle_sets = 65536;
+
+bool is_link_local_v6(const Address& address) {
+  return address.is_v6() && address.is_link_local();
+}
+
+/// 240.0.0.0/4, limited broadcast included, is no unicast address (RFC 1112 4).
+bool is_reserved(const Address& address) {
+  return address.is_v4() && address.v4() >> 28 == 0xf;
+}
+
+}  // namespace
+
+std::size_t NextHopTable::HashOfName::operator()(const Name& name) const {
+  const std::uint64_t link_local = name.link_local ? hash(*name.link_local) : 0;
+  return hash(name.address) * 31 + link_local * 17 + static_cast<std::size_t>(name.peer);
+}
+
+std::size_t NextHopTable::HashOfMembers::operator()(const std::vector<NextHopId>& members) const {
+  std::uint64_t state = members.size();
+  for (const NextHopId each : members) {
+    state = (state ^ static_cast<std::uint64_t>(each)) * 0x9e3779b97f4a7c15U;
+    state ^= state >> 29;
+  }
+  return state;
+}
+
+NextHopTable::NextHopTable() : peers_(1), in_use_(1), recycle_sets_at_(idle_sets) {
+  Entry local;
+  local.usable = true;
+  entries_.push_back(local);
+  sets_.emplace_back();
+}
+
+bool NextHopTable::is_special(const Address& address, std::uint32_t ifindex) const {
+  if (address.is_unspecified() || address.is_loopback() || address.is_multicast()) return true;
+  if (is_reserved(address)) return true;
+  return std::any_of(connected_.begin(), connected_.end(), [&](const ConnectedSubnet& subnet) {
+    return subnet.address == address && (!is_link_local_v6(address) || subnet.ifindex == ifindex);
+  });
+}
+
+std::optional<NextHop> NextHopTable::resolve(const PeerNextHop& named) const {
+  const RibPeer& by = facts(named.peer);
+  if (!is_link_local_v6(named.address)) {
+    for (const ConnectedSubnet& subnet : connected_) {
+      if (subnet.prefix.contains(named.address)) return NextHop{named.address, subnet.ifindex};
+    }
+  }
+  if (by.ifindex == 0) return {};
+  const Address& on_link = named.link_local.value_or(named.address);
+  if (is_link_local_v6(on_link)) return NextHop{on_link, by.ifindex};
+  // The peer itself, over the session's own link: as near as it gets, whatever the subnets say.
+  if (named.address == by.address) return NextHop{named.address, by.ifindex};
+  return {};
+}
+
+bool NextHopTable::resolve_again(Entry& entry) const {
+  PeerNextHop& named = entry.view;
+  const std::uint32_t ifindex = facts(named.peer).ifindex;
+  named.special = is_special(named.address, ifindex) ||
+                  (named.link_local && is_special(*named.link_local, ifindex));
+  const std::optional<NextHop> resolved = named.special ? std::nullopt : resolve(named);
+  const bool changed = resolved != named.resolved;
+  named.resolved = resolved;
+  entry.usable = resolved.has_value();
+  if (changed) entry.single = {};
+  return changed;
+}
+
+NextHopTable::Changed NextHopTable::attach(PeerId peer, const RibPeer& facts) {
+  const auto index = static_cast<std::size_t>(peer);
+  if (index >= peers_.size()) {
+    peers_.resize(index + 1);
+    in_use_.resize(index + 1);
+  }
+  peers_[index] = facts;
+  Changed changed(entries_.size(), false);
+  for (std::size_t i = 1; i < entries_.size(); ++i) {
+    Entry& each = entries_[i];
+    if (each.free || each.view.peer != peer) continue;
+    resolve_again(each);
+    changed[i] = each.uses != 0;  // the peer's own facts count in the decision, too
+  }
+  combinations_.clear();
+  last_members_.clear();
+  return changed;
+}
+
+NextHopTable::Changed NextHopTable::connected(std::vector<ConnectedSubnet> subnets) {
+  std::sort(subnets.begin(), subnets.end(), [](const auto& a, const auto& b) {
+    return std::tuple(b.prefix.length(), a.ifindex, a.address) <
+           std::tuple(a.prefix.length(), b.ifindex, b.address);
+  });
+  Changed changed(entries_.size(), false);
+  if (subnets == connected_) return changed;
+  connected_ = std::move(subnets);
+  for (std::size_t i = 1; i < entries_.size(); ++i) {
+    Entry& each = entries_[i];
+    if (each.free) continue;
+    changed[i] = resolve_again(each) && each.uses != 0;
+  }
+  combinations_.clear();
+  last_members_.clear();
+  return changed;
+}
+
+std::optional<NextHopId> NextHopTable::intern(PeerId peer, const Address& address,
+                                              const std::optional<Address>& link_local) {
+  const auto index = static_cast<std::size_t>(peer);
+  assert(peer != PeerId::local && index < peers_.size());
+  const Name name{peer, address, link_local};
+  if (const auto known = by_name_.find(name); known != by_name_.end()) return known->second;
+  if (in_use_[index] >= Rib::max_next_hops) return {};
+  if (free_.empty() && entries_.size() > 0xffffff) return {};
+  if (free_.empty()) {
+    free_.push_back(static_cast<NextHopId>(entries_.size()));
+    entries_.emplace_back();
+  }
+  const NextHopId id = free_.back();
+  free_.pop_back();
+  Entry& made = entry(id);
+  made = Entry{};
+  made.view = {peer, address, link_local, false, {}};
+  resolve_again(made);
+  by_name_.emplace(name, id);
+  ++in_use_[index];
+  idle_.push_back(id);
+  return id;
+}
+
+void NextHopTable::recycle() {
+  if (sets_.size() - free_sets_.size() > recycle_sets_at_) recycle_sets();
+  if (idle_.empty()) return;
+  bool any = false;
+  for (const NextHopId id : idle_) {
+    Entry& each = entry(id);
+    if (each.uses != 0 || each.free) continue;
+    by_name_.erase({each.view.peer, each.view.address, each.view.link_local});
+    --in_use_[static_cast<std::size_t>(each.view.peer)];
+    each.free = true;
+    free_.push_back(id);
+    any = true;
+  }
+  idle_.clear();
+  if (!any) return;
+  combinations_.clear();
+  last_members_.clear();
+}
+
+NextHopSet NextHopTable::intern_set(NextHops members) {
+  if (const auto known = by_members_.find(members); known != by_members_.end()) {
+    return known->second;
+  }
+  if (free_sets_.empty() && sets_.size() >= Rib::max_next_hop_sets) return {};
+  if (free_sets_.empty()) {
+    free_sets_.push_back({static_cast<std::uint32_t>(sets_.size())});
+    sets_.emplace_back();
+  }
+  const NextHopSet id = free_sets_.back();
+  free_sets_.pop_back();
+  by_members_.emplace(members, id);
+  sets_[id.value] = {std::move(members), 0, false};
+  return id;
+}
+
+void NextHopTable::recycle_sets() {
+  for (std::size_t i = 1; i < sets_.size(); ++i) {
+    Set& each = sets_[i];
+    if (each.uses != 0 || each.free) continue;
+    by_members_.erase(each.members);
+    each = {{}, 0, true};
+    free_sets_.push_back({static_cast<std::uint32_t>(i)});
+  }
+  for (Entry& each : entries_) each.single = {};
+  combinations_.clear();
+  last_members_.clear();
+  recycle_sets_at_ = std::max(idle_sets, 2 * (sets_.size() - free_sets_.size()));
+}
+
+NextHopSet NextHopTable::set_of_one(NextHopId id) {
+  Entry& only = entry(id);
+  if (only.single == NextHopSet{}) only.single = intern_set({*only.view.resolved});
+  return only.single;
+}
+
+NextHopSet NextHopTable::set_of(std::vector<NextHopId>& members) {
+  std::sort(members.begin(), members.end());
+  if (members == last_members_) return last_set_;
+  auto known = combinations_.find(members);
+  if (known == combinations_.end()) {
+    NextHops resolved;
+    for (const NextHopId each : members) resolved.push_back(*entry(each).view.resolved);
+    std::sort(resolved.begin(), resolved.end());
+    resolved.erase(std::unique(resolved.begin(), resolved.end()), resolved.end());
+    if (combinations_.size() >= idle_sets) combinations_.clear();
+    known = combinations_.emplace(members, intern_set(std::move(resolved))).first;
+  }
+  last_members_ = members;
+  last_set_ = known->second;
+  return last_set_;
+}
+
+std::size_t NextHopTable::memory() const {
+  return entries_.size() * sizeof(Entry) + sets_.size() * sizeof(Set) +
+         by_name_.size() * (sizeof(Name) + 32) + by_members_.size() * 64;
+}
+
+}  // namespace weft::bgp

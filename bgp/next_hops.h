@@ -1,0 +1,117 @@
+// NextHopTable: the next hops that peers named, whether and where they resolve, and the sets of
+// them that prefixes use. Resolution is against connected subnets alone: a gateway is reached over
+// one link or not at all. Link-local next hops lie behind the interface of the session that named
+// them. Not here: which path wins. RFC 4271 5.1.3, 6.3, 9.1.2.1; 2545 3; 8950.
+#pragma once
+
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "bgp/rib.h"
+
+namespace weft::bgp {
+
+class NextHopTable {
+ public:
+  NextHopTable();
+
+  /// By number: what now resolves differently, or whose peer is another.
+  using Changed = std::vector<bool>;
+  [[nodiscard]] Changed attach(PeerId peer, const RibPeer& facts);
+  [[nodiscard]] Changed connected(std::vector<ConnectedSubnet> subnets);
+
+  /// None: the peer has max_next_hops in use. The number lasts until recycle() unless it is held.
+  [[nodiscard]] std::optional<NextHopId> intern(PeerId peer, const Address& address,
+                                                const std::optional<Address>& link_local);
+  void hold(NextHopId id) { ++entry(id).uses; }
+  void release(NextHopId id) {
+    if (--entry(id).uses == 0 && id != NextHopId::local) idle_.push_back(id);
+  }
+  /// Forgets what nobody holds: next hops, and sets when there are many.
+  void recycle();
+
+  [[nodiscard]] PeerId peer(NextHopId id) const { return entry(id).view.peer; }
+  [[nodiscard]] bool usable(NextHopId id) const { return entry(id).usable; }
+  [[nodiscard]] const PeerNextHop& view(NextHopId id) const { return entry(id).view; }
+  [[nodiscard]] const RibPeer& facts(PeerId peer) const {
+    const auto index = static_cast<std::size_t>(peer);
+    assert(index < peers_.size());
+    return peers_[index];
+  }
+
+  /// The set with this one member, which is usable; 0 when there are max_next_hop_sets.
+  [[nodiscard]] NextHopSet set_of_one(NextHopId id);
+  /// Of several, in any order.
+  [[nodiscard]] NextHopSet set_of(std::vector<NextHopId>& members);
+  /// A prefix now uses one set and no longer the other.
+  void count(NextHopSet used, NextHopSet no_longer) {
+    ++sets_[used.value].uses;
+    --sets_[no_longer.value].uses;
+  }
+  [[nodiscard]] const NextHops& members(NextHopSet set) const { return sets_[set.value].members; }
+  [[nodiscard]] std::size_t memory() const;
+
+ private:
+  struct Entry {
+    PeerNextHop view;
+    std::uint32_t uses = 0;
+    bool usable = false;
+    bool free = false;
+    NextHopSet single;
+  };
+  struct Set {
+    NextHops members;
+    std::uint64_t uses = 0;
+    bool free = false;
+  };
+  struct Name {
+    PeerId peer;
+    Address address;
+    std::optional<Address> link_local;
+    bool operator==(const Name&) const = default;
+  };
+  struct HashOfName {
+    std::size_t operator()(const Name& name) const;
+  };
+  struct HashOfMembers {
+    std::size_t operator()(const std::vector<NextHopId>& members) const;
+  };
+
+  [[nodiscard]] Entry& entry(NextHopId id) { return entries_[static_cast<std::size_t>(id)]; }
+  [[nodiscard]] const Entry& entry(NextHopId id) const {
+    return entries_[static_cast<std::size_t>(id)];
+  }
+  [[nodiscard]] bool is_special(const Address& address, std::uint32_t ifindex) const;
+  [[nodiscard]] std::optional<NextHop> resolve(const PeerNextHop& named) const;
+  /// True when it came out differently.
+  bool resolve_again(Entry& entry) const;
+  [[nodiscard]] NextHopSet intern_set(NextHops members);
+  void recycle_sets();
+
+  std::vector<RibPeer> peers_;
+  std::vector<std::uint32_t> in_use_;       // next hops by peer
+  std::vector<ConnectedSubnet> connected_;  // longest prefix first
+  std::deque<Entry> entries_;               // by NextHopId; 0 is this node
+  std::unordered_map<Name, NextHopId, HashOfName> by_name_;
+  std::vector<NextHopId> idle_;
+  std::vector<NextHopId> free_;
+
+  std::deque<Set> sets_;  // by NextHopSet; 0 is empty
+  std::map<NextHops, NextHopSet> by_members_;
+  std::vector<NextHopSet> free_sets_;
+  std::size_t recycle_sets_at_;
+  // What a combination of next hops came to, and the last one asked for: sets repeat from prefix to
+  // prefix.
+  std::unordered_map<std::vector<NextHopId>, NextHopSet, HashOfMembers> combinations_;
+  std::vector<NextHopId> last_members_;
+  NextHopSet last_set_;
+};
+
+}  // namespace weft::bgp

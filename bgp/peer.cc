@@ -1,0 +1,671 @@
+#include "bgp/peer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+namespace weft::bgp {
+namespace {
+
+using std::chrono::seconds;
+
+PeerState shown(const State& state) {
+  return static_cast<PeerState>(state.index());
+}
+
+std::string_view event_name(const Event& event) {
+  return std::visit(Overloaded{
+                        [](const TcpFailed&) { return "connection lost"; },
+                        [](const OpenReceived&) { return "OPEN refused"; },
+                        [](const OpenCollisionDump&) { return "connection collision"; },
+                        [](const SendHoldExpired&) { return "peer takes nothing"; },
+                        [](const Tick&) { return "timer expired"; },
+                        [](const auto&) { return "session ended"; },
+                    },
+                    event);
+}
+
+/// Did the peer break the protocol (or we its idea of it), so that coming back at once is of no
+/// use?
+bool is_protocol_error(const Notification& why) {
+  return code(why.fault) != code(Fault::HoldTimerExpired) &&
+         code(why.fault) != code(Fault::Cease) &&
+         code(why.fault) != code(Fault::SendHoldTimerExpired);
+}
+
+}  // namespace
+
+std::string_view name(PeerState state) {
+  static constexpr std::array<std::string_view, 6> names{"Idle",     "Connect",     "Active",
+                                                         "OpenSent", "OpenConfirm", "Established"};
+  return names[static_cast<std::size_t>(state)];
+}
+
+void MessageCounts::count(MessageType type, std::size_t size) {
+  octets += size;
+  switch (type) {
+    case MessageType::open:
+      ++open;
+      break;
+    case MessageType::update:
+      ++update;
+      break;
+    case MessageType::notification:
+      ++notification;
+      break;
+    case MessageType::keepalive:
+      ++keepalive;
+      break;
+    case MessageType::route_refresh:
+      ++route_refresh;
+      break;
+  }
+}
+
+Peer::Peer(PeerSettings settings, Asn local_as, RouterId local_id, std::uint16_t tag,
+           std::uint32_t seed, Outbox& out, Time now)
+    : settings_(std::move(settings)),
+      local_as_(local_as),
+      local_id_(local_id),
+      tag_(tag),
+      fsm_(fsm_settings()),
+      random_(seed),
+      out_(out),
+      shutdown_(settings_.shutdown),
+      since_(now),
+      log_window_(now) {
+  if (!shutdown_) start_at_ = now;
+}
+
+// ---- connections
+
+std::optional<ConnectionId> Peer::accept(const Address& local, Time now) {
+  if (shutdown_ || (start_at_ && refuse_)) return std::nullopt;
+  Slot* slot = free_slot();
+  for (Slot& each : slots_) {
+    // The newest wins over one on which the peer has said nothing: it has forgotten that one, or it
+    // is not the peer.
+    const bool silent = !each.outgoing && std::holds_alternative<OpenSent>(each.state);
+    if (slot != nullptr || !each.in_use || !silent) continue;
+    close(each, std::nullopt);
+    slot = &each;
+  }
+  if (slot == nullptr) return std::nullopt;
+  slot->in_use = true;
+  slot->outgoing = false;
+  slot->id = new_connection();
+  slot->local = local;
+  slot->state = Active{};
+  slot->opened_at = slot->heard_at = now;
+  const ConnectionId id = slot->id;
+  feed(*slot, TcpConnected{}, "", now);
+  contend(now);
+  return id;
+}
+
+void Peer::opened(ConnectionId connection, const Address& local, Time now) {
+  Slot* slot = find(connection);
+  if (slot == nullptr || !slot->outgoing || has_connection(slot->state)) return;
+  slot->local = local;
+  slot->opened_at = slot->heard_at = now;
+  if (session_) {  // the other connection was faster
+    feed(*slot, OpenCollisionDump{}, "", now);
+    return;
+  }
+  feed(*slot, TcpConnected{}, "", now);
+  contend(now);
+}
+
+void Peer::failed(ConnectionId connection, std::string_view why, Time now) {
+  Slot* slot = find(connection);
+  if (slot == nullptr) return;
+  fail(fmt::format("cannot connect: {}", why), Level::debug, now);
+  slot->id = ConnectionId{};
+  feed(*slot, TcpFailed{}, "", now);
+}
+
+void Peer::closed(ConnectionId connection, std::string_view why, Time now) {
+  Slot* slot = find(connection);
+  if (slot == nullptr) return;
+  slot->id = ConnectionId{};  // nothing left to close
+  const std::string reason =
+      fmt::format("connection lost in {}: {}", name(shown(slot->state)), why);
+  if (!std::holds_alternative<Established>(slot->state)) fail(reason, Level::info, now);
+  feed(*slot, TcpFailed{}, reason, now);
+}
+
+void Peer::received(ConnectionId connection, Bytes bytes, Time now) {
+  Slot* slot = find(connection);
+  if (slot == nullptr) return;
+  slot->heard_at = now;
+  reading_ = connection;
+  if (slot->partial.empty()) {
+    fresh_ = bytes;
+    return;
+  }
+  joined_.swap(slot->partial);
+  slot->partial.clear();
+  joined_.insert(joined_.end(), bytes.begin(), bytes.end());
+  fresh_ = joined_;
+}
+
+std::optional<Frame> Peer::next(Time now) {
+  for (;;) {
+    Slot* slot = find(reading_);
+    if (slot == nullptr) break;
+    const bool up = std::holds_alternative<Established>(slot->state);
+    const auto frame = next_message(fresh_, up ? slot->negotiated.max_receive : max_message_size);
+    if (!frame) {
+      feed(*slot, Malformed{frame.error()}, "", now);
+      break;
+    }
+    if (!*frame) {
+      slot->partial.assign(fresh_.begin(), fresh_.end());
+      break;
+    }
+    const Frame& message = **frame;
+    fresh_ = fresh_.subspan(message.size());
+    received_.count(message.type, message.size());
+    const bool routes =
+        message.type == MessageType::update || message.type == MessageType::route_refresh;
+    if (!routes) {
+      handle(*slot, message, now);
+      continue;
+    }
+    feed(*slot, UpdateReceived{}, "", now);
+    if (up) return message;
+  }
+  fresh_ = {};
+  reading_ = ConnectionId{};
+  joined_.clear();
+  return std::nullopt;
+}
+
+void Peer::handle(Slot& slot, const Frame& frame, Time now) {
+  switch (frame.type) {
+    case MessageType::open:
+      return handle_open(slot, frame, now);
+    case MessageType::notification:
+      return handle_notification(slot, frame, now);
+    case MessageType::keepalive:
+      return feed(slot, KeepaliveReceived{}, "", now);
+    case MessageType::update:
+    case MessageType::route_refresh:
+      return;
+  }
+}
+
+void Peer::handle_open(Slot& slot, const Frame& frame, Time now) {
+  auto open = decode_open(frame.body());
+  if (!open) return feed(slot, Malformed{open.error()}, "", now);
+  if (!std::holds_alternative<OpenSent>(slot.state)) {
+    // DelayOpen, or out of place; the machine knows.
+    if (!slot.theirs) slot.theirs = *open;
+    return feed(slot, OpenReceived{{open->asn, open->id, open->hold_time}}, "", now);
+  }
+  slot.negotiated = negotiate(slot.ours, open->capabilities);
+  slot.theirs = *open;
+  const TheirOpen theirs{open->asn, open->id, open->hold_time};
+  if (slot.negotiated.families.empty()) {
+    // RFC 5492 5: the data says what we could not do without.
+    Capabilities wanted;
+    wanted.families = slot.ours.families;
+    return feed(slot, Malformed{{Fault::UnsupportedCapability, encode_capabilities(wanted)}},
+                "no address family in common", now);
+  }
+  const ConnectionId id = slot.id;
+  feed(slot, OpenReceived{theirs},
+       fmt::format("peer says AS {}, router id {}, hold time {} s", theirs.asn.value,
+                   theirs.id.text(), theirs.hold_time.count()),
+       now);
+  if (slot.id == id && std::holds_alternative<OpenConfirm>(slot.state))
+    resolve_collision(slot, now);
+}
+
+void Peer::handle_notification(Slot& slot, const Frame& frame, Time now) {
+  const Notification theirs = decode_notification(frame.body());
+  const std::string reason = fmt::format("received {}", text(theirs));
+  if (!std::holds_alternative<Established>(slot.state)) fail(reason, Level::warning, now);
+  feed(slot, NotificationReceived{theirs}, reason, now);
+}
+
+void Peer::refuse(const Notification& why, Time now) {
+  if (Slot* slot = session_slot()) feed(*slot, Malformed{why}, "", now);
+}
+
+void Peer::produce(ConnectionId connection, std::vector<std::byte>& out) {
+  Slot* slot = find(connection);
+  if (slot == nullptr) return;
+  out.insert(out.end(), slot->control.begin(), slot->control.end());
+  slot->control.clear();
+  slot->keepalive_waits = false;
+}
+
+void Peer::producing(ConnectionId connection, Time now) {
+  Slot* slot = find(connection);
+  if (slot != nullptr && !slot->blocked_since) slot->blocked_since = now;
+}
+
+void Peer::sent(ConnectionId connection, bool all, Time now) {
+  Slot* slot = find(connection);
+  if (slot == nullptr) return;
+  slot->blocked_since = all ? std::nullopt : std::optional(now);
+}
+
+bool Peer::hold_expiring(Time now) const {
+  return session_ && std::any_of(slots_.begin(), slots_.end(), [&](const Slot& slot) {
+           const auto* up = std::get_if<Established>(&slot.state);
+           return slot.in_use && up != nullptr && now >= up->timers.hold_until;
+         });
+}
+
+void Peer::heard(ConnectionId connection, Time now) {
+  Slot* slot = find(connection);
+  if (slot == nullptr) return;
+  slot->heard_at = now;
+  auto* up = std::get_if<Established>(&slot->state);
+  if (up != nullptr && up->timers.hold_time != seconds{0})
+    up->timers.hold_until = now + up->timers.hold_time;
+}
+
+// ---- time
+
+Time Peer::deadline() const {
+  Time next = start_at_.value_or(Time::max());
+  for (const Slot& slot : slots_) {
+    if (!slot.in_use) continue;
+    next = std::min(next, bgp::deadline(slot.state));
+    if (slot.blocked_since && settings_.send_hold != seconds{0}) {
+      next = std::min(next, *slot.blocked_since + settings_.send_hold);
+    }
+  }
+  return next;
+}
+
+void Peer::tick(Time now) {
+  if (start_at_ && now >= *start_at_) begin(now);
+  for (Slot& slot : slots_) {
+    if (!slot.in_use) continue;
+    if (slot.blocked_since && settings_.send_hold != seconds{0} &&
+        now >= *slot.blocked_since + settings_.send_hold) {
+      feed(slot, SendHoldExpired{}, "", now);
+      continue;
+    }
+    if (now < bgp::deadline(slot.state)) continue;
+    auto* active = std::get_if<Active>(&slot.state);
+    const Slot& second = other(slot);
+    if (active != nullptr && !active->open_at && second.in_use && has_connection(second.state)) {
+      // The peer's own connection is on its way: connecting now would only make a collision.
+      active->retry_at = now + jittered(settings_.connect_retry, random_);
+      continue;
+    }
+    feed(slot, Tick{}, "", now);
+  }
+}
+
+void Peer::begin(Time now) {
+  start_at_.reset();
+  refuse_ = false;
+  if (session_) return;
+  for (const Slot& slot : slots_) {
+    if (slot.in_use && slot.outgoing) return;
+  }
+  Slot* slot = free_slot();
+  const bool peer_connects =
+      std::any_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.in_use; });
+  if (slot == nullptr || (peer_connects && !settings_.passive)) {
+    start_at_ = now + jittered(settings_.connect_retry, random_);
+    return;
+  }
+  slot->in_use = true;
+  slot->outgoing = true;
+  slot->state = Idle{};
+  feed(*slot, Start{}, "", now);
+}
+
+// ---- operators
+
+void Peer::start(Time now) {
+  shutdown_ = false;
+  failures_ = 0;
+  if (state() == PeerState::idle) start_at_ = now;
+}
+
+void Peer::shutdown(Fault fault, std::string_view text, Time now) {
+  shutdown_ = true;
+  stop_all(cease(fault, text), now);
+  start_at_.reset();
+  note_state(now);
+}
+
+void Peer::reset(Fault fault, std::string_view text, Time now) {
+  stop_all(cease(fault, text), now);
+  if (!shutdown_) {
+    failures_ = 0;
+    refuse_ = false;
+    start_at_ = now + jittered(settings_.idle_hold, random_);
+  }
+}
+
+void Peer::lose_session(std::string_view why, Time now) {
+  if (Slot* slot = session_slot()) feed(*slot, TcpFailed{}, why, now);
+}
+
+void Peer::abandon(Time now) {
+  shutdown_ = true;
+  start_at_.reset();
+  for (Slot& slot : slots_) {
+    if (slot.in_use) close(slot, std::nullopt);
+  }
+  session_.reset();
+  note_state(now);
+}
+
+void Peer::stop_all(const Notification& why, Time now) {
+  for (Slot& slot : slots_) {
+    if (slot.in_use) feed(slot, Stop{why}, fmt::format("sent {}", text(why)), now);
+  }
+}
+
+bool Peer::needs_reset(const PeerSettings& running, const PeerSettings& wanted) {
+  PeerSettings softened = wanted;
+  softened.name = running.name;
+  softened.description = running.description;
+  softened.shutdown = running.shutdown;
+  softened.connect_retry = running.connect_retry;
+  softened.idle_hold = running.idle_hold;
+  softened.send_hold = running.send_hold;
+  softened.import_filter = running.import_filter;
+  softened.export_filter = running.export_filter;
+  softened.prefix_limit = running.prefix_limit;
+  return softened != running;
+}
+
+void Peer::apply(const PeerSettings& settings) {
+  settings_ = settings;
+  fsm_ = fsm_settings();
+}
+
+void Peer::request_refresh(AfiSafi family) {
+  Slot* slot = session_slot();
+  if (slot != nullptr && slot->negotiated.route_refresh) send(*slot, RouteRefresh{family});
+}
+
+void Peer::output_ready() {
+  if (session_) out_.actions.emplace_back(OutputReady{session_->connection});
+}
+
+// ---- views
+
+PeerState Peer::state() const {
+  PeerState most = PeerState::idle;
+  for (const Slot& slot : slots_) {
+    if (slot.in_use) most = std::max(most, shown(slot.state));
+  }
+  return most;
+}
+
+std::size_t Peer::half_open() const {
+  return static_cast<std::size_t>(std::count_if(slots_.begin(), slots_.end(), [](const Slot& slot) {
+    return slot.in_use && !slot.outgoing && !slot.theirs;
+  }));
+}
+
+bool Peer::is_external() const {
+  if (session_) return session_->external;
+  if (const auto* kind = std::get_if<RemoteAs>(&settings_.remote_as))
+    return *kind == RemoteAs::external;
+  return std::get<Asn>(settings_.remote_as) != local_as_;
+}
+
+void Peer::log(Level level, std::string_view text, Time now) {
+  if (now - log_window_ >= std::chrono::minutes{1}) {
+    log_window_ = now;
+    log_lines_ = 0;
+  }
+  if (log_lines_ >= log_limit) {
+    ++log_held_back_;
+    return;
+  }
+  ++log_lines_;
+  std::string line = fmt::format("peer {}: {}", settings_.name, text);
+  if (log_held_back_ != 0) line += fmt::format(" ({} lines held back before this)", log_held_back_);
+  log_held_back_ = 0;
+  out_.log.push_back({level, std::move(line)});
+}
+
+// ---- inside
+
+Peer::Slot* Peer::find(ConnectionId connection) {
+  if (connection == ConnectionId{}) return nullptr;
+  for (Slot& slot : slots_) {
+    if (slot.in_use && slot.id == connection) return &slot;
+  }
+  return nullptr;
+}
+
+Peer::Slot* Peer::free_slot() {
+  for (Slot& slot : slots_) {
+    if (!slot.in_use) return &slot;
+  }
+  return nullptr;
+}
+
+Peer::Slot* Peer::session_slot() {
+  return session_ ? find(session_->connection) : nullptr;
+}
+
+/// The one place where a state changes: everything that entering or leaving one brings is here.
+void Peer::feed(Slot& slot, const Event& event, std::string_view reason, Time now) {
+  const PeerState before = shown(slot.state);
+  Step to = step(slot.state, event, Context{now, fsm_, random_});
+  slot.state = to.next;
+  const PeerState after = shown(slot.state);
+  if (before == after && !to.actions.connect && !to.actions.drop && !to.actions.send_keepalive)
+    return;
+
+  const bool stopped =
+      std::holds_alternative<Stop>(event) || std::holds_alternative<OpenCollisionDump>(event);
+  const bool lost = slot.in_use && after < before && before >= PeerState::open_sent;
+  if (lost && !std::holds_alternative<OpenCollisionDump>(event)) {
+    std::string why(reason);
+    if (to.actions.notify && !stopped) {
+      why =
+          fmt::format("sent {}{}{}", text(*to.actions.notify), reason.empty() ? "" : ": ", reason);
+      if (is_protocol_error(*to.actions.notify)) refuse_ = true;
+    }
+    if (why.empty()) why = event_name(event);
+    if (before == PeerState::established) {
+      fail(fmt::format("session ended, {}", why), Level::warning, now);
+    } else if (to.actions.notify) {
+      fail(why, Level::warning, now);
+    }
+  }
+  carry_out(slot, to.actions, now);
+  if (before == PeerState::established && after != before) {
+    if (now - session_->up_since >= steady_session) failures_ = 0;
+    session_.reset();
+  }
+  if (after == PeerState::established && before != after) entered_established(slot, now);
+  const bool over = after == PeerState::idle || (after == PeerState::active && !slot.outgoing &&
+                                                 before != after && before >= PeerState::open_sent);
+  if (over) ended(slot, !stopped, now);
+  note_state(now);
+}
+
+void Peer::carry_out(Slot& slot, const Actions& actions, Time now) {
+  if (actions.drop || actions.notify) {
+    if (slot.id != ConnectionId{}) {
+      if (actions.notify)
+        sent_.count(MessageType::notification, header_size + 2 + actions.notify->data.size());
+      std::vector<std::byte> last = std::move(slot.control);
+      if (actions.notify) encode(*actions.notify, last);
+      if (!actions.notify) last.clear();
+      out_.actions.emplace_back(CloseConnection{slot.id, std::move(last)});
+    }
+    release(slot);
+  }
+  if (actions.connect) {
+    slot.id = new_connection();
+    out_.actions.emplace_back(
+        ConnectTo{slot.id, settings_.address, settings_.port, settings_.source, settings_.gtsm});
+  }
+  if (actions.send_open) {
+    slot.ours = our_capabilities();
+    if (slot.theirs)
+      slot.negotiated = negotiate(slot.ours, slot.theirs->capabilities);  // DelayOpen
+    send(slot, Open{local_as_, fsm_.hold_time, local_id_, slot.ours});
+  }
+  if (actions.send_keepalive && !slot.keepalive_waits) {
+    send(slot, Keepalive{});
+    slot.keepalive_waits = true;
+  }
+  static_cast<void>(now);
+}
+
+/// The connection is gone; the state stays.
+void Peer::release(Slot& slot) {
+  Slot fresh;
+  fresh.in_use = slot.in_use;
+  fresh.outgoing = slot.outgoing;
+  fresh.state = slot.state;
+  slot = std::move(fresh);
+}
+
+void Peer::close(Slot& slot, const std::optional<Notification>& why) {
+  CloseConnection order{slot.id};
+  if (why) encode(*why, order.last);
+  if (slot.id != ConnectionId{}) out_.actions.emplace_back(std::move(order));
+  slot = Slot{};
+}
+
+void Peer::entered_established(Slot& slot, Time now) {
+  assert(slot.theirs);
+  const auto& timers = std::get<Established>(slot.state).timers;
+  session_ = Session{slot.id,          *slot.theirs, slot.ours,
+                     slot.negotiated,  slot.local,   slot.theirs->asn != local_as_,
+                     timers.hold_time, now};
+  ++established_count_;
+  start_at_.reset();
+  log(Level::info,
+      fmt::format("established with {}, AS {}, router id {}, hold time {} s",
+                  settings_.address.text(), slot.theirs->asn.value, slot.theirs->id.text(),
+                  timers.hold_time.count()),
+      now);
+  // RFC 4271 6.8: one session; what else is under way has lost.
+  Slot& second = other(slot);
+  if (second.in_use) feed(second, OpenCollisionDump{}, "", now);
+}
+
+/// The slot's connection is over for good.
+void Peer::ended(Slot& slot, bool damp, Time now) {
+  slot = Slot{};
+  const Slot& second = other(slot);
+  if (shutdown_ || (second.in_use && has_connection(second.state)) || session_) return;
+  if (second.in_use && second.outgoing) return;  // it waits in Connect or Active
+  schedule_start(now, damp);
+}
+
+void Peer::schedule_start(Time now, bool damp) {
+  if (start_at_) return;
+  Clock::duration wait = settings_.idle_hold;
+  if (damp) {
+    const unsigned doublings = std::min(failures_, 12U);
+    wait = std::max<Clock::duration>(
+        wait, std::min<Clock::duration>(wait * (1U << doublings), max_idle_hold));
+    ++failures_;
+  }
+  start_at_ = now + jittered(wait, random_);
+}
+
+void Peer::send(Slot& slot, const Message& message) {
+  const std::size_t before = slot.control.size();
+  encode(message, slot.control);
+  const std::size_t size = slot.control.size() - before;
+  sent_.count(std::visit(Overloaded{
+                             [](const Open&) { return MessageType::open; },
+                             [](const Keepalive&) { return MessageType::keepalive; },
+                             [](const Notification&) { return MessageType::notification; },
+                             [](const RouteRefresh&) { return MessageType::route_refresh; },
+                         },
+                         message),
+              size);
+  out_.actions.emplace_back(OutputReady{slot.id});
+}
+
+/// RFC 4271 6.8 and RFC 6286 2.3. `slot` has just had its OPEN accepted.
+void Peer::resolve_collision(Slot& slot, Time now) {
+  Slot& second = other(slot);
+  if (!second.in_use || !has_connection(second.state)) return;
+  if (const auto* up = std::get_if<Established>(&second.state)) {
+    // A peer that restarted without a word: the session that is left over holds its place until the
+    // hold timer ends it, unless it looks dead already.
+    const bool dead =
+        up->timers.hold_time != seconds{0} && now - second.heard_at > up->timers.hold_time / 2;
+    feed(dead ? second : slot, OpenCollisionDump{}, "", now);
+    return;
+  }
+  if (std::holds_alternative<OpenSent>(second.state) &&
+      now - second.opened_at > silent_connection) {
+    feed(second, OpenCollisionDump{}, "", now);
+    return;
+  }
+  const TheirOpen& theirs = std::get<OpenConfirm>(slot.state).theirs;
+  const bool keep_ours = local_id_ != theirs.id ? local_id_ > theirs.id : local_as_ > theirs.asn;
+  Slot& loser = slot.outgoing == keep_ours ? second : slot;
+  feed(loser, OpenCollisionDump{}, "", now);
+}
+
+/// Two connections wait for their OPENs: neither may take long.
+void Peer::contend(Time now) {
+  if (!slots_[0].in_use || !slots_[1].in_use) return;
+  if (!has_connection(slots_[0].state) || !has_connection(slots_[1].state)) return;
+  for (Slot& slot : slots_) {
+    if (auto* silent = std::get_if<OpenSent>(&slot.state)) {
+      silent->hold_until = std::min(silent->hold_until, now + open_wait_contended);
+    }
+  }
+}
+
+void Peer::note_state(Time now) {
+  const PeerState current = state();
+  if (current == shown_) return;
+  shown_ = current;
+  since_ = now;
+}
+
+void Peer::fail(std::string_view reason, Level level, Time now) {
+  last_error_ = reason;
+  log(level, reason, now);
+}
+
+Capabilities Peer::our_capabilities() const {
+  Capabilities ours;
+  for (const Family family : settings_.families) ours.families.push_back(unicast(family));
+  ours.route_refresh = true;
+  ours.extended_message = true;
+  ours.four_octet_as = local_as_;
+  // No family in it: we keep nothing over a restart, but we send and want End-of-RIB (RFC 4724 3).
+  ours.graceful_restart = GracefulRestart{};
+  const bool has_ipv4 = std::find(settings_.families.begin(), settings_.families.end(),
+                                  Family::ipv4) != settings_.families.end();
+  // RFC 8950: without an IPv4 address on the link, IPv4 routes have IPv6 next hops.
+  if (settings_.address.is_v6() && has_ipv4)
+    ours.extended_next_hops.push_back({unicast(Family::ipv4), 2});
+  return ours;
+}
+
+FsmSettings Peer::fsm_settings() const {
+  FsmSettings fsm;
+  fsm.local_as = local_as_;
+  fsm.local_id = local_id_;
+  fsm.remote_as = settings_.remote_as;
+  fsm.hold_time = settings_.hold_time;
+  fsm.connect_retry = settings_.connect_retry;
+  fsm.passive = settings_.passive;
+  return fsm;
+}
+
+}  // namespace weft::bgp

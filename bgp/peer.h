@@ -1,0 +1,211 @@
+// Peer: one configured neighbour and its at most two connections: when to connect, whom to let in,
+// which connection survives a collision, how long to stay away after an error. RFC 4271 6.8 and 8,
+// 6286, 9003, 9687. Pure: time comes in, orders go to an Outbox. Not here: routes; UPDATE and
+// ROUTE-REFRESH come out of next() as they stand.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bgp/capabilities.h"
+#include "bgp/connection.h"
+#include "bgp/fsm.h"
+#include "bgp/message.h"
+#include "bgp/settings.h"
+#include "bgp/types.h"
+#include "net/bytes.h"
+#include "net/time.h"
+
+namespace weft::bgp {
+
+/// Longest wait between two sessions, whatever the peer does.
+inline constexpr std::chrono::seconds max_idle_hold{30};
+/// A session that lived this long has made up for the failures before it.
+inline constexpr std::chrono::seconds steady_session{60};
+/// A connection on which the peer said nothing for this long loses against one on which it spoke.
+inline constexpr std::chrono::seconds silent_connection{2};
+/// Lines a minute of one peer; what was held back is counted in the next line.
+inline constexpr unsigned log_limit = 30;
+
+/// RFC 4271 8.2.2
+enum class PeerState : std::uint8_t { idle, connect, active, open_sent, open_confirm, established };
+/// "Idle", "Connect", "Active", "OpenSent", "OpenConfirm", "Established"
+std::string_view name(PeerState state);
+
+struct MessageCounts {
+  std::uint64_t open = 0;
+  std::uint64_t update = 0;
+  std::uint64_t notification = 0;
+  std::uint64_t keepalive = 0;
+  std::uint64_t route_refresh = 0;
+  std::uint64_t octets = 0;
+  [[nodiscard]] std::uint64_t messages() const {
+    return open + update + notification + keepalive + route_refresh;
+  }
+  void count(MessageType type, std::size_t size);
+};
+
+/// What is true while a peer is Established.
+struct Session {
+  ConnectionId connection;
+  Open theirs;
+  Capabilities ours;
+  Negotiated negotiated;
+  Address local;
+  bool external = true;
+  std::chrono::seconds hold_time{0};
+  Time up_since;
+};
+
+class Peer {
+ public:
+  /// `out` must outlive the peer. Connects at the first tick() unless settings.shutdown. `tag`
+  /// stands in the low 16 bits of each ConnectionId, so that whoever sees one knows whose it is.
+  Peer(PeerSettings settings, Asn local_as, RouterId local_id, std::uint16_t tag,
+       std::uint32_t seed, Outbox& out, Time now);
+
+  // Connections, see Speaker. An id that is not of this peer (any more) is ignored.
+
+  [[nodiscard]] std::optional<ConnectionId> accept(const Address& local, Time now);
+  void opened(ConnectionId connection, const Address& local, Time now);
+  void failed(ConnectionId connection, std::string_view why, Time now);
+  void closed(ConnectionId connection, std::string_view why, Time now);
+  /// `bytes` must stay until next() has said that there is nothing more.
+  void received(ConnectionId connection, Bytes bytes, Time now);
+  /// The next UPDATE or ROUTE-REFRESH of the session, everything else being handled on the way.
+  /// Valid until the next call.
+  [[nodiscard]] std::optional<Frame> next(Time now);
+  /// Ends the session: what next() gave cannot be borne (UPDATE error, prefix limit).
+  void refuse(const Notification& why, Time now);
+  /// Appends what is waiting besides UPDATEs.
+  void produce(ConnectionId connection, std::vector<std::byte>& out);
+  /// produce(), or the speaker, gave octets to write; sent() says how that goes (RFC 9687).
+  void producing(ConnectionId connection, Time now);
+  void sent(ConnectionId connection, bool all, Time now);
+  [[nodiscard]] bool hold_expiring(Time now) const;
+  void heard(ConnectionId connection, Time now);
+
+  [[nodiscard]] Time deadline() const;
+  void tick(Time now);
+
+  // Operators
+
+  void start(Time now);
+  /// Stays down until start().
+  void shutdown(Fault fault, std::string_view text, Time now);
+  /// Down and up again.
+  void reset(Fault fault, std::string_view text, Time now);
+  /// The session falls without a word: what carried it is gone.
+  void lose_session(std::string_view why, Time now);
+  /// Drops everything without a word.
+  void abandon(Time now);
+  /// Takes over what a running session can bear; reset() is the caller's, see needs_reset().
+  void apply(const PeerSettings& settings);
+  [[nodiscard]] static bool needs_reset(const PeerSettings& running, const PeerSettings& wanted);
+  void request_refresh(AfiSafi family);
+  /// Output of the session waits besides what request_refresh() and the FSM made.
+  void output_ready();
+
+  [[nodiscard]] const PeerSettings& settings() const { return settings_; }
+  /// None unless Established. A new session has a new connection.
+  [[nodiscard]] const std::optional<Session>& session() const { return session_; }
+  [[nodiscard]] PeerState state() const;
+  [[nodiscard]] Time since() const { return since_; }
+  [[nodiscard]] bool is_shutdown() const { return shutdown_; }
+  [[nodiscard]] const std::string& last_error() const { return last_error_; }
+  [[nodiscard]] const MessageCounts& received_counts() const { return received_; }
+  [[nodiscard]] const MessageCounts& sent_counts() const { return sent_; }
+  [[nodiscard]] std::uint64_t established_count() const { return established_count_; }
+  [[nodiscard]] std::size_t half_open() const;
+  [[nodiscard]] bool is_external() const;
+  void count_sent(MessageType type, std::size_t size) { sent_.count(type, size); }
+  void log(Level level, std::string_view text, Time now);
+
+ private:
+  /// One connection or attempt at one, with its FSM. Idle ones are not kept.
+  struct Slot {
+    bool in_use = false;
+    bool outgoing = false;
+    ConnectionId id;
+    Address local;
+    State state;
+    Time opened_at;
+    Time heard_at;
+    std::optional<Open> theirs;
+    Capabilities ours;
+    Negotiated negotiated;
+    /// An incomplete message.
+    std::vector<std::byte> partial;
+    /// OPEN, KEEPALIVE, ROUTE-REFRESH that wait to be written.
+    std::vector<std::byte> control;
+    bool keepalive_waits = false;
+    /// Since when octets that were produced make no progress.
+    std::optional<Time> blocked_since;
+  };
+
+  [[nodiscard]] ConnectionId new_connection() { return {++out_.last_connection << 16 | tag_}; }
+  Slot* find(ConnectionId connection);
+  Slot* free_slot();
+  Slot& other(const Slot& slot) { return slots_[&slot == &slots_[0] ? 1 : 0]; }
+  Slot* session_slot();
+  void feed(Slot& slot, const Event& event, std::string_view reason, Time now);
+  void carry_out(Slot& slot, const Actions& actions, Time now);
+  void release(Slot& slot);
+  void close(Slot& slot, const std::optional<Notification>& why);
+  void entered_established(Slot& slot, Time now);
+  void ended(Slot& slot, bool damp, Time now);
+  void schedule_start(Time now, bool damp);
+  void begin(Time now);
+  void send(Slot& slot, const Message& message);
+  void handle(Slot& slot, const Frame& frame, Time now);
+  void handle_open(Slot& slot, const Frame& frame, Time now);
+  void handle_notification(Slot& slot, const Frame& frame, Time now);
+  void resolve_collision(Slot& slot, Time now);
+  void contend(Time now);
+  void note_state(Time now);
+  void fail(std::string_view reason, Level level, Time now);
+  void stop_all(const Notification& why, Time now);
+  [[nodiscard]] Capabilities our_capabilities() const;
+  [[nodiscard]] FsmSettings fsm_settings() const;
+
+  PeerSettings settings_;
+  Asn local_as_;
+  RouterId local_id_;
+  std::uint16_t tag_;
+  FsmSettings fsm_;
+  std::minstd_rand random_;
+  Outbox& out_;
+
+  std::array<Slot, 2> slots_;
+  std::optional<Session> session_;
+  /// What received() left for next(), and on which connection.
+  ConnectionId reading_;
+  Bytes fresh_;
+  std::vector<std::byte> joined_;
+
+  bool shutdown_ = false;
+  std::optional<Time> start_at_;
+  /// While waiting for start_at_: the peer broke the protocol, so it is not let in either.
+  bool refuse_ = false;
+  unsigned failures_ = 0;
+
+  PeerState shown_ = PeerState::idle;
+  Time since_;
+  std::string last_error_;
+  MessageCounts received_;
+  MessageCounts sent_;
+  std::uint64_t established_count_ = 0;
+
+  Time log_window_;
+  unsigned log_lines_ = 0;
+  unsigned log_held_back_ = 0;
+};
+
+}  // namespace weft::bgp

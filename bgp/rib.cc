@@ -1,0 +1,536 @@
+#include "bgp/rib.h"
+
+#include <algorithm>
+#include <cassert>
+#include <deque>
+#include <map>
+#include <string_view>
+#include <unordered_map>
+
+#include "bgp/attributes.h"
+#include "bgp/next_hops.h"
+#include "bgp/route_table.h"
+
+namespace weft::bgp {
+
+namespace {
+
+// Flags of a Path.
+constexpr std::uint32_t filtered = 1;
+constexpr std::uint32_t looped = 2;
+constexpr std::uint32_t refused = filtered | looped;
+constexpr std::uint32_t stale = 4;
+constexpr std::uint32_t fresh = 8;  // not seen by a decision yet
+constexpr std::uint32_t best = 16;  // by the last decision
+constexpr std::uint32_t multipath = 32;
+
+/// The mark of a prefix in its table: its next-hop set, or this when it is ours.
+constexpr std::uint32_t local_mark = (1U << RouteTable<1>::mark_bits) - 1;
+static_assert(Rib::max_next_hop_sets <= local_mark);
+static_assert(Rib::max_prefixes == RouteTable<1>::max_size);
+static_assert(Rib::max_paths == RouteTable<1>::max_paths);
+
+RouteKind kind_of(std::uint32_t mark) {
+  if (mark == 0) return RouteKind::none;
+  return mark == local_mark ? RouteKind::local : RouteKind::via;
+}
+
+NextHopSet set_of(std::uint32_t mark) {
+  return {mark == local_mark ? 0 : mark};
+}
+
+void set(Path& path, std::uint32_t flags) {
+  path.flags = (path.flags | flags) & 0xff;
+}
+void clear(Path& path, std::uint32_t flags) {
+  path.flags = path.flags & ~flags & 0xff;
+}
+AttributeId attributes_of(const Path& path) {
+  return AttributeId{path.attributes};
+}
+NextHopId next_hop_of(const Path& path) {
+  return NextHopId{path.next_hop};
+}
+
+/// What the tables of both families share.
+struct Shared {
+  AttributeStore& store;
+  MultipathLimits limits;
+  NextHopTable next_hops;
+};
+
+template <std::size_t Words>
+class FamilyRib {
+ public:
+  FamilyRib(Shared& shared, std::uint64_t seed) : shared_(shared), table_(seed) {}
+
+  Announced announce(const Prefix& prefix, std::uint32_t path_id, Path path) {
+    const PeerId peer = shared_.next_hops.peer(next_hop_of(path));
+    const auto net = table_.find_or_add(prefix);
+    if (!net) return Announced::no_room;
+    if (loops(path)) set(path, looped);
+    set(path, fresh);
+    const PathList list = table_.paths(*net);
+    const std::size_t index = index_of(list, peer, path_id);
+    if (index != list.size) {
+      replace(*net, list.paths[index], path, peer);
+    } else if (!add(*net, path, path_id, peer)) {
+      return Announced::no_room;
+    }
+    return (path.flags & refused) == 0 ? Announced::accepted : Announced::refused;
+  }
+
+  bool withdraw(PeerId peer, const Prefix& prefix, std::uint32_t path_id) {
+    const auto net = table_.find(prefix);
+    if (!net) return false;
+    const PathList list = table_.paths(*net);
+    const std::size_t index = index_of(list, peer, path_id);
+    if (index == list.size) return false;
+    remove(*net, index);
+    return true;
+  }
+
+  /// Every path of the peer that has all of `flags`.
+  void drop(PeerId peer, std::uint32_t flags) {
+    for (NetId net = 0; net < table_.places() && counts(peer).received != 0; ++net) {
+      if (!table_.alive(net)) continue;
+      for (std::size_t i = table_.paths(net).size; i-- > 0;) {
+        const Path& path = table_.paths(net).paths[i];
+        if (peer_of(path) == peer && (path.flags & flags) == flags) remove(net, i);
+      }
+    }
+  }
+
+  void mark_stale(PeerId peer) {
+    for_each_path([&](NetId, Path& path) {
+      if (peer_of(path) == peer) set(path, stale);
+    });
+  }
+
+  /// Decides again where some path passes `affected`.
+  template <typename Affected>
+  void touch_if(Affected affected) {
+    for_each_path([&](NetId net, const Path& path) {
+      if (affected(path)) touch(net);
+    });
+  }
+
+  [[nodiscard]] std::size_t pending() const { return touched_.size() - touched_done_; }
+
+  std::size_t decide(std::size_t limit, std::vector<RouteChange>& changes) {
+    retire_passed();
+    const std::size_t count = std::min(limit, pending());
+    for (std::size_t i = 0; i < count; ++i) {
+      const NetId net = touched_[touched_done_++];
+      table_.set_touched(net, false);
+      decide_one(net, changes);
+    }
+    if (touched_done_ == touched_.size()) {
+      touched_.clear();
+      touched_done_ = 0;
+    }
+    return count;
+  }
+
+  [[nodiscard]] std::optional<BestPath> best_of(NetId net) {
+    if (!table_.alive(net)) return {};
+    const PathList list = table_.paths(net);
+    if (list.size == 0 || (list.paths[0].flags & best) == 0) return {};
+    const Path& path = list.paths[0];
+    return BestPath{peer_of(path), attributes_of(path), next_hop_of(path)};
+  }
+
+  [[nodiscard]] std::optional<RouteView> view(NetId net) {
+    if (!table_.alive(net)) return {};
+    const PathList list = table_.paths(net);
+    if (list.size == 0) return {};
+    const std::uint32_t mark = table_.mark(net);
+    RouteView view{table_.prefix(net), kind_of(mark), set_of(mark), {}};
+    judge(list);
+    for (const Candidate& each : candidates_) {
+      const Path& path = list.paths[each.index];
+      view.paths.push_back({peer_of(path), each.path_id, attributes_of(path), next_hop_of(path),
+                            (path.flags & filtered) != 0, (path.flags & looped) != 0,
+                            (path.flags & stale) != 0, each.multipath, each.rung});
+    }
+    return view;
+  }
+
+  [[nodiscard]] PathCounts& counts(PeerId peer) {
+    const auto index = static_cast<std::size_t>(peer);
+    if (index >= counts_.size()) counts_.resize(index + 1);
+    return counts_[index];
+  }
+
+  RouteTable<Words>& table() { return table_; }
+  Journal& journal() { return journal_; }
+  [[nodiscard]] std::uint64_t routes() const { return routes_; }
+  [[nodiscard]] std::uint64_t originated() const { return originated_; }
+  [[nodiscard]] std::uint64_t paths() const { return paths_; }
+  [[nodiscard]] std::size_t memory() const {
+    return table_.memory() + journal_.memory() + touched_.capacity() * sizeof(NetId);
+  }
+
+ private:
+  [[nodiscard]] PeerId peer_of(const Path& path) const {
+    return shared_.next_hops.peer(next_hop_of(path));
+  }
+
+  [[nodiscard]] bool loops(const Path& path) const {
+    const AttributeFacts& facts = shared_.store.facts(attributes_of(path));
+    return next_hop_of(path) != NextHopId::local &&
+           (facts.own_as_count != 0 || facts.own_originator || facts.own_cluster);
+  }
+
+  [[nodiscard]] std::size_t index_of(const PathList& list, PeerId peer, std::uint32_t id) const {
+    std::size_t index = 0;
+    while (index < list.size && (peer_of(list.paths[index]) != peer || list.id(index) != id)) {
+      ++index;
+    }
+    return index;
+  }
+
+  template <typename Each>
+  void for_each_path(Each each) {
+    for (NetId net = 0; net < table_.places(); ++net) {
+      if (!table_.alive(net)) continue;
+      for (Path& path : table_.paths(net)) each(net, path);
+    }
+  }
+
+  void touch(NetId net) {
+    if (table_.touched(net)) return;
+    table_.set_touched(net, true);
+    touched_.push_back(net);
+  }
+
+  void count(const Path& path, PeerId peer, std::uint64_t by) {
+    PathCounts& of = counts(peer);
+    of.received += by;
+    if ((path.flags & filtered) != 0) {
+      of.filtered += by;
+    } else if ((path.flags & looped) != 0) {
+      of.looped += by;
+    }
+    if ((path.flags & multipath) != 0) of.selected += by;
+    paths_ += by;
+  }
+
+  void replace(NetId net, Path& old, const Path& path, PeerId peer) {
+    if (old.attributes == path.attributes && old.next_hop == path.next_hop &&
+        (old.flags & refused) == (path.flags & refused)) {
+      clear(old, stale);
+      return;
+    }
+    shared_.store.hold(attributes_of(path));
+    shared_.next_hops.hold(next_hop_of(path));
+    let_go(old, peer);
+    old = path;
+    count(old, peer, 1);
+    touch(net);
+  }
+
+  [[nodiscard]] bool add(NetId net, const Path& path, std::uint32_t path_id, PeerId peer) {
+    if (!table_.add(net, path, path_id)) return false;
+    shared_.store.hold(attributes_of(path));
+    shared_.next_hops.hold(next_hop_of(path));
+    count(path, peer, 1);
+    touch(net);
+    return true;
+  }
+
+  void remove(NetId net, std::size_t index) {
+    const Path old = table_.paths(net).paths[index];
+    table_.remove(net, index);
+    let_go(old, peer_of(old));
+    touch(net);
+  }
+
+  void let_go(const Path& path, PeerId peer) {
+    count(path, peer, std::uint64_t{0} - 1);
+    shared_.store.release(attributes_of(path));
+    shared_.next_hops.release(next_hop_of(path));
+  }
+
+  void select(Path& path, std::uint32_t flags) {
+    if (((path.flags ^ flags) & multipath) != 0) {
+      counts(peer_of(path)).selected += (flags & multipath) != 0 ? 1 : std::uint64_t{0} - 1;
+    }
+    clear(path, fresh | best | multipath);
+    set(path, flags);
+  }
+
+  void decide_one(NetId net, std::vector<RouteChange>& changes) {
+    const PathList list = table_.paths(net);
+    const std::uint32_t old = table_.mark(net);
+    const std::size_t sharing = list.size == 1 ? decide_single(list.paths[0]) : decide_many(list);
+    const std::uint32_t wanted = mark_for(list, sharing);
+    if (wanted == 0 && sharing != 0) {  // max_next_hop_sets is reached
+      for (Path& path : list) select(path, 0);
+    }
+    if (wanted == 0 ? old != 0 : best_changed_) journal_.touch(net);
+    if (wanted != old) move_mark(net, old, wanted, changes);
+    if (list.size == 0 && !journal_.awaited(net)) table_.erase(net);
+  }
+
+  /// Most prefixes have one path: no ladder is needed to choose among one.
+  std::size_t decide_single(Path& path) {
+    const bool eligible =
+        (path.flags & refused) == 0 && shared_.next_hops.usable(next_hop_of(path));
+    best_changed_ = eligible && (path.flags & (best | fresh)) != best;
+    select(path, eligible ? best | multipath : 0);
+    return eligible ? 1 : 0;
+  }
+
+  /// The best goes to the front, where best_of() looks for it.
+  std::size_t decide_many(const PathList& list) {
+    const std::size_t sharing = judge(list);
+    best_changed_ = false;
+    if (sharing != 0) {
+      const Path& winner = list.paths[candidates_.front().index];
+      best_changed_ = (winner.flags & (best | fresh)) != best;
+    }
+    for (const Candidate& each : candidates_) {
+      select(list.paths[each.index],
+             (each.rung == Rung::best ? best : 0) | (each.multipath ? multipath : 0));
+    }
+    if (sharing != 0) list.swap(0, candidates_.front().index);
+    return sharing;
+  }
+
+  std::size_t judge(const PathList& list) {
+    candidates_.clear();
+    for (std::size_t i = 0; i < list.size; ++i) {
+      candidates_.push_back(candidate(list.paths[i], list.id(i)));
+      candidates_.back().index = static_cast<std::uint32_t>(i);
+    }
+    return bgp::decide(candidates_, shared_.limits);
+  }
+
+  [[nodiscard]] Candidate candidate(const Path& path, std::uint32_t path_id) const {
+    const AttributeFacts& facts = shared_.store.facts(attributes_of(path));
+    const PeerId id = peer_of(path);
+    const RibPeer& peer = shared_.next_hops.facts(id);
+    Candidate made;
+    made.refused = (path.flags & refused) != 0;
+    made.resolved = shared_.next_hops.usable(next_hop_of(path));
+    made.local = id == PeerId::local;
+    made.external = peer.external;
+    made.origin = facts.origin;
+    made.cluster_list_length = facts.cluster_list_length;
+    made.path_length = facts.path_length;
+    made.local_pref = facts.local_pref;
+    made.med = facts.med;
+    made.neighbour_as = facts.neighbour_as;
+    made.router_id = facts.originator != 0 ? facts.originator : peer.router_id.value;
+    made.path_id = path_id;
+    made.peer = peer.address;
+    made.peer_number = static_cast<std::uint32_t>(id);
+    if (!shared_.limits.relax) {
+      constexpr auto type = static_cast<std::uint8_t>(AttributeType::as_path);
+      const Bytes as_path = shared_.store.value(attributes_of(path), type);
+      made.as_path = std::hash<std::string_view>()(as_text(as_path));
+    }
+    return made;
+  }
+
+  [[nodiscard]] std::uint32_t mark_for(const PathList& list, std::size_t sharing) {
+    if (sharing == 0) return 0;
+    if (next_hop_of(list.paths[0]) == NextHopId::local) return local_mark;
+    if (sharing == 1) return shared_.next_hops.set_of_one(next_hop_of(list.paths[0])).value;
+    members_.clear();
+    for (const Path& path : list) {
+      if ((path.flags & multipath) != 0) members_.push_back(next_hop_of(path));
+    }
+    return shared_.next_hops.set_of(members_).value;
+  }
+
+  void move_mark(NetId net, std::uint32_t old, std::uint32_t wanted,
+                 std::vector<RouteChange>& changes) {
+    routes_ += (wanted != 0 ? 1U : 0U);
+    routes_ -= (old != 0 ? 1U : 0U);
+    originated_ += (wanted == local_mark ? 1U : 0U);
+    originated_ -= (old == local_mark ? 1U : 0U);
+    shared_.next_hops.count(set_of(wanted), set_of(old));
+    table_.set_mark(net, wanted);
+    changes.push_back({table_.prefix(net), kind_of(wanted), set_of(wanted)});
+  }
+
+  /// Prefixes without paths stay until everybody has been told that they went.
+  void retire_passed() {
+    passed_.clear();
+    journal_.trim(passed_);
+    for (const NetId net : passed_) {
+      if (!table_.alive(net) || table_.touched(net)) continue;
+      if (table_.paths(net).size == 0) table_.erase(net);
+    }
+  }
+
+  Shared& shared_;
+  RouteTable<Words> table_;
+  Journal journal_;
+  std::vector<NetId> touched_;
+  std::size_t touched_done_ = 0;
+  std::vector<PathCounts> counts_;
+  std::uint64_t routes_ = 0;
+  std::uint64_t originated_ = 0;
+  std::uint64_t paths_ = 0;
+  bool best_changed_ = false;  // by the last decide_single() or decide_many()
+  // Scratch, kept for its memory.
+  std::vector<Candidate> candidates_;
+  std::vector<NextHopId> members_;
+  std::vector<NetId> passed_;
+};
+
+}  // namespace
+
+struct Rib::Tables {
+  Tables(AttributeStore& store, const MultipathLimits& limits, std::uint64_t seed)
+      : shared{store, limits, NextHopTable()}, v4(shared, seed), v6(shared, seed) {}
+
+  template <typename Do>
+  decltype(auto) of(Family family, Do what) {
+    return family == Family::ipv4 ? what(v4) : what(v6);
+  }
+  /// Decides again wherever one of these next hops is in a path.
+  void resolved_anew(const std::vector<bool>& changed) {
+    const auto affected = [&](const Path& path) { return changed[path.next_hop]; };
+    if (std::find(changed.begin(), changed.end(), true) == changed.end()) return;
+    v4.touch_if(affected);
+    v6.touch_if(affected);
+  }
+
+  Shared shared;
+  FamilyRib<1> v4;
+  FamilyRib<4> v6;
+};
+
+Rib::Rib(AttributeStore& store, const MultipathLimits& limits, std::uint64_t seed)
+    : store_(store), tables_(std::make_unique<Tables>(store, limits, seed)) {}
+Rib::~Rib() = default;
+
+void Rib::attach(PeerId peer, const RibPeer& facts) {
+  assert(peer != PeerId::local);
+  tables_->resolved_anew(tables_->shared.next_hops.attach(peer, facts));
+}
+
+std::optional<NextHopId> Rib::next_hop(PeerId peer, const Address& address,
+                                       const std::optional<Address>& link_local) {
+  return tables_->shared.next_hops.intern(peer, address, link_local);
+}
+
+Announced Rib::announce(const Prefix& prefix, std::uint32_t path_id, AttributeId attributes,
+                        NextHopId next_hop, bool is_filtered) {
+  assert(attributes != AttributeId::none);
+  Path path;
+  path.attributes = static_cast<std::uint32_t>(attributes);
+  path.next_hop = static_cast<std::uint32_t>(next_hop) & 0xffffff;
+  path.flags = is_filtered ? filtered : 0;
+  return tables_->of(prefix.family(),
+                     [&](auto& rib) { return rib.announce(prefix, path_id, path); });
+}
+
+bool Rib::withdraw(PeerId peer, const Prefix& prefix, std::uint32_t path_id) {
+  return tables_->of(prefix.family(),
+                     [&](auto& rib) { return rib.withdraw(peer, prefix, path_id); });
+}
+
+void Rib::drop(PeerId peer, Family family) {
+  tables_->of(family, [&](auto& rib) { rib.drop(peer, 0); });
+}
+
+void Rib::mark_stale(PeerId peer, Family family) {
+  tables_->of(family, [&](auto& rib) { rib.mark_stale(peer); });
+}
+
+void Rib::sweep_stale(PeerId peer, Family family) {
+  tables_->of(family, [&](auto& rib) { rib.drop(peer, stale); });
+}
+
+Announced Rib::originate(const Prefix& prefix, AttributeId attributes) {
+  return announce(prefix, 0, attributes, NextHopId::local);
+}
+
+void Rib::connected(std::vector<ConnectedSubnet> subnets) {
+  tables_->resolved_anew(tables_->shared.next_hops.connected(std::move(subnets)));
+}
+
+void Rib::set_limits(const MultipathLimits& limits) {
+  tables_->shared.limits = limits;
+  const auto always = [](const Path&) { return true; };
+  tables_->v4.touch_if(always);
+  tables_->v6.touch_if(always);
+}
+
+std::size_t Rib::pending() const {
+  return tables_->v4.pending() + tables_->v6.pending();
+}
+
+void Rib::decide(std::size_t limit, std::vector<RouteChange>& changes) {
+  tables_->shared.next_hops.recycle();
+  limit -= tables_->v4.decide(limit, changes);
+  tables_->v6.decide(limit, changes);
+}
+
+const NextHops& Rib::next_hops(NextHopSet set) const {
+  return tables_->shared.next_hops.members(set);
+}
+
+PathCounts Rib::counts(PeerId peer, Family family) const {
+  return tables_->of(family, [&](auto& rib) { return rib.counts(peer); });
+}
+std::uint64_t Rib::routes(Family family) const {
+  return tables_->of(family, [](auto& rib) { return rib.routes(); });
+}
+std::uint64_t Rib::originated(Family family) const {
+  return tables_->of(family, [](auto& rib) { return rib.originated(); });
+}
+std::uint64_t Rib::paths(Family family) const {
+  return tables_->of(family, [](auto& rib) { return rib.paths(); });
+}
+
+const PeerNextHop& Rib::next_hop(NextHopId id) const {
+  return tables_->shared.next_hops.view(id);
+}
+const RibPeer& Rib::peer(PeerId peer) const {
+  return tables_->shared.next_hops.facts(peer);
+}
+
+std::optional<RouteView> Rib::route(const Prefix& prefix) const {
+  const auto net = find(prefix);
+  if (!net) return {};
+  return route_at(prefix.family(), *net);
+}
+NetId Rib::places(Family family) const {
+  return tables_->of(family, [](auto& rib) { return rib.table().places(); });
+}
+std::optional<RouteView> Rib::route_at(Family family, NetId net) const {
+  return tables_->of(family, [&](auto& rib) { return rib.view(net); });
+}
+std::size_t Rib::memory() const {
+  return tables_->v4.memory() + tables_->v6.memory() + tables_->shared.next_hops.memory();
+}
+
+void Rib::hold(NextHopId id) {
+  tables_->shared.next_hops.hold(id);
+}
+void Rib::release(NextHopId id) {
+  tables_->shared.next_hops.release(id);
+}
+std::optional<BestPath> Rib::best(Family family, NetId net) const {
+  return tables_->of(family, [&](auto& rib) { return rib.best_of(net); });
+}
+bool Rib::alive(Family family, NetId net) const {
+  return tables_->of(family, [&](auto& rib) { return rib.table().alive(net); });
+}
+Prefix Rib::prefix(Family family, NetId net) const {
+  return tables_->of(family, [&](auto& rib) { return rib.table().prefix(net); });
+}
+std::optional<NetId> Rib::find(const Prefix& prefix) const {
+  return tables_->of(prefix.family(), [&](auto& rib) { return rib.table().find(prefix); });
+}
+Journal& Rib::journal(Family family) {
+  return *tables_->of(family, [](auto& rib) { return &rib.journal(); });
+}
+
+}  // namespace weft::bgp

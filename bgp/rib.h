@@ -1,0 +1,199 @@
+// Rib: all paths of all peers and of this node, IPv4 and IPv6 unicast, and the best of each prefix.
+// Adj-RIB-In and Loc-RIB in one: an Adj-RIB-In entry is a path with the peer's name on it. Compact
+// on purpose: a prefix with one path takes 16 (IPv6: 28) octets and its slot in the index. Not
+// here: sessions, policy (the caller says what is filtered), what goes out (adj_out.h), the kernel.
+// RFC 4271 3.2, 9.1; 7911.
+//
+// The caller's loop: next_hop() once per UPDATE, announce()/withdraw() per prefix, then decide()
+// once for the batch.
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "bgp/attribute_store.h"
+#include "bgp/decision.h"
+#include "bgp/journal.h"
+#include "bgp/route_change.h"
+#include "bgp/types.h"
+#include "net/ip.h"
+#include "net/next_hop.h"
+
+namespace weft::bgp {
+
+/// A peer in the tables; the caller gives numbers, small ones first. 0 is this node.
+enum class PeerId : std::uint16_t { local = 0 };
+inline constexpr std::size_t max_peers = 65536;
+
+/// A next hop as one peer named it; what a path refers to.
+enum class NextHopId : std::uint32_t { local = 0 };
+
+/// What the tables need to know of a peer whose session is Established.
+struct RibPeer {
+  bool external = true;
+  RouterId router_id;
+  Address address;
+  /// Interface of the session; link-local next hops lie behind it. 0: not known, they do not
+  /// resolve.
+  std::uint32_t ifindex = 0;
+};
+
+/// A next hop and what has become of it.
+struct PeerNextHop {
+  PeerId peer = PeerId::local;
+  Address address;
+  /// The second address of a 32-octet next hop (RFC 2545 3).
+  std::optional<Address> link_local;
+  /// Ours, unspecified, loopback, multicast: never used (RFC 4271 6.3).
+  bool special = false;
+  /// Where packets go; none while unresolved.
+  std::optional<NextHop> resolved;
+};
+
+enum class Announced : std::uint8_t {
+  accepted,
+  refused,  ///< filtered or looped: kept to be shown, never used; what it replaced is gone
+  no_room,  ///< a limit below; what it would have replaced is gone
+};
+
+/// Of one peer and family, now.
+struct PathCounts {
+  std::uint64_t received = 0;  ///< paths held
+  std::uint64_t filtered = 0;  ///< of these: refused by the import policy
+  std::uint64_t looped = 0;    ///< of these: our AS, router id or cluster in the path
+  std::uint64_t selected = 0;  ///< of these: best or sharing the load
+  [[nodiscard]] std::uint64_t accepted() const { return received - filtered - looped; }
+};
+
+/// A path for show commands.
+struct PathView {
+  PeerId peer = PeerId::local;
+  std::uint32_t path_id = 0;
+  AttributeId attributes = AttributeId::none;
+  NextHopId next_hop = NextHopId::local;
+  bool filtered = false;
+  bool looped = false;
+  bool stale = false;
+  bool multipath = false;
+  Rung rung = Rung::best;
+};
+struct RouteView {
+  Prefix prefix;
+  RouteKind kind = RouteKind::none;
+  NextHopSet next_hops;
+  /// Best first; the first `multipath` ones share the load.
+  std::vector<PathView> paths;
+};
+
+/// The best path of a prefix, for what goes out.
+struct BestPath {
+  PeerId peer = PeerId::local;
+  AttributeId attributes = AttributeId::none;
+  NextHopId next_hop = NextHopId::local;
+};
+
+class Rib {
+ public:
+  /// Prefixes of one family.
+  static constexpr std::size_t max_prefixes = (1U << 24) - 2;
+  /// Paths of one prefix.
+  static constexpr std::size_t max_paths = 1024;
+  /// Distinct next hops of one peer.
+  static constexpr std::size_t max_next_hops = 65536;
+  /// Distinct next-hop sets in use.
+  static constexpr std::size_t max_next_hop_sets = (1U << 22) - 1;
+
+  /// `store` must outlive this. `seed` keeps a peer from choosing hash collisions.
+  Rib(AttributeStore& store, const MultipathLimits& limits, std::uint64_t seed = 0);
+  ~Rib();
+  Rib(const Rib&) = delete;
+  Rib& operator=(const Rib&) = delete;
+
+  // Adj-RIB-In
+
+  /// The peer's session is up; its facts hold for all of its paths, also those kept from its last
+  /// session.
+  void attach(PeerId peer, const RibPeer& facts);
+  /// The id for announce(). Valid until the next decide() unless a path uses it. None:
+  /// max_next_hops is reached.
+  [[nodiscard]] std::optional<NextHopId> next_hop(PeerId peer, const Address& address,
+                                                  const std::optional<Address>& link_local = {});
+  /// A path of the next hop's peer, in place of its last one for (prefix, path_id). The path holds
+  /// `attributes` on its own. `filtered`: the import policy refuses it. `path_id`: RFC 7911, else
+  /// 0.
+  Announced announce(const Prefix& prefix, std::uint32_t path_id, AttributeId attributes,
+                     NextHopId next_hop, bool filtered = false);
+  /// False when there was none. Also what a malformed or otherwise unusable route comes to (RFC
+  /// 7606 2).
+  bool withdraw(PeerId peer, const Prefix& prefix, std::uint32_t path_id = 0);
+  /// All paths of the peer and family.
+  void drop(PeerId peer, Family family);
+  /// Keeps the paths, marked, until each is announced again or sweep_stale() takes it (RFC
+  /// 4724 4.2).
+  void mark_stale(PeerId peer, Family family);
+  void sweep_stale(PeerId peer, Family family);
+
+  // This node
+
+  /// A path of PeerId::local.
+  Announced originate(const Prefix& prefix, AttributeId attributes);
+  /// The whole table of subnets; prefixes behind next hops that resolve differently now are decided
+  /// again.
+  void connected(std::vector<ConnectedSubnet> subnets);
+  /// Decides every prefix again.
+  void set_limits(const MultipathLimits& limits);
+
+  // Decision
+
+  /// Prefixes that changed since their last decision.
+  [[nodiscard]] std::size_t pending() const;
+  /// Decides at most `limit` of them and appends what the FIB must do. Each prefix stands there
+  /// once per batch.
+  void decide(std::size_t limit, std::vector<RouteChange>& changes);
+  /// Sorted; valid for as long as a prefix uses the set and until the decide() after.
+  [[nodiscard]] const NextHops& next_hops(NextHopSet set) const;
+
+  // Views
+
+  [[nodiscard]] PathCounts counts(PeerId peer, Family family) const;
+  /// Prefixes with a best path; of these, originated here; paths of all peers.
+  [[nodiscard]] std::uint64_t routes(Family family) const;
+  [[nodiscard]] std::uint64_t originated(Family family) const;
+  [[nodiscard]] std::uint64_t paths(Family family) const;
+  [[nodiscard]] const PeerNextHop& next_hop(NextHopId id) const;
+  [[nodiscard]] const RibPeer& peer(PeerId peer) const;
+  [[nodiscard]] AttributeStore& attributes() const { return store_; }
+  [[nodiscard]] std::optional<RouteView> route(const Prefix& prefix) const;
+  /// The prefix at a place, if one lives there: walk the places 0..places() in slices, in no
+  /// particular order.
+  [[nodiscard]] NetId places(Family family) const;
+  [[nodiscard]] std::optional<RouteView> route_at(Family family, NetId net) const;
+  /// Octets taken from the system, attributes not included.
+  [[nodiscard]] std::size_t memory() const;
+
+  // For adj_out: best paths by place, and what changes.
+
+  [[nodiscard]] std::optional<BestPath> best(Family family, NetId net) const;
+  /// Whether a prefix lives at the place: it has paths, or a reader of the journal has yet to see
+  /// it go.
+  [[nodiscard]] bool alive(Family family, NetId net) const;
+  /// Asserts that one does.
+  [[nodiscard]] Prefix prefix(Family family, NetId net) const;
+  [[nodiscard]] std::optional<NetId> find(const Prefix& prefix) const;
+  [[nodiscard]] Journal& journal(Family family);
+  /// Keeps the id of a next hop that was told to others from being given to another one.
+  void hold(NextHopId id);
+  void release(NextHopId id);
+
+ private:
+  struct Tables;
+  AttributeStore& store_;
+  std::unique_ptr<Tables> tables_;
+};
+
+}  // namespace weft::bgp

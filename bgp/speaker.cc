@@ -1,0 +1,896 @@
+#include "bgp/speaker.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <random>
+#include <set>
+#include <unordered_map>
+#include <utility>
+
+#include "bgp/adj_out.h"
+#include "bgp/attribute_store.h"
+#include "bgp/attributes.h"
+#include "bgp/message.h"
+#include "bgp/policy.h"
+#include "bgp/rib.h"
+#include "bgp/update.h"
+
+namespace weft::bgp {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr std::array both_families{Family::ipv4, Family::ipv6};
+constexpr std::size_t index(Family family) {
+  return family == Family::ipv4 ? 0 : 1;
+}
+
+/// Prefixes decided in one go: some milliseconds, so that no keepalive waits for a full table.
+constexpr std::size_t decide_slice = 16384;
+/// A peer without RFC 4724 may never send End-of-RIB; after this long its table is taken for
+/// complete.
+constexpr seconds quiet_sync{10};
+
+std::optional<Family> family_of(AfiSafi family) {
+  for (const Family each : both_families) {
+    if (unicast(each) == family) return each;
+  }
+  return std::nullopt;
+}
+
+/// What the tables know of one family of a session.
+struct FamilyState {
+  /// As told to AdjOut; none: not negotiated, or we have no next hop to give.
+  std::optional<AdjOutPeer> out;
+  bool end_of_rib = false;
+  /// Ever since the start; a later loss of the session does not take it back.
+  bool synced = false;
+};
+
+struct Neighbour {
+  Neighbour(const PeerSettings& settings, const Settings& node, PeerId peer_id, std::uint32_t seed,
+            Outbox& out, Time now)
+      : id(peer_id),
+        peer(settings, node.asn, node.router_id, static_cast<std::uint16_t>(peer_id), seed, out,
+             now) {}
+
+  PeerId id;
+  Peer peer;
+  /// The session the tables know of.
+  ConnectionId joined;
+  std::optional<UpdateDecoder> decoder;
+  Policy import;
+  std::uint32_t ifindex = 0;
+  std::array<FamilyState, 2> families;
+  /// Attributes of the last UPDATE, by the decoder's serial.
+  HeldAttributes last_attributes;
+  std::uint64_t last_serial = 0;
+  std::uint64_t malformed_updates = 0;
+  /// OutputReady is out and produce() has not been called since.
+  bool output_announced = false;
+};
+
+/// Ours on the interface: global before link-local.
+struct OwnAddresses {
+  std::optional<Address> ipv4;
+  std::optional<Address> ipv6;
+  std::optional<Address> link_local;
+};
+
+Notification too_many(Family family, std::uint32_t limit) {
+  // RFC 4486 4: AFI, SAFI, upper bound.
+  Notification why{Fault::MaximumPrefixes};
+  Writer data(why.data);
+  data.u16(unicast(family).afi);
+  data.u8(unicast(family).safi);
+  data.u32(limit);
+  return why;
+}
+
+std::string text(std::span<const AttributeError> errors) {
+  std::string all;
+  for (const AttributeError& error : errors) {
+    all += fmt::format("{}{}: {} ({})", all.empty() ? "" : "; ", name(error.type), error.reason,
+                       name(error.handling));
+  }
+  return all;
+}
+
+}  // namespace
+
+/// The tables of one AS number and router id; both are baked into the attribute store.
+struct Tables {
+  Tables(const Settings& settings, std::uint64_t seed)
+      : store(settings.asn, settings.router_id, seed),
+        rib(store, {settings.multipath, settings.multipath_relax}, seed),
+        adj_out(rib),
+        local_attributes(store, store.intern(canonical(local()))) {}
+  static Attributes local() {
+    Attributes attributes;
+    attributes.origin = Origin::igp;
+    return attributes;
+  }
+
+  AttributeStore store;
+  Rib rib;
+  AdjOut adj_out;
+  HeldAttributes local_attributes;
+};
+
+struct Speaker::World {
+  World(Settings wanted, std::uint64_t with_seed, Time now)
+      : settings(std::move(wanted)),
+        seed(with_seed),
+        random(static_cast<std::uint32_t>(with_seed ^ with_seed >> 32)),
+        started(now),
+        tables(std::make_unique<Tables>(settings, seed)) {
+    for (const PeerSettings& peer : settings.peers) add(peer, now);
+  }
+
+  Settings settings;
+  std::uint64_t seed;
+  std::minstd_rand random;
+  Time started;
+  Outbox out;
+  std::vector<RouteChange> changes;
+  std::vector<SyncDone> syncs;
+  std::array<bool, 2> sync_done{};
+  bool sync_checked = false;
+  std::unique_ptr<Tables> tables;
+  std::set<Prefix> originated;
+  std::vector<ConnectedSubnet> subnets;
+  /// Goodbye has been said: nothing changes any more, the kernel's routes least of all.
+  bool stopped = false;
+
+  /// In the order they were added.
+  std::vector<std::unique_ptr<Neighbour>> neighbours;
+  /// By PeerId; 0 is this node.
+  std::vector<Neighbour*> by_id{nullptr};
+  std::unordered_map<Address, Neighbour*> by_address;
+
+  // ---- finding
+
+  Neighbour* find(ConnectionId connection) {
+    const std::size_t id = connection.value & 0xffff;
+    return id < by_id.size() ? by_id[id] : nullptr;
+  }
+  Neighbour* find(std::string_view name) {
+    for (const auto& each : neighbours) {
+      if (each->peer.settings().name == name) return each.get();
+    }
+    return nullptr;
+  }
+  Result<Neighbour*> named(std::string_view name) {
+    if (Neighbour* found = find(name)) return found;
+    return Error{fmt::format("no peer is named \"{}\"", name)};
+  }
+
+  // ---- coming and going of peers
+
+  void add(const PeerSettings& peer, Time now) {
+    std::size_t id = 1;
+    while (id < by_id.size() && by_id[id] != nullptr) ++id;
+    if (id == by_id.size()) by_id.push_back(nullptr);
+    neighbours.push_back(std::make_unique<Neighbour>(
+        peer, settings, static_cast<PeerId>(id), static_cast<std::uint32_t>(random()), out, now));
+    by_id[id] = neighbours.back().get();
+    by_address[peer.address] = by_id[id];
+  }
+
+  void remove(Neighbour& gone, Time now) {
+    gone.peer.shutdown(Fault::PeerDeconfigured, {}, now);
+    follow_session(gone, now);
+    by_id[static_cast<std::size_t>(gone.id)] = nullptr;
+    by_address.erase(gone.peer.settings().address);
+    std::erase_if(neighbours, [&](const auto& each) { return each.get() == &gone; });
+  }
+
+  /// The tables learn what became of the session.
+  void follow_session(Neighbour& who, Time now) {
+    const auto& session = who.peer.session();
+    const ConnectionId current = session ? session->connection : ConnectionId{};
+    if (who.joined == current) return;
+    if (who.joined != ConnectionId{}) leave(who);
+    if (session) join(who, *session, now);
+  }
+
+  void leave(Neighbour& who) {
+    who.joined = ConnectionId{};
+    tables->adj_out.leave(who.id);
+    for (const Family family : both_families) tables->rib.drop(who.id, family);
+    who.decoder.reset();
+    who.last_attributes = HeldAttributes{};
+    who.last_serial = 0;
+    who.output_announced = false;
+    for (FamilyState& family : who.families) {
+      family.out.reset();
+      family.end_of_rib = false;
+    }
+  }
+
+  void join(Neighbour& who, const Session& session, Time now) {
+    who.joined = session.connection;
+    Inbound inbound;
+    inbound.negotiated = session.negotiated;
+    inbound.external = session.external;
+    inbound.peer_as = session.theirs.asn;
+    who.decoder.emplace(std::move(inbound));
+    who.import = Policy::import(settings, who.peer.settings(), session.external);
+    attach(who, session);
+    tell_all_families(who, session, now);
+  }
+
+  void attach(Neighbour& who, const Session& session) {
+    who.ifindex = interface_of(session.local);
+    tables->rib.attach(
+        who.id, {session.external, session.theirs.id, who.peer.settings().address, who.ifindex});
+  }
+
+  void tell_all_families(Neighbour& who, const Session& session, Time now) {
+    for (const Family family : both_families) {
+      if (session.negotiated.has(unicast(family))) tell(who, session, family, now);
+    }
+  }
+
+  /// Joins the family to Adj-RIB-Out, or says what has changed for it.
+  void tell(Neighbour& who, const Session& session, Family family, Time now) {
+    FamilyState& state = who.families[index(family)];
+    auto how = outbound(who, session, family);
+    if (!how) {
+      if (!state.out) {
+        who.peer.log(
+            Level::warning,
+            fmt::format(
+                "no {} address of ours on the interface of {}: nothing of the family is advertised",
+                name(family), session.local.text()),
+            now);
+      }
+      return;  // what was said with the last next hop stands until there is another
+    }
+    if (!state.out) {
+      tables->adj_out.join(who.id, family, *how);
+    } else if (!same(*state.out, *how)) {
+      tables->adj_out.change(who.id, family, *how);
+    }
+    state.out = std::move(how);
+  }
+
+  static bool same(const AdjOutPeer& a, const AdjOutPeer& b) {
+    return a.policy == b.policy && a.next_hop == b.next_hop;
+  }
+
+  std::optional<AdjOutPeer> outbound(const Neighbour& who, const Session& session,
+                                     Family family) const {
+    AdjOutPeer how;
+    how.external = session.external;
+    how.local_as = settings.asn;
+    how.policy = Policy::to_export(settings, who.peer.settings(), session.external);
+    how.negotiated = session.negotiated;
+    const OwnAddresses own = own_addresses(session.local, who.ifindex);
+    if (family == Family::ipv4 && own.ipv4) {
+      how.next_hop = {*own.ipv4, {}};
+      return how;
+    }
+    if (family == Family::ipv4 && !session.negotiated.find(unicast(family))->extended_next_hop) {
+      return std::nullopt;
+    }
+    if (!own.ipv6 && !own.link_local) return std::nullopt;
+    how.next_hop.address = own.ipv6 ? *own.ipv6 : *own.link_local;
+    // RFC 2545 3: the link-local address too, where the peer shares the link.
+    if (own.link_local && on_link(who)) how.next_hop.link_local = own.link_local;
+    return how;
+  }
+
+  // ---- our own addresses
+
+  std::uint32_t interface_of(const Address& local) const {
+    for (const ConnectedSubnet& subnet : subnets) {
+      if (subnet.address == local) return subnet.ifindex;
+    }
+    return 0;
+  }
+
+  OwnAddresses own_addresses(const Address& local, std::uint32_t ifindex) const {
+    OwnAddresses own;
+    const auto take = [&](const Address& address) {
+      auto& place = address.is_v4()           ? own.ipv4
+                    : address.is_link_local() ? own.link_local
+                                              : own.ipv6;
+      if (!place) place = address;
+    };
+    take(local);
+    for (const ConnectedSubnet& subnet : subnets) {
+      if (ifindex != 0 && subnet.ifindex == ifindex && !subnet.address.is_loopback())
+        take(subnet.address);
+    }
+    return own;
+  }
+
+  bool on_link(const Neighbour& who) const {
+    const Address& remote = who.peer.settings().address;
+    if (remote.is_v6() && remote.is_link_local()) return true;
+    return std::any_of(subnets.begin(), subnets.end(), [&](const ConnectedSubnet& subnet) {
+      return subnet.ifindex == who.ifindex && subnet.prefix.contains(remote);
+    });
+  }
+
+  // ---- what peers say
+
+  void read(Neighbour& who, Time now) {
+    while (const auto frame = who.peer.next(now)) {
+      follow_session(who, now);
+      if (frame->type == MessageType::update) {
+        update(who, *frame, now);
+      } else {
+        refresh_wanted(who, *frame, now);
+      }
+    }
+  }
+
+  void update(Neighbour& who, const Frame& frame, Time now) {
+    auto decoded = who.decoder->decode(frame.body());
+    if (!decoded) return who.peer.refuse(decoded.error(), now);
+    const Update& update = *decoded;
+    if (update.handling() != Handling::accept) {
+      ++who.malformed_updates;
+      who.peer.log(
+          Level::warning,
+          fmt::format("malformed UPDATE, {}: {}", name(update.handling()), text(update.errors())),
+          now);
+    }
+    Rib& rib = tables->rib;
+    for (const NlriRange& range : update.withdrawals()) {
+      for (const Nlri& nlri : range) rib.withdraw(who.id, nlri.prefix, nlri.path_id);
+    }
+    if (!update.announcements().empty()) remember_attributes(who, update);
+    for (const Announcement& announcement : update.announcements())
+      announce(who, announcement, now);
+    if (const auto ended = update.end_of_rib()) end_of_rib(who, *ended, now);
+    check_limit(who, now);
+  }
+
+  void remember_attributes(Neighbour& who, const Update& update) {
+    if (who.last_attributes.id() != AttributeId::none &&
+        who.last_serial == update.attributes_serial())
+      return;
+    const AttributeId id =
+        tables->store.intern(canonical(update.attributes()), who.last_attributes.id());
+    who.last_attributes = HeldAttributes(tables->store, id);
+    who.last_serial = update.attributes_serial();
+  }
+
+  void announce(Neighbour& who, const Announcement& announcement, Time now) {
+    Rib& rib = tables->rib;
+    const PathNextHop& via = announcement.next_hop;
+    const auto next_hop = rib.next_hop(who.id, via.address, via.link_local);
+    bool lost = false;
+    for (const Nlri& nlri : announcement.nlri) {
+      if (!is_routable(nlri.prefix)) continue;
+      if (!next_hop) {
+        // A route that cannot be held must not leave its predecessor in place.
+        rib.withdraw(who.id, nlri.prefix, nlri.path_id);
+        lost = true;
+        continue;
+      }
+      const bool filtered = !who.import.accepts(nlri.prefix, false);
+      lost |= rib.announce(nlri.prefix, nlri.path_id, who.last_attributes.id(), *next_hop,
+                           filtered) == Announced::no_room;
+    }
+    if (lost)
+      who.peer.log(Level::error, "a limit of the table is reached: routes are not held", now);
+  }
+
+  void check_limit(Neighbour& who, Time now) {
+    const auto limit = who.peer.settings().prefix_limit;
+    if (!limit) return;
+    for (const Family family : both_families) {
+      if (tables->rib.counts(who.id, family).received > *limit)
+        return who.peer.refuse(too_many(family, *limit), now);
+    }
+  }
+
+  void end_of_rib(Neighbour& who, AfiSafi which, Time now) {
+    const auto family = family_of(which);
+    if (!family) return;
+    FamilyState& state = who.families[index(*family)];
+    if (!state.end_of_rib)
+      who.peer.log(Level::debug, fmt::format("End-of-RIB {}", name(*family)), now);
+    state.end_of_rib = true;
+    state.synced = true;
+  }
+
+  void refresh_wanted(Neighbour& who, const Frame& frame, Time now) {
+    const auto refresh = decode_route_refresh(frame);
+    if (!refresh) return who.peer.refuse(refresh.error(), now);
+    if (!*refresh || (*refresh)->subtype != RouteRefresh::Subtype::request) return;
+    const auto family = family_of((*refresh)->family);
+    if (family && who.families[index(*family)].out) tables->adj_out.refresh(who.id, *family);
+  }
+
+  // ---- after every input
+
+  void settle(Neighbour& who, Time now) {
+    if (stopped) return;
+    follow_session(who, now);
+    advance(now);
+  }
+
+  void settle_all(Time now) {
+    if (stopped) return;
+    for (const auto& each : neighbours) follow_session(*each, now);
+    advance(now);
+  }
+
+  void advance(Time now) {
+    tables->rib.decide(decide_slice, changes);
+    for (const auto& each : neighbours) {
+      if (each->joined == ConnectionId{} || each->output_announced ||
+          !tables->adj_out.pending(each->id))
+        continue;
+      each->output_announced = true;
+      each->peer.output_ready();
+    }
+    check_sync(now);
+  }
+
+  // ---- initial synchronisation
+
+  static bool owes(const Neighbour& who, Family family) {
+    const auto& wanted = who.peer.settings().families;
+    if (who.peer.is_shutdown() || who.families[index(family)].synced) return false;
+    if (std::find(wanted.begin(), wanted.end(), family) == wanted.end()) return false;
+    const auto& session = who.peer.session();
+    if (!session) return true;
+    return session->negotiated.has(unicast(family));
+  }
+
+  /// Peers that may never send End-of-RIB.
+  static bool is_taciturn(const Neighbour& who) {
+    const auto& session = who.peer.session();
+    return session && !session->negotiated.graceful_restart &&
+           !(who.families[0].synced && who.families[1].synced);
+  }
+
+  void check_sync(Time now) {
+    sync_checked = true;
+    if (sync_done[0] && sync_done[1]) return;
+    for (const auto& each : neighbours) {
+      if (!is_taciturn(*each) || now < each->peer.session()->up_since + quiet_sync) continue;
+      for (FamilyState& family : each->families) family.synced = true;
+    }
+    for (const Family family : both_families) {
+      if (sync_done[index(family)]) continue;
+      const bool waits = std::any_of(neighbours.begin(), neighbours.end(),
+                                     [&](const auto& each) { return owes(*each, family); });
+      const bool late = now >= started + sync_limit;
+      if ((waits && !late) || tables->rib.pending() != 0) continue;
+      sync_done[index(family)] = true;
+      syncs.push_back({family, waits});
+    }
+  }
+
+  Time sync_deadline() const {
+    if (!sync_checked) return started;
+    if (sync_done[0] && sync_done[1]) return Time::max();
+    Time next = started + sync_limit;
+    for (const auto& each : neighbours) {
+      if (is_taciturn(*each)) next = std::min(next, each->peer.session()->up_since + quiet_sync);
+    }
+    return next;
+  }
+
+  // ---- settings
+
+  void apply(Settings wanted, Time now) {
+    std::swap(settings, wanted);
+    const Settings& old = wanted;
+    if (old.asn != settings.asn || old.router_id != settings.router_id) return start_over(now);
+    if (old.multipath != settings.multipath || old.multipath_relax != settings.multipath_relax) {
+      tables->rib.set_limits({settings.multipath, settings.multipath_relax});
+    }
+    remove_unlisted(now);
+    for (const PeerSettings& peer : settings.peers) {
+      if (Neighbour* known = find(peer.name)) {
+        change(*known, peer, now);
+      } else {
+        add(peer, now);
+      }
+    }
+  }
+
+  /// Peers that are gone, or another one now under the same name.
+  void remove_unlisted(Time now) {
+    std::vector<Neighbour*> gone;
+    for (const auto& each : neighbours) {
+      const PeerSettings& running = each->peer.settings();
+      const bool listed =
+          std::any_of(settings.peers.begin(), settings.peers.end(), [&](const PeerSettings& peer) {
+            return peer.name == running.name && peer.address == running.address;
+          });
+      if (!listed) gone.push_back(each.get());
+    }
+    for (Neighbour* each : gone) remove(*each, now);
+  }
+
+  void change(Neighbour& who, const PeerSettings& wanted, Time now) {
+    const PeerSettings running = who.peer.settings();
+    const bool reset = Peer::needs_reset(running, wanted);
+    who.peer.apply(wanted);
+    if (wanted.shutdown != running.shutdown) {
+      if (wanted.shutdown) {
+        who.peer.shutdown(Fault::AdministrativeShutdown, {}, now);
+      } else {
+        who.peer.start(now);
+      }
+    } else if (reset && !who.peer.is_shutdown()) {
+      who.peer.reset(Fault::OtherConfigurationChange, {}, now);
+    }
+    follow_session(who, now);
+    if (who.peer.session()) change_policy(who, *who.peer.session(), now);
+  }
+
+  void change_policy(Neighbour& who, const Session& session, Time now) {
+    Policy import = Policy::import(settings, who.peer.settings(), session.external);
+    tell_all_families(who, session, now);
+    if (import == who.import) return;
+    who.import = std::move(import);
+    if (!session.negotiated.route_refresh) {
+      who.peer.reset(Fault::OtherConfigurationChange, "import policy changed", now);
+      return follow_session(who, now);
+    }
+    for (const Family family : both_families) {
+      if (session.negotiated.has(unicast(family))) who.peer.request_refresh(unicast(family));
+    }
+  }
+
+  /// Another AS or another router: nothing of the old life holds.
+  void start_over(Time now) {
+    while (!neighbours.empty()) remove(*neighbours.front(), now);
+    for (const Prefix& prefix : originated) tables->rib.withdraw(PeerId::local, prefix);
+    while (tables->rib.pending() != 0) tables->rib.decide(decide_slice, changes);
+    tables = std::make_unique<Tables>(settings, seed);
+    tables->rib.connected(subnets);
+    for (const Prefix& prefix : originated)
+      tables->rib.originate(prefix, tables->local_attributes.id());
+    for (const PeerSettings& peer : settings.peers) add(peer, now);
+  }
+
+  // ---- views
+
+  std::string_view peer_name(PeerId id) const {
+    if (id == PeerId::local) return "local";
+    const Neighbour* who = by_id[static_cast<std::size_t>(id)];
+    return who == nullptr ? std::string_view("gone") : std::string_view(who->peer.settings().name);
+  }
+
+  PathStatus status(const PathView& path, bool best) const {
+    PathStatus shown;
+    shown.peer = peer_name(path.peer);
+    if (path.peer != PeerId::local) {
+      const PeerNextHop& via = tables->rib.next_hop(path.next_hop);
+      shown.next_hop = PathNextHop{via.address, via.link_local}.text();
+    }
+    const Attributes attributes = from_canonical(tables->store.octets(path.attributes));
+    shown.as_path = attributes.as_path.text();
+    shown.origin = name(attributes.origin);
+    shown.local_pref = attributes.local_pref;
+    shown.med = attributes.med;
+    for (const auto& each : attributes.communities) shown.communities.push_back(each.text());
+    for (const auto& each : attributes.extended_communities)
+      shown.communities.push_back(each.text());
+    for (const auto& each : attributes.large_communities) shown.communities.push_back(each.text());
+    shown.best = best;
+    shown.multipath = path.multipath;
+    if (path.rung == Rung::refused) {
+      shown.lost_at =
+          path.looped ? "loop: our AS or router id is in the path" : "refused by the import filter";
+    } else if (path.rung != Rung::best) {
+      shown.lost_at = name(path.rung);
+    }
+    return shown;
+  }
+
+  RouteStatus status(const RouteView& route) const {
+    RouteStatus shown{route.prefix, route.kind, {}, route.next_hops};
+    for (const PathView& path : route.paths) {
+      shown.paths.push_back(status(path, shown.paths.empty() && route.kind != RouteKind::none));
+    }
+    return shown;
+  }
+
+  PeerStatus status(const Neighbour& who) const {
+    const Peer& peer = who.peer;
+    const PeerSettings& wanted = peer.settings();
+    PeerStatus shown;
+    shown.name = wanted.name;
+    shown.description = wanted.description;
+    shown.address = wanted.address;
+    shown.external = peer.is_external();
+    shown.shutdown = peer.is_shutdown();
+    shown.state = peer.state();
+    shown.since = peer.since();
+    shown.prefix_limit = wanted.prefix_limit;
+    shown.last_error = peer.last_error();
+    shown.received = peer.received_counts();
+    shown.sent = peer.sent_counts();
+    shown.established_count = peer.established_count();
+    shown.malformed_updates = who.malformed_updates;
+    if (const Asn* asn = std::get_if<Asn>(&wanted.remote_as)) shown.asn = *asn;
+    if (wanted.remote_as == std::variant<RemoteAs, Asn>(RemoteAs::internal))
+      shown.asn = settings.asn;
+    if (const auto& session = peer.session()) {
+      shown.local_address = session->local;
+      shown.asn = session->theirs.asn;
+      shown.router_id = session->theirs.id;
+      shown.hold_time = session->hold_time;
+      shown.keepalive = session->hold_time / 3;
+      shown.capabilities = text(session->theirs.capabilities);
+    }
+    for (const Family family : wanted.families) shown.families.push_back(status(who, family));
+    return shown;
+  }
+
+  PeerFamilyStatus status(const Neighbour& who, Family family) const {
+    PeerFamilyStatus shown;
+    shown.family = family;
+    const FamilyState& state = who.families[index(family)];
+    const PathCounts counts = tables->rib.counts(who.id, family);
+    shown.received = counts.received;
+    shown.accepted = counts.accepted();
+    shown.selected = counts.selected;
+    if (state.out) {
+      shown.advertised = tables->adj_out.advertised(who.id, family);
+      shown.end_of_rib_sent = tables->adj_out.end_of_rib_sent(who.id, family);
+    }
+    shown.end_of_rib_received = state.end_of_rib;
+    return shown;
+  }
+};
+
+Speaker::Speaker(Settings settings, std::uint64_t seed, Time now)
+    : world_(std::make_unique<World>(std::move(settings), seed, now)) {}
+Speaker::~Speaker() = default;
+
+std::optional<ConnectionId> Speaker::accepted(const Address& remote, const Address& local,
+                                              Time now) {
+  World& world = *world_;
+  const auto known = world.by_address.find(remote);
+  if (known == world.by_address.end() || world.stopped) return std::nullopt;
+  std::size_t half_open = 0;
+  for (const auto& each : world.neighbours) half_open += each->peer.half_open();
+  if (half_open >= half_open_limit) return std::nullopt;
+  Neighbour& who = *known->second;
+  const auto connection = who.peer.accept(local, now);
+  world.settle(who, now);
+  return connection;
+}
+
+bool Speaker::wants_gtsm(const Address& remote) const {
+  const auto known = world_->by_address.find(remote);
+  return known != world_->by_address.end() && known->second->peer.settings().gtsm;
+}
+
+void Speaker::opened(ConnectionId connection, const Address& local, Time now) {
+  Neighbour* who = world_->find(connection);
+  if (who == nullptr) return;
+  who->peer.opened(connection, local, now);
+  world_->settle(*who, now);
+}
+
+void Speaker::failed(ConnectionId connection, std::string_view why, Time now) {
+  Neighbour* who = world_->find(connection);
+  if (who == nullptr) return;
+  who->peer.failed(connection, why, now);
+  world_->settle(*who, now);
+}
+
+void Speaker::closed(ConnectionId connection, std::string_view why, Time now) {
+  Neighbour* who = world_->find(connection);
+  if (who == nullptr) return;
+  who->peer.closed(connection, why, now);
+  world_->settle(*who, now);
+}
+
+void Speaker::received(ConnectionId connection, Bytes bytes, Time now) {
+  assert(bytes.size() <= receive_size);
+  Neighbour* who = world_->find(connection);
+  if (who == nullptr || world_->stopped) return;
+  who->peer.received(connection, bytes, now);
+  world_->read(*who, now);
+  world_->settle(*who, now);
+}
+
+void Speaker::produce(ConnectionId connection, std::vector<std::byte>& out, Time now) {
+  Neighbour* who = world_->find(connection);
+  if (who == nullptr) return;
+  const std::size_t before = out.size();
+  who->peer.produce(connection, out);
+  if (who->joined == connection) {
+    who->output_announced = false;
+    std::size_t at = out.size();
+    world_->tables->adj_out.produce(who->id, produce_size, out);
+    while (at < out.size()) {  // our own messages: their lengths can be trusted
+      const std::size_t size = Reader(Bytes(out).subspan(at + 16, 2)).u16();
+      who->peer.count_sent(MessageType::update, size);
+      at += size;
+    }
+  }
+  if (out.size() != before) who->peer.producing(connection, now);
+}
+
+void Speaker::sent(ConnectionId connection, bool all, Time now) {
+  if (Neighbour* who = world_->find(connection)) who->peer.sent(connection, all, now);
+}
+
+std::vector<ConnectionId> Speaker::expiring(Time now) const {
+  std::vector<ConnectionId> found;
+  for (const auto& each : world_->neighbours) {
+    if (each->peer.hold_expiring(now)) found.push_back(each->peer.session()->connection);
+  }
+  return found;
+}
+
+void Speaker::heard(ConnectionId connection, Time now) {
+  if (Neighbour* who = world_->find(connection)) who->peer.heard(connection, now);
+}
+
+Time Speaker::deadline() const {
+  if (world_->stopped) return Time::max();
+  if (world_->tables->rib.pending() != 0) return Time::min();
+  Time next = world_->sync_deadline();
+  for (const auto& each : world_->neighbours) next = std::min(next, each->peer.deadline());
+  return next;
+}
+
+void Speaker::tick(Time now) {
+  if (world_->stopped) return;
+  for (const auto& each : world_->neighbours) {
+    if (now >= each->peer.deadline()) each->peer.tick(now);
+  }
+  world_->settle_all(now);
+}
+
+void Speaker::originate(const Prefix& prefix, Time now) {
+  if (!world_->originated.insert(prefix).second) return;
+  world_->tables->rib.originate(prefix, world_->tables->local_attributes.id());
+  world_->settle_all(now);
+}
+
+void Speaker::withdraw(const Prefix& prefix, Time now) {
+  if (world_->originated.erase(prefix) == 0) return;
+  world_->tables->rib.withdraw(PeerId::local, prefix);
+  world_->settle_all(now);
+}
+
+void Speaker::connected(std::vector<ConnectedSubnet> subnets, Time now) {
+  World& world = *world_;
+  if (subnets == world.subnets) return;
+  world.subnets = subnets;
+  world.tables->rib.connected(std::move(subnets));
+  for (const auto& each : world.neighbours) {
+    const auto& session = each->peer.session();
+    if (!session || each->joined != session->connection) continue;
+    world.attach(*each, *session);
+    world.tell_all_families(*each, *session, now);
+  }
+  world.settle_all(now);
+}
+
+void Speaker::link_down(std::uint32_t ifindex, Time now) {
+  for (const auto& each : world_->neighbours) {
+    if (each->ifindex != ifindex || !each->peer.session() || !each->peer.is_external()) continue;
+    if (each->peer.settings().gtsm || world_->on_link(*each))
+      each->peer.lose_session("link is down", now);
+  }
+  world_->settle_all(now);
+}
+
+void Speaker::apply(Settings settings, Time now) {
+  world_->apply(std::move(settings), now);
+  world_->settle_all(now);
+}
+
+void Speaker::stop(bool cease, std::string_view text, Time now) {
+  if (world_->stopped) return;
+  world_->stopped = true;
+  for (const auto& each : world_->neighbours) {
+    if (cease) {
+      each->peer.shutdown(Fault::AdministrativeShutdown, text, now);
+    } else {
+      each->peer.abandon(now);
+    }
+  }
+}
+
+Result<void> Speaker::start_peer(std::string_view peer, Time now) {
+  const auto who = world_->named(peer);
+  if (!who) return who.error();
+  (*who)->peer.start(now);
+  world_->settle(**who, now);
+  return {};
+}
+
+Result<void> Speaker::shutdown_peer(std::string_view peer, std::string_view text, Time now) {
+  const auto who = world_->named(peer);
+  if (!who) return who.error();
+  (*who)->peer.shutdown(Fault::AdministrativeShutdown, text, now);
+  world_->settle(**who, now);
+  return {};
+}
+
+Result<void> Speaker::reset_peer(std::string_view peer, std::string_view text, Time now) {
+  const auto who = world_->named(peer);
+  if (!who) return who.error();
+  (*who)->peer.reset(Fault::AdministrativeReset, text, now);
+  world_->settle(**who, now);
+  return {};
+}
+
+Result<void> Speaker::refresh_peer(std::string_view peer, Time now) {
+  const auto found = world_->named(peer);
+  if (!found) return found.error();
+  Neighbour& who = **found;
+  for (const Family family : both_families) {
+    if (!who.families[index(family)].out) continue;
+    who.peer.request_refresh(unicast(family));
+    world_->tables->adj_out.refresh(who.id, family);
+  }
+  world_->settle(who, now);
+  return {};
+}
+
+std::vector<Action> Speaker::take_actions() {
+  return std::exchange(world_->out.actions, {});
+}
+std::vector<RouteChange> Speaker::take_route_changes() {
+  return std::exchange(world_->changes, {});
+}
+std::vector<SyncDone> Speaker::take_sync_done() {
+  return std::exchange(world_->syncs, {});
+}
+std::vector<LogLine> Speaker::take_log() {
+  return std::exchange(world_->out.log, {});
+}
+
+const NextHops& Speaker::next_hops(NextHopSet set) const {
+  return world_->tables->rib.next_hops(set);
+}
+const Settings& Speaker::settings() const {
+  return world_->settings;
+}
+
+std::vector<PeerStatus> Speaker::peers() const {
+  std::vector<PeerStatus> all;
+  for (const auto& each : world_->neighbours) all.push_back(world_->status(*each));
+  return all;
+}
+
+std::optional<RouteStatus> Speaker::route(const Prefix& prefix) const {
+  const auto found = world_->tables->rib.route(prefix);
+  if (!found) return std::nullopt;
+  return world_->status(*found);
+}
+
+void Speaker::routes(const std::function<void(const RouteStatus&)>& each) const {
+  const Rib& rib = world_->tables->rib;
+  for (const Family family : both_families) {
+    for (NetId net = 0; net < rib.places(family); ++net) {
+      if (const auto found = rib.route_at(family, net)) each(world_->status(*found));
+    }
+  }
+}
+
+RouteCounts Speaker::counts(Family family) const {
+  const Rib& rib = world_->tables->rib;
+  const std::uint64_t local = rib.originated(family);
+  return {local, rib.routes(family) - local, rib.paths(family)};
+}
+
+std::uint32_t Speaker::advertised_to(const Prefix& prefix) const {
+  return world_->tables->adj_out.advertised_to(prefix);
+}
+
+}  // namespace weft::bgp

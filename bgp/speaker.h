@@ -1,0 +1,220 @@
+// Speaker: a whole BGP speaker without sockets or clock. Events of connections, local prefixes and
+// the connected subnets go in, each with `now`; Actions for the transport, RouteChanges for the
+// FIB, log lines and SyncDone come out. Not here: sockets (transport.h), kernel routes (fib/). RFC
+// 4271, 4760, 6608, 6793, 7606, 2918, 8203, 9687.
+//
+// A driver: call the inputs; after each, drain take_*(); call tick(now) at deadline(). Work on
+// large tables is done in slices: deadline() then lies in the past, and a driver that serves its
+// sockets between two ticks starves nobody.
+#pragma once
+
+#include <chrono>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "bgp/peer.h"
+#include "bgp/route_change.h"
+#include "bgp/settings.h"
+#include "bgp/types.h"
+#include "net/bytes.h"
+#include "net/ip.h"
+#include "net/next_hop.h"
+#include "net/result.h"
+#include "net/time.h"
+
+namespace weft::bgp {
+
+/// Connections accepted and still without a valid OPEN, over all peers.
+inline constexpr std::size_t half_open_limit = 64;
+/// Octets that produce() hands out at once, about; never less than one message.
+inline constexpr std::size_t produce_size = 64UL * 1024;
+/// Octets of received() that are handled in one call at the most; a driver reads no more at once.
+inline constexpr std::size_t receive_size = 64UL * 1024;
+/// Initial synchronisation is called done after this long even if a peer still owes its End-of-RIB.
+inline constexpr std::chrono::seconds sync_limit{60};
+
+/// Every peer that came up has sent its End-of-RIB for the family (or sync_limit has passed): what
+/// the kernel still holds of an earlier life and was not confirmed until here is stale. Comes once
+/// a family.
+struct SyncDone {
+  Family family = Family::ipv4;
+  /// True: some peer still owed its End-of-RIB when sync_limit had passed.
+  bool timed_out = false;
+};
+
+// ---- what an operator sees
+
+struct PeerFamilyStatus {
+  Family family = Family::ipv4;
+  std::uint64_t received = 0;    ///< in Adj-RIB-In
+  std::uint64_t accepted = 0;    ///< of these, passed by the import filter
+  std::uint64_t selected = 0;    ///< of these, best or sharing the load
+  std::uint64_t advertised = 0;  ///< in Adj-RIB-Out
+  bool end_of_rib_received = false;
+  bool end_of_rib_sent = false;
+};
+
+struct PeerStatus {
+  std::string name;
+  std::string description;
+  Address address;
+  std::optional<Address> local_address;
+  /// The configured AS, or the one the peer said; 0 while unknown.
+  Asn asn;
+  bool external = true;
+  bool shutdown = false;
+  PeerState state = PeerState::idle;
+  Time since;
+  RouterId router_id;
+  std::chrono::seconds hold_time{0};
+  std::chrono::seconds keepalive{0};
+  /// What both sides announced, as short names: "four-octet-as", "route-refresh", "ipv4-unicast", …
+  std::vector<std::string> capabilities;
+  std::vector<PeerFamilyStatus> families;
+  std::optional<std::uint32_t> prefix_limit;
+  /// Why the last session ended or the next does not come up, with who said it; empty when it never
+  /// did.
+  std::string last_error;
+  MessageCounts received;
+  MessageCounts sent;
+  std::uint64_t established_count = 0;
+  /// Malformed UPDATEs treated as withdrawals (RFC 7606).
+  std::uint64_t malformed_updates = 0;
+  /// Octets produced and not yet written.
+  std::size_t output_octets = 0;
+};
+
+struct PathStatus {
+  /// Name of the peer, or "local".
+  std::string peer;
+  std::string next_hop;
+  std::string as_path;
+  std::string origin;
+  std::optional<std::uint32_t> local_pref;
+  std::optional<std::uint32_t> med;
+  std::vector<std::string> communities;
+  bool best = false;
+  bool multipath = false;
+  /// The rung of the decision process at which it lost to the best; empty for the best.
+  std::string lost_at;
+};
+
+struct RouteStatus {
+  Prefix prefix;
+  RouteKind kind = RouteKind::none;
+  /// Best first.
+  std::vector<PathStatus> paths;
+  NextHopSet next_hops;
+};
+
+struct RouteCounts {
+  std::uint64_t local = 0;
+  std::uint64_t learned = 0;
+  std::uint64_t paths = 0;
+};
+
+class Speaker {
+ public:
+  /// `seed` feeds all jitter: the same seed and inputs give the same outputs. Peers start at once.
+  Speaker(Settings settings, std::uint64_t seed, Time now);
+  ~Speaker();
+  Speaker(const Speaker&) = delete;
+  Speaker& operator=(const Speaker&) = delete;
+
+  // Connections. Events of a connection that the speaker has closed, or never had, are ignored.
+
+  /// A connection came in. None: refuse it (unknown source, limits, a peer that is shut down):
+  /// close it and forget.
+  [[nodiscard]] std::optional<ConnectionId> accepted(const Address& remote, const Address& local,
+                                                     Time now);
+  /// Whether accepted connections of this peer need RFC 5082; only asked for addresses of peers.
+  [[nodiscard]] bool wants_gtsm(const Address& remote) const;
+  void opened(ConnectionId connection, const Address& local, Time now);
+  /// connect() did not succeed.
+  void failed(ConnectionId connection, std::string_view why, Time now);
+  /// End of stream or an error on a connection that was open.
+  void closed(ConnectionId connection, std::string_view why, Time now);
+  /// At most receive_size octets, as they came.
+  void received(ConnectionId connection, Bytes bytes, Time now);
+  /// Appends whole messages to `out`, about produce_size octets, none when there is nothing to say.
+  /// To be called only when all that it gave before is written: a slow peer's changes coalesce in
+  /// here.
+  void produce(ConnectionId connection, std::vector<std::byte>& out, Time now);
+  /// The kernel took some octets of the connection (RFC 9687: it is alive). `all`: nothing produced
+  /// is left.
+  void sent(ConnectionId connection, bool all, Time now);
+  /// Connections whose hold timer would end them now. A driver that finds unread bytes there calls
+  /// heard() before tick(): a busy speaker must not take its own delay for the peer's silence.
+  [[nodiscard]] std::vector<ConnectionId> expiring(Time now) const;
+  void heard(ConnectionId connection, Time now);
+
+  // Time
+
+  /// When tick() is due; Time::max() for never, the past for pending work.
+  [[nodiscard]] Time deadline() const;
+  void tick(Time now);
+
+  // This node
+
+  /// Advertised at once, never deferred. Idempotent.
+  void originate(const Prefix& prefix, Time now);
+  void withdraw(const Prefix& prefix, Time now);
+  /// The whole table, each time it changes: resolves next hops, and gives our own of the other
+  /// family.
+  void connected(std::vector<ConnectedSubnet> subnets, Time now);
+  /// Single-hop eBGP sessions over the interface fall at once (RFC 4271 8.2.1.3, "fast external
+  /// failover").
+  void link_down(std::uint32_t ifindex, Time now);
+  /// Only peers whose own parameters changed are touched; a change that a running session cannot
+  /// take resets it. The node's own AS or router id resets all.
+  void apply(Settings settings, Time now);
+  /// Closes everything. `cease`: with Cease/2 and `text` (RFC 9003); else silently, as a crash
+  /// would look, so that peers in graceful restart keep our routes (the default of SIGTERM).
+  void stop(bool cease, std::string_view text, Time now);
+
+  // Operators' verbs; the error says that no such peer exists.
+
+  Result<void> start_peer(std::string_view peer, Time now);
+  /// Stays down until start_peer(); Cease/2 with `text` of at most 255 octets (RFC 9003).
+  Result<void> shutdown_peer(std::string_view peer, std::string_view text, Time now);
+  /// Cease/4, then up again.
+  Result<void> reset_peer(std::string_view peer, std::string_view text, Time now);
+  /// Asks the peer for its routes and sends ours again (RFC 2918).
+  Result<void> refresh_peer(std::string_view peer, Time now);
+
+  // Outputs: what happened since the last call, in order.
+
+  [[nodiscard]] std::vector<Action> take_actions();
+  [[nodiscard]] std::vector<RouteChange> take_route_changes();
+  [[nodiscard]] std::vector<SyncDone> take_sync_done();
+  [[nodiscard]] std::vector<LogLine> take_log();
+
+  /// Members of a set named by a RouteChange, sorted; empty for the empty set. To be asked for when
+  /// the change is taken: it holds until the next input.
+  [[nodiscard]] const NextHops& next_hops(NextHopSet set) const;
+
+  // Views
+
+  [[nodiscard]] const Settings& settings() const;
+  [[nodiscard]] std::vector<PeerStatus> peers() const;
+  [[nodiscard]] std::optional<RouteStatus> route(const Prefix& prefix) const;
+  /// Every route, in no particular order. `each` must not call the speaker.
+  void routes(const std::function<void(const RouteStatus&)>& each) const;
+  [[nodiscard]] RouteCounts counts(Family family) const;
+  /// Established peers to which `prefix` is advertised.
+  [[nodiscard]] std::uint32_t advertised_to(const Prefix& prefix) const;
+
+ private:
+  struct World;
+  std::unique_ptr<World> world_;
+};
+
+}  // namespace weft::bgp

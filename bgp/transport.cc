@@ -1,0 +1,490 @@
+#include "bgp/transport.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <map>
+#include <unordered_map>
+#include <utility>
+
+namespace weft::bgp {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+using Timer = asio::basic_waitable_timer<Clock>;
+
+constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
+
+/// Connections that wait in the kernel to be accepted.
+constexpr int backlog = 128;
+/// How long last words may take to get out.
+constexpr std::chrono::seconds farewell_limit{3};
+/// After accept() failed for want of descriptors or memory.
+constexpr std::chrono::seconds accept_pause{1};
+/// The timer is looked at again after this long at the latest.
+constexpr std::chrono::minutes longest_wait{10};
+
+Address address_of(const asio::ip::address& address) {
+  if (address.is_v4()) return Address::ipv4(address.to_v4().to_uint());
+  const auto octets = address.to_v6().to_bytes();
+  return Address::of(std::as_bytes(std::span(octets)));
+}
+
+tcp::endpoint endpoint_of(const Address& address, std::uint16_t port) {
+  if (address.is_v4()) return {asio::ip::make_address_v4(address.v4()), port};
+  asio::ip::address_v6::bytes_type octets;
+  const Bytes from = address.octets();
+  std::transform(from.begin(), from.end(), octets.begin(),
+                 [](std::byte octet) { return std::to_integer<std::uint8_t>(octet); });
+  return {asio::ip::make_address_v6(octets), port};
+}
+
+template <typename Socket>
+error_code set_option(Socket& socket, int level, int option, int value) {
+  if (::setsockopt(socket.native_handle(), level, option, &value, sizeof value) == 0) return {};
+  return {errno, boost::system::system_category()};
+}
+
+template <typename Socket>
+void close_on_exec(Socket& socket) {
+  ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
+}
+
+/// RFC 5082: what leaves has TTL 255, so that the peer may ask for it.
+template <typename Socket>
+error_code send_far(Socket& socket, Family family) {
+  return family == Family::ipv4 ? set_option(socket, IPPROTO_IP, IP_TTL, 255)
+                                : set_option(socket, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 255);
+}
+/// RFC 5082: what arrives has TTL 255 or is not seen.
+template <typename Socket>
+error_code accept_near(Socket& socket, Family family, bool wanted) {
+  const int minimum = wanted ? 255 : 0;
+  return family == Family::ipv4 ? set_option(socket, IPPROTO_IP, IP_MINTTL, minimum)
+                                : set_option(socket, IPPROTO_IPV6, IPV6_MINHOPCOUNT, minimum);
+}
+
+struct Connection {
+  Connection(asio::io_context& io, ConnectionId name) : id(name), socket(io), patience(io) {}
+
+  ConnectionId id;
+  tcp::socket socket;
+  std::vector<std::byte> output;
+  bool writing = false;
+  /// The speaker is done with it: nothing is reported, only the last words go out.
+  bool leaving = false;
+  std::vector<std::byte> last;
+  Timer patience;
+};
+using Shared = std::shared_ptr<Connection>;
+
+}  // namespace
+
+struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
+  Sockets(asio::io_context& context, Speaker& core, Callbacks tell)
+      : io(context), speaker(core), callbacks(std::move(tell)), timer(context) {}
+
+  asio::io_context& io;
+  Speaker& speaker;
+  Callbacks callbacks;
+  Timer timer;
+  bool stopped = false;
+  bool poking = false;
+  bool poke_again = false;
+  std::map<tcp::endpoint, std::shared_ptr<tcp::acceptor>> listeners;
+  std::unordered_map<std::uint64_t, Shared> connections;
+  std::vector<Shared> leaving;
+  /// Shared by all connections: read and handed to the speaker in one go.
+  std::array<std::byte, receive_size> buffer;
+
+  void spawn(asio::awaitable<void> work) { asio::co_spawn(io, std::move(work), asio::detached); }
+
+  // ---- listening
+
+  Result<void> listen() {
+    const Settings& settings = speaker.settings();
+    std::vector<Address> addresses = settings.listen;
+    const bool all = addresses.empty();
+    if (all) addresses = {Address::ipv4(0), Address::ipv6({})};
+    Result<void> result;
+    std::map<tcp::endpoint, std::shared_ptr<tcp::acceptor>> wanted;
+    for (const Address& address : addresses) {
+      const tcp::endpoint endpoint = endpoint_of(address, settings.port);
+      auto& acceptor = wanted[endpoint];
+      if (const auto open = listeners.find(endpoint); open != listeners.end())
+        acceptor = open->second;
+      if (acceptor == nullptr) acceptor = std::make_shared<tcp::acceptor>(io);
+      const error_code error =
+          acceptor->is_open() ? error_code{} : open_listener(acceptor, endpoint);
+      if (!error) {
+        static_cast<void>(accept_near(*acceptor, address.family(), all_near(address.family())));
+        continue;
+      }
+      wanted.erase(endpoint);
+      const bool no_ipv6 =
+          all && address.is_v6() && error == asio::error::address_family_not_supported;
+      if (result && !no_ipv6) {
+        result = Error{"cannot listen on " + address.text() + " port " +
+                       std::to_string(settings.port) + ": " + error.message()};
+      }
+    }
+    for (const auto& [endpoint, acceptor] : listeners) {
+      error_code ignored;
+      if (!wanted.contains(endpoint)) acceptor->close(ignored);
+    }
+    listeners = std::move(wanted);
+    return result;
+  }
+
+  /// A wrong-TTL client must not even complete its handshake, if no peer of the family is further
+  /// away.
+  [[nodiscard]] bool all_near(Family family) const {
+    const auto& peers = speaker.settings().peers;
+    return std::all_of(peers.begin(), peers.end(), [&](const PeerSettings& peer) {
+      return peer.address.family() != family || peer.gtsm;
+    });
+  }
+
+  error_code open_listener(const std::shared_ptr<tcp::acceptor>& acceptor,
+                           const tcp::endpoint& endpoint) {
+    error_code error;
+    acceptor->open(endpoint.protocol(), error);
+    if (error) return error;
+    close_on_exec(*acceptor);
+    const bool v6 = endpoint.address().is_v6();
+    acceptor->set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error && v6) error = set_option(*acceptor, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    // An address that comes up later is listened on as soon as it does.
+    if (!error) error = set_option(*acceptor, IPPROTO_IP, IP_FREEBIND, 1);
+    if (!error) error = send_far(*acceptor, v6 ? Family::ipv6 : Family::ipv4);
+    if (!error) acceptor->bind(endpoint, error);
+    if (!error) acceptor->listen(backlog, error);
+    if (!error) acceptor->non_blocking(true, error);
+    if (error) {
+      error_code ignored;
+      acceptor->close(ignored);
+      return error;
+    }
+    spawn(accept_loop(shared_from_this(), acceptor));
+    return {};
+  }
+
+  static asio::awaitable<void> accept_loop(std::shared_ptr<Sockets> self,
+                                           std::shared_ptr<tcp::acceptor> acceptor) {
+    for (;;) {
+      tcp::socket socket(self->io);
+      tcp::endpoint from;
+      const auto [error] = co_await acceptor->async_accept(socket, from, no_throw);
+      if (self->stopped || !acceptor->is_open()) co_return;
+      if (!error) {
+        self->accepted(std::move(socket), from);
+        self->poke();
+        continue;
+      }
+      if (error != asio::error::no_descriptors && error != asio::error::no_buffer_space &&
+          error != asio::error::no_memory) {
+        continue;
+      }
+      Timer pause(self->io);
+      pause.expires_after(accept_pause);
+      co_await pause.async_wait(no_throw);
+      if (self->stopped) co_return;
+    }
+  }
+
+  void accepted(tcp::socket socket, const tcp::endpoint& from) {
+    error_code error;
+    const tcp::endpoint here = socket.local_endpoint(error);
+    if (error) return;
+    close_on_exec(socket);
+    const Address remote = address_of(from.address());
+    const auto id = speaker.accepted(remote, address_of(here.address()), Clock::now());
+    if (!id) {
+      socket.set_option(asio::socket_base::linger(true, 0),
+                        error);  // refused, as a closed port would
+      return;
+    }
+    auto connection = std::make_shared<Connection>(io, *id);
+    connection->socket = std::move(socket);
+    connections.emplace(id->value, connection);
+    error = prepare(*connection, remote.family(), speaker.wants_gtsm(remote));
+    if (error) return gone(connection, error);
+    spawn(read_loop(shared_from_this(), connection));
+  }
+
+  // ---- connecting
+
+  void connect(const ConnectTo& to) {
+    auto connection = std::make_shared<Connection>(io, to.connection);
+    connections.emplace(to.connection.value, connection);
+    const tcp::endpoint remote = endpoint_of(to.remote, to.port);
+    error_code error;
+    connection->socket.open(remote.protocol(), error);
+    if (!error) close_on_exec(connection->socket);
+    if (!error) error = prepare(*connection, to.remote.family(), to.gtsm);
+    if (!error && to.source) connection->socket.bind(endpoint_of(*to.source, 0), error);
+    if (error) return failed(connection, error);
+    spawn(connect_to(shared_from_this(), connection, remote));
+  }
+
+  static error_code prepare(Connection& connection, Family family, bool gtsm) {
+    error_code error;
+    connection.socket.non_blocking(true, error);
+    if (!error) connection.socket.set_option(tcp::no_delay(true), error);
+    if (!error) error = send_far(connection.socket, family);
+    if (!error && gtsm) error = accept_near(connection.socket, family, true);
+    return error;
+  }
+
+  static asio::awaitable<void> connect_to(std::shared_ptr<Sockets> self, Shared connection,
+                                          tcp::endpoint remote) {
+    const auto [error] = co_await connection->socket.async_connect(remote, no_throw);
+    if (self->stopped || connection->leaving) co_return;
+    error_code lost = error;
+    const tcp::endpoint here = lost ? tcp::endpoint{} : connection->socket.local_endpoint(lost);
+    if (lost) {
+      self->failed(connection, lost);
+    } else {
+      self->speaker.opened(connection->id, address_of(here.address()), Clock::now());
+      self->spawn(read_loop(self, connection));
+    }
+    self->poke();
+  }
+
+  void failed(const Shared& connection, const error_code& error) {
+    forget(connection);
+    speaker.failed(connection->id, error.message(), Clock::now());
+  }
+
+  // ---- reading
+
+  static asio::awaitable<void> read_loop(std::shared_ptr<Sockets> self, Shared connection) {
+    for (;;) {
+      auto [error] = co_await connection->socket.async_wait(tcp::socket::wait_read, no_throw);
+      if (self->stopped || !connection->socket.is_open()) co_return;
+      std::size_t size = 0;
+      if (!error) size = connection->socket.read_some(asio::buffer(self->buffer), error);
+      if (error == asio::error::would_block || error == asio::error::interrupted) continue;
+      if (connection->leaving) {
+        if (!error)
+          continue;  // what the peer still says is thrown away, so that close() does not reset
+        self->drop(connection);
+        co_return;
+      }
+      if (error) {
+        self->gone(connection, error);
+      } else {
+        self->speaker.received(connection->id, Bytes(self->buffer).first(size), Clock::now());
+      }
+      self->poke();
+      if (error) co_return;
+    }
+  }
+
+  void gone(const Shared& connection, const error_code& error) {
+    forget(connection);
+    speaker.closed(connection->id,
+                   error == asio::error::eof ? "closed by the peer" : error.message(),
+                   Clock::now());
+  }
+
+  // ---- writing
+
+  void write(const Shared& connection) {
+    if (connection->writing) return;
+    connection->writing = true;
+    spawn(write_loop(shared_from_this(), connection));
+  }
+
+  static asio::awaitable<void> write_loop(std::shared_ptr<Sockets> self, Shared connection) {
+    while (!connection->leaving) {
+      self->speaker.produce(connection->id, connection->output, Clock::now());
+      if (connection->output.empty()) break;
+      std::size_t done = 0;
+      while (done < connection->output.size()) {
+        const auto rest = asio::buffer(connection->output) + done;
+        const auto [error, size] = co_await connection->socket.async_write_some(rest, no_throw);
+        if (self->stopped) co_return;
+        if (error) {  // the reader hears of it too, and reports it
+          connection->writing = false;
+          if (connection->leaving) self->drop(connection);
+          co_return;
+        }
+        done += size;
+        if (!connection->leaving) {
+          self->speaker.sent(connection->id, done == connection->output.size(), Clock::now());
+        }
+      }
+      connection->output.clear();
+    }
+    connection->writing = false;
+    if (connection->leaving) {
+      co_await say_goodbye(std::move(self), std::move(connection));
+    } else {
+      self->poke();
+    }
+  }
+
+  // ---- closing
+
+  void close(CloseConnection&& order) {
+    const auto found = connections.find(order.connection.value);
+    if (found == connections.end()) return;
+    const Shared connection = found->second;
+    forget(connection);
+    connection->leaving = true;
+    if (order.last.empty()) return drop(connection);
+    connection->last = std::move(order.last);
+    leaving.push_back(connection);
+    spawn(lose_patience(shared_from_this(), connection));
+    if (!connection->writing) spawn(say_goodbye(shared_from_this(), connection));
+  }
+
+  static asio::awaitable<void> say_goodbye(std::shared_ptr<Sockets> self, Shared connection) {
+    const auto [error, size] =
+        co_await asio::async_write(connection->socket, asio::buffer(connection->last), no_throw);
+    error_code ignored;
+    // The peer's end of stream, or the end of patience, closes it: read_loop waits for the one.
+    connection->socket.shutdown(tcp::socket::shutdown_send, ignored);
+    if (error) self->drop(connection);
+  }
+
+  static asio::awaitable<void> lose_patience(std::shared_ptr<Sockets> self, Shared connection) {
+    connection->patience.expires_after(farewell_limit);
+    co_await connection->patience.async_wait(no_throw);
+    self->drop(connection);
+  }
+
+  /// Closes it for good.
+  void drop(const Shared& connection) {
+    error_code ignored;
+    connection->socket.close(ignored);
+    connection->patience.cancel();
+    leaving.erase(std::remove(leaving.begin(), leaving.end(), connection), leaving.end());
+  }
+
+  void forget(const Shared& connection) { connections.erase(connection->id.value); }
+
+  // ---- the speaker
+
+  void poke() {
+    if (poking) {
+      poke_again = true;
+      return;
+    }
+    poking = true;
+    do {
+      poke_again = false;
+      for (Action& action : speaker.take_actions()) carry_out(std::move(action));
+      for (LogLine& line : speaker.take_log()) {
+        if (callbacks.log) callbacks.log(std::move(line));
+      }
+      auto changes = speaker.take_route_changes();
+      if (!changes.empty() && callbacks.routes) callbacks.routes(std::move(changes));
+      for (const SyncDone& done : speaker.take_sync_done()) {
+        if (callbacks.sync_done) callbacks.sync_done(done);
+      }
+    } while (poke_again);
+    poking = false;
+    arm();
+  }
+
+  void carry_out(Action action) {
+    std::visit(Overloaded{
+                   [&](const ConnectTo& to) {
+                     connect(to);
+                     poke_again = true;
+                   },
+                   [&](const OutputReady& ready) {
+                     const auto found = connections.find(ready.connection.value);
+                     if (found != connections.end()) write(found->second);
+                   },
+                   [&](CloseConnection& order) { close(std::move(order)); },
+               },
+               action);
+  }
+
+  // ---- time
+
+  void arm() {
+    const Time now = Clock::now();
+    const Time due = std::clamp(speaker.deadline(), now, now + longest_wait);
+    if (timer.expiry() != due) timer.expires_at(due);
+  }
+
+  static asio::awaitable<void> timer_loop(std::shared_ptr<Sockets> self) {
+    for (;;) {
+      co_await self->timer.async_wait(no_throw);
+      if (self->stopped) co_return;
+      const Time now = Clock::now();
+      if (now < self->speaker.deadline()) {
+        if (self->timer.expiry() <= now) self->arm();
+        continue;
+      }
+      // Bytes that wait in the kernel are life: their reader's turn just has not come.
+      for (const ConnectionId id : self->speaker.expiring(now)) {
+        const auto found = self->connections.find(id.value);
+        error_code ignored;
+        if (found != self->connections.end() && found->second->socket.available(ignored) != 0) {
+          self->speaker.heard(id, now);
+        }
+      }
+      self->speaker.tick(now);
+      self->poke();
+    }
+  }
+
+  void stop() {
+    stopped = true;
+    error_code ignored;
+    timer.cancel(ignored);
+    for (const auto& [endpoint, acceptor] : listeners) acceptor->close(ignored);
+    for (const auto& [id, connection] : connections) connection->socket.close(ignored);
+    for (const Shared& connection : leaving) {
+      connection->socket.close(ignored);
+      connection->patience.cancel(ignored);
+    }
+    listeners.clear();
+    connections.clear();
+    leaving.clear();
+  }
+};
+
+Transport::Transport(asio::io_context& io, Speaker& speaker, Callbacks callbacks)
+    : sockets_(std::make_shared<Sockets>(io, speaker, std::move(callbacks))) {
+  sockets_->arm();
+  sockets_->spawn(Sockets::timer_loop(sockets_));
+}
+
+Transport::~Transport() {
+  sockets_->stop();
+}
+
+Result<void> Transport::listen() {
+  return sockets_->listen();
+}
+
+void Transport::poke() {
+  sockets_->poke();
+}
+
+std::size_t Transport::connections() const {
+  return sockets_->connections.size() + sockets_->leaving.size();
+}
+
+}  // namespace weft::bgp

@@ -1,0 +1,81 @@
+// Attach: a container wired to its host. One veth pair made in place (never moved, never renamed:
+// that would hold RTNL for tens of milliseconds), /32 and /128 inside, default routes through the
+// gateway all containers share, one route a family on the host. Permanent neighbour entries on both
+// sides; beneath them proxy ARP for 169.254.1.1, needing no default route and no IPv4 address on
+// the host. I/O.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cni/result.h"
+#include "net/attachment.h"
+#include "net/ip.h"
+#include "net/netlink_socket.h"
+#include "net/netns.h"
+#include "net/result.h"
+
+namespace weft::cni {
+
+/// All that is to be built, decided beforehand.
+struct Wiring {
+  Attachment attachment;
+  std::optional<Address> ipv4;
+  std::optional<Address> ipv6;
+  std::string host_ifname;
+  std::uint32_t mtu = 1500;
+  std::string alias;
+  /// From which the interface indexes follow: fresh ones for each allocation.
+  std::uint64_t sequence = 0;
+  /// Beside the default routes, of families the container has.
+  std::vector<Prefix> routes;
+};
+
+/// The two namespaces of an attachment, each with a socket in it.
+class Ends {
+ public:
+  /// Of the calling thread and of `netns`. Refused: a namespace that is gone, and, unless
+  /// `own_netns_allowed`, the caller's own. The thread ends up where it was.
+  static Result<Ends, Failure> open(const std::string& netns, bool own_netns_allowed);
+
+  [[nodiscard]] std::uint64_t netns_inode() const { return container_namespace_.inode(); }
+  /// CNI: an ADD for an interface that exists is an error, and must be one before anything is
+  /// touched.
+  Result<void, Failure> check_absent(const std::string& ifname);
+
+  /// Builds all of it, or undoes in reverse what it had built.
+  Result<void, Failure> attach(const Wiring& wiring);
+
+  /// CHECK: both ends with their addresses, routes and gateway as attach() leaves them; more is no
+  /// fault.
+  Result<void, Failure> verify(const Wiring& wiring);
+
+ private:
+  Ends(NetworkNamespace host_namespace, NetworkNamespace container_namespace,
+       netlink::Socket host_socket, netlink::Socket container_socket);
+
+  struct Indexes {
+    std::uint32_t host = 0;
+    std::uint32_t container = 0;
+  };
+  Result<Indexes, Failure> make_pair(const Wiring& wiring);
+  Result<void, netlink::Refusal> request_pair(const Wiring& wiring, Indexes indexes);
+  Result<Indexes, Failure> find_pair(const Wiring& wiring);
+  Result<void, Failure> wire_host(const Wiring& wiring, Indexes indexes);
+  Result<void, Failure> wire_container(const Wiring& wiring, Indexes indexes);
+  /// Runs `change` with the thread inside the container's namespace.
+  template <typename Change>
+  Result<void, Failure> inside(Change change);
+
+  NetworkNamespace host_namespace_;
+  NetworkNamespace container_namespace_;
+  netlink::Socket host_;
+  netlink::Socket container_;
+};
+
+/// What ADD prints of it.
+Success described(const Wiring& wiring, const std::string& netns, const Dns& dns);
+
+}  // namespace weft::cni

@@ -1,0 +1,72 @@
+// What a runtime asks of the plugin: environment variables and the network configuration on stdin,
+// checked and made plain (CNI spec 1.1.0, sections 2 and 4; error codes as the reference skeleton
+// gives them). Pure.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cni/result.h"
+#include "net/attachment.h"
+#include "net/ip.h"
+#include "net/result.h"
+
+namespace weft::cni {
+
+/// Longest network configuration, octets.
+inline constexpr std::size_t config_limit = 1024UL * 1024;
+
+enum class Command : std::uint8_t { add, del, check, gc, status, version };
+
+/// The variables as they are; empty is the same as absent.
+struct Environment {
+  std::string command;
+  std::string container;
+  std::string netns;
+  std::string ifname;
+  std::string args;
+  std::string path;
+  std::string netns_override;
+};
+
+struct NetworkConfig {
+  /// Never empty; of `versions`.
+  std::string cni_version;
+  std::string name;
+  /// `pool`; empty: weftd's first.
+  std::string pool;
+  /// `mtu`, 1280..65535; none: that of the uplinks.
+  std::optional<std::uint32_t> mtu;
+  /// `routes`: led through the container's gateway, beside the default routes.
+  std::vector<Prefix> routes;
+  /// `socket`; empty: the default.
+  std::string socket;
+  Dns dns;
+  std::optional<Success> previous;
+  /// GC's list; none when the runtime sent none, which means: do nothing.
+  std::optional<std::vector<Attachment>> valid_attachments;
+};
+
+struct Request {
+  Command command = Command::version;
+  NetworkConfig config;
+  /// ADD, DEL, CHECK.
+  Attachment attachment;
+  /// CNI_NETNS verbatim; may be empty or gone for DEL.
+  std::string netns;
+  /// CNI_NETNS_OVERRIDE: the plugin's own namespace may be the container's.
+  bool own_netns_allowed = false;
+};
+
+/// `input` is the whole of stdin; for VERSION, which reads none, anything.
+Result<Request, Failure> parse(const Environment& environment, std::string_view input);
+
+/// The version in which an error about `input` is to be printed: the one it names if we know it,
+/// else the newest.
+std::string version_for_errors(std::string_view input);
+
+}  // namespace weft::cni

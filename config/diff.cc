@@ -1,0 +1,151 @@
+#include "config/diff.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace weft::config {
+namespace {
+
+template <typename Named>
+const Named* find(const std::vector<Named>& all, const std::string& name) {
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const Named& one) { return one.name == name; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+/// Fixed for the life of the process: sockets are bound to it, or every route and every OPEN
+/// carries it.
+std::vector<std::string> fixed_keys_changed(const Config& running, const Config& wanted) {
+  std::vector<std::string> keys;
+  const auto compare = [&](const char* key, const auto& before, const auto& after) {
+    if (!(before == after)) keys.emplace_back(key);
+  };
+  compare("node.name", running.node.name, wanted.node.name);
+  compare("node.asn", running.node.asn, wanted.node.asn);
+  compare("node.router-id", running.node.router_id, wanted.node.router_id);
+  compare("node.router-address-ipv6", running.node.router_address_ipv6,
+          wanted.node.router_address_ipv6);
+  compare("bgp.listen", running.bgp.listen, wanted.bgp.listen);
+  compare("bgp.port", running.bgp.port, wanted.bgp.port);
+  compare("fib.install", running.fib.install, wanted.fib.install);
+  compare("fib.table", running.fib.table, wanted.fib.table);
+  compare("fib.metric", running.fib.metric, wanted.fib.metric);
+  return keys;
+}
+
+Impact impact_of(const bgp::PeerSettings& before, const bgp::PeerSettings& after) {
+  // Made equal in all that can change under a running session; what still differs cannot.
+  bgp::PeerSettings same = before;
+  same.description = after.description;
+  same.passive = after.passive;
+  same.shutdown = after.shutdown;
+  same.connect_retry = after.connect_retry;
+  same.idle_hold = after.idle_hold;
+  same.send_hold = after.send_hold;
+  same.import_filter = after.import_filter;
+  same.export_filter = after.export_filter;
+  same.prefix_limit = after.prefix_limit;
+  if (!(same == after)) return Impact::reset;
+  const bool filters =
+      before.import_filter != after.import_filter || before.export_filter != after.export_filter;
+  return filters ? Impact::refilter : Impact::live;
+}
+
+std::string first_pool(const ipam::Settings& settings) {
+  return settings.pools.empty() ? "" : settings.pools.front().name;
+}
+
+void diff_pools(const ipam::Settings& running, const ipam::Settings& wanted,
+                std::vector<Change>& changes) {
+  for (const auto& pool : running.pools) {
+    if (find(wanted.pools, pool.name) == nullptr) changes.emplace_back(PoolRemoved{pool});
+  }
+  for (const auto& pool : wanted.pools) {
+    const auto* before = find(running.pools, pool.name);
+    if (before != nullptr && !(*before == pool)) changes.emplace_back(PoolChanged{*before, pool});
+  }
+  for (const auto& pool : wanted.pools) {
+    if (find(running.pools, pool.name) == nullptr) changes.emplace_back(PoolAdded{pool});
+  }
+  if (first_pool(running) != first_pool(wanted)) {
+    changes.emplace_back(DefaultPoolChanged{first_pool(wanted)});
+  }
+  if (running.cool_down != wanted.cool_down || running.audit_interval != wanted.audit_interval) {
+    changes.emplace_back(IpamChanged{});
+  }
+}
+
+/// The host filter's prefixes: their order says nothing.
+std::vector<Prefix> sorted(std::vector<Prefix> prefixes) {
+  std::sort(prefixes.begin(), prefixes.end());
+  return prefixes;
+}
+
+}  // namespace
+
+std::vector<Change> diff(const Config& running, const Config& wanted) {
+  std::vector<Change> changes;
+  if (auto keys = fixed_keys_changed(running, wanted); !keys.empty()) {
+    changes.emplace_back(RestartNeeded{std::move(keys)});
+  }
+  for (const auto& peer : running.bgp.peers) {
+    if (find(wanted.bgp.peers, peer.name) == nullptr) changes.emplace_back(PeerRemoved{peer});
+  }
+  diff_pools(running.ipam, wanted.ipam, changes);
+  if (running.bgp.multipath != wanted.bgp.multipath ||
+      running.bgp.multipath_relax != wanted.bgp.multipath_relax) {
+    changes.emplace_back(DecisionChanged{});
+  }
+  if (running.bgp.default_route != wanted.bgp.default_route ||
+      sorted(running.bgp.pools) != sorted(wanted.bgp.pools)) {
+    changes.emplace_back(HostFilterChanged{});
+  }
+  for (const auto& peer : wanted.bgp.peers) {
+    const auto* before = find(running.bgp.peers, peer.name);
+    if (before != nullptr && !(*before == peer)) {
+      changes.emplace_back(PeerChanged{*before, peer, impact_of(*before, peer)});
+    }
+  }
+  for (const auto& peer : wanted.bgp.peers) {
+    if (find(running.bgp.peers, peer.name) == nullptr) changes.emplace_back(PeerAdded{peer});
+  }
+  if (!(running.exporter == wanted.exporter)) changes.emplace_back(ExporterChanged{});
+  if (!(running.cni == wanted.cni)) changes.emplace_back(CniChanged{});
+  return changes;
+}
+
+std::string describe(const Change& change) {
+  const auto outcome = [](Impact impact) {
+    if (impact == Impact::reset) return "its session is reset";
+    return impact == Impact::refilter ? "its routes are filtered again" : "its session stays";
+  };
+  return std::visit(
+      Overloaded{
+          [](const RestartNeeded& c) {
+            return fmt::format("{} cannot change while weftd runs; restart it",
+                               fmt::join(c.keys, ", "));
+          },
+          [](const PeerRemoved& c) { return fmt::format("peer {} removed", c.peer.name); },
+          [](const PeerAdded& c) { return fmt::format("peer {} added", c.peer.name); },
+          [&](const PeerChanged& c) {
+            return fmt::format("peer {} changed, {}", c.peer.name, outcome(c.impact));
+          },
+          [](const PoolRemoved& c) { return fmt::format("pool {} removed", c.pool.name); },
+          [](const PoolAdded& c) { return fmt::format("pool {} added", c.pool.name); },
+          [](const PoolChanged& c) { return fmt::format("pool {} changed", c.pool.name); },
+          [](const DefaultPoolChanged& c) {
+            return fmt::format("the first pool is '{}' now", c.pool);
+          },
+          [](const IpamChanged&) { return std::string("times of address management changed"); },
+          [](const DecisionChanged&) { return std::string("multipath changed"); },
+          [](const HostFilterChanged&) {
+            return std::string("what the filter host lets in changed");
+          },
+          [](const ExporterChanged&) { return std::string("the exporter listens elsewhere"); },
+          [](const CniChanged&) { return std::string("the MTU of containers changed"); },
+      },
+      change);
+}
+
+}  // namespace weft::config

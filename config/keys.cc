@@ -1,0 +1,713 @@
+#include "config/keys.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <charconv>
+#include <type_traits>
+#include <utility>
+
+namespace weft::config {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr std::string_view host_marks = "-_.";
+
+template <typename T>
+struct Inner {
+  using Type = T;
+};
+template <typename T>
+struct Inner<std::optional<T>> {
+  using Type = T;
+};
+
+/// The value of a member that may be optional, or nullptr.
+template <typename T>
+const T* pointer_to(const T& value) {
+  return &value;
+}
+template <typename T>
+const T* pointer_to(const std::optional<T>& value) {
+  return value ? &*value : nullptr;
+}
+
+/// A key made of how its value is read and printed.
+template <typename Settings, typename Member, typename Read, typename Write>
+Key<Settings> key_of(std::string_view name, Member Settings::*member, const std::string& type,
+                     const std::string& text, Read read, Write write) {
+  Key<Settings> key;
+  key.name = name;
+  key.type = type;
+  key.text = text;
+  key.read = [member, read](Reader& reader, const Node& node, Settings& settings) {
+    if (const auto value = read(reader, node)) settings.*member = *value;
+  };
+  key.write = [member, write](const Settings& settings) -> std::optional<std::string> {
+    const auto* value = pointer_to(settings.*member);
+    if (value == nullptr) return std::nullopt;
+    return write(*value);
+  };
+  return key;
+}
+
+template <typename Settings, typename Member>
+Key<Settings> number(std::string_view name, Member Settings::*member, Range range,
+                     const std::string& text) {
+  using Number = typename Inner<Member>::Type;
+  return key_of(
+      name, member, "whole number, " + range.text(), text,
+      [range](Reader& reader, const Node& node) -> std::optional<Number> {
+        const auto value = reader.number(node, range);
+        if (!value) return std::nullopt;
+        return static_cast<Number>(*value);
+      },
+      [](const Number& value) { return fmt::format("{}", value); });
+}
+
+template <typename Settings>
+Key<Settings> duration(std::string_view name, seconds Settings::*member, Range range,
+                       const std::string& text) {
+  return key_of(
+      name, member, "seconds, " + range.text(), text,
+      [range](Reader& reader, const Node& node) -> std::optional<seconds> {
+        const auto value = reader.number(node, range, "seconds");
+        if (!value) return std::nullopt;
+        return seconds(*value);
+      },
+      [](const seconds& value) { return fmt::format("{}", value.count()); });
+}
+
+template <typename Settings>
+Key<Settings> boolean(std::string_view name, bool Settings::*member, const std::string& text) {
+  return key_of(
+      name, member, "true or false", text,
+      [](Reader& reader, const Node& node) { return reader.boolean(node); },
+      [](bool value) { return std::string(value ? "true" : "false"); });
+}
+
+template <typename Settings>
+Key<Settings> word(std::string_view name, std::string Settings::*member, std::string_view marks,
+                   const std::string& text) {
+  return key_of(
+      name, member,
+      fmt::format("word of 1 to {} letters, digits, '{}'", name_limit, fmt::join(marks, "', '")),
+      text,
+      [marks](Reader& reader, const Node& node) { return reader.word(node, name_limit, marks); },
+      [](const std::string& value) { return yaml_text(value); });
+}
+
+template <typename Settings, typename Member>
+Key<Settings> address(std::string_view name, Member Settings::*member, const std::string& text) {
+  return key_of(
+      name, member, "IPv4 or IPv6 address", text,
+      [](Reader& reader, const Node& node) { return reader.address(node); },
+      [](const Address& value) { return yaml_text(value.text()); });
+}
+
+template <typename Settings>
+Key<Settings> prefix(std::string_view name, std::optional<Prefix> Settings::*member, Family family,
+                     const std::string& text) {
+  return key_of(
+      name, member, family == Family::ipv4 ? "IPv4 prefix" : "IPv6 prefix", text,
+      [family](Reader& reader, const Node& node) { return reader.prefix(node, family); },
+      [](const Prefix& value) { return yaml_text(value.text()); });
+}
+
+template <typename Settings>
+Key<Settings> structure(std::string_view name, const std::string& type, const std::string& text) {
+  Key<Settings> key;
+  key.name = name;
+  key.type = type;
+  key.text = text;
+  return key;
+}
+
+template <typename Settings>
+Key<Settings> with(Key<Settings> key, Duty duty) {
+  key.duty = duty;
+  return key;
+}
+
+template <typename Settings>
+Key<Settings> otherwise(Key<Settings> key, std::string_view absent) {
+  key.absent = absent;
+  return key;
+}
+
+// node
+
+std::optional<bgp::RouterId> read_router_id(Reader& reader, const Node& node) {
+  const auto value = reader.address(node, Family::ipv4);
+  if (!value) return std::nullopt;
+  const auto class_e = Address::ipv4(0xf0000000);
+  if (value->is_unspecified() || value->is_loopback() || value->is_multicast() ||
+      *value >= class_e) {
+    reader.fail(node, fmt::format("{} is not an address of one host; give one that no other node "
+                                  "has, such as 10.255.0.11",
+                                  value->text()));
+    return std::nullopt;
+  }
+  return bgp::RouterId{value->v4()};
+}
+
+std::optional<Address> read_router_address(Reader& reader, const Node& node) {
+  const auto value = reader.address(node, Family::ipv6);
+  if (!value) return std::nullopt;
+  if (value->is_unspecified() || value->is_loopback() || value->is_multicast() ||
+      value->is_link_local()) {
+    reader.fail(node, fmt::format("{} is not a routable address of one host, such as "
+                                  "fd64:0:0:ff::11",
+                                  value->text()));
+    return std::nullopt;
+  }
+  return value;
+}
+
+// pools
+
+std::optional<std::vector<std::uint32_t>> read_indexes(Reader& reader, const Node& node) {
+  constexpr std::size_t limit = 1024;
+  if (!reader.sequence(node)) return std::nullopt;
+  if (node.items.empty() || node.items.size() > limit) {
+    reader.fail(node,
+                fmt::format("must list 1 to {} block indexes, not {}", limit, node.items.size()));
+    return std::nullopt;
+  }
+  std::vector<std::uint32_t> indexes;
+  for (const Node& item : node.items) {
+    const auto index = reader.number(item, {});
+    if (!index) continue;
+    if (std::find(indexes.begin(), indexes.end(), *index) != indexes.end()) {
+      reader.fail(item, fmt::format("block {} is listed twice", *index));
+      continue;
+    }
+    indexes.push_back(static_cast<std::uint32_t>(*index));
+  }
+  return indexes;
+}
+
+using Claim = std::variant<ipam::StaticIndex, ipam::StaticBlocks>;
+
+/// The mapping under `static:`.
+std::optional<Claim> read_static(Reader& reader, const Node& node) {
+  if (!reader.mapping(node)) return std::nullopt;
+  const Node* index = node.find("index");
+  const Node* per_host = node.find("blocks-per-host");
+  const Node* blocks = node.find("blocks");
+  for (const Node& key : node.keys) {
+    if (key.text == "index" || key.text == "blocks-per-host" || key.text == "blocks") continue;
+    reader.fail(key, fmt::format("unknown key {}{}", quoted(key.text),
+                                 suggestion(key.text, {"index", "blocks-per-host", "blocks"})));
+  }
+  if ((index == nullptr) == (blocks == nullptr)) {
+    reader.fail(node, "give either 'index' (of this host) or 'blocks' (a list of block indexes)");
+    return std::nullopt;
+  }
+  if (blocks != nullptr) {
+    const Reader::Scope scope(reader, "blocks");
+    if (per_host != nullptr) reader.fail(*per_host, "'blocks-per-host' goes with 'index' only");
+    const auto indexes = read_indexes(reader, *blocks);
+    if (!indexes) return std::nullopt;
+    return ipam::StaticBlocks{*indexes};
+  }
+  ipam::StaticIndex claim;
+  {
+    const Reader::Scope scope(reader, "index");
+    const auto value = reader.number(*index, {});
+    if (!value) return std::nullopt;
+    claim.index = static_cast<std::uint32_t>(*value);
+  }
+  if (per_host != nullptr) {
+    const Reader::Scope scope(reader, "blocks-per-host");
+    const auto value = reader.number(*per_host, {.least = 1, .most = 1024});
+    if (!value) return std::nullopt;
+    claim.blocks_per_host = static_cast<std::uint32_t>(*value);
+  }
+  return claim;
+}
+
+std::optional<Claim> read_claim(Reader& reader, const Node& node) {
+  constexpr std::string_view right = "give {static: {index: N}} or {static: {blocks: [N, ...]}}";
+  if (node.kind != Node::Kind::mapping || node.items.empty()) {
+    reader.fail(node, fmt::format("must say how this host comes by its blocks; {}", right));
+    return std::nullopt;
+  }
+  for (const Node& key : node.keys) {
+    if (key.text == "static") continue;
+    reader.fail(key,
+                key.text == "etcd"
+                    ? fmt::format("claims in etcd are not supported by this version; {}", right)
+                    : fmt::format("unknown key {}; {}", quoted(key.text), right));
+  }
+  const Node* fixed = node.find("static");
+  if (fixed == nullptr) return std::nullopt;
+  const Reader::Scope scope(reader, "static");
+  return read_static(reader, *fixed);
+}
+
+std::string write_claim(const Claim& claim) {
+  return std::visit(
+      Overloaded{[](const ipam::StaticIndex& c) {
+                   return fmt::format("{{static: {{index: {}, blocks-per-host: {}}}}}", c.index,
+                                      c.blocks_per_host);
+                 },
+                 [](const ipam::StaticBlocks& c) {
+                   return fmt::format("{{static: {{blocks: [{}]}}}}", fmt::join(c.indexes, ", "));
+                 }},
+      claim);
+}
+
+Key<ipam::PoolSettings> block_length(std::string_view name,
+                                     std::uint8_t ipam::PoolSettings::*member, unsigned least,
+                                     unsigned most) {
+  return number(name, member, {.least = least, .most = most},
+                fmt::format("Length of the blocks the {} prefix is cut in, not shorter than the "
+                            "prefix. With both families, the blocks of both must have the same "
+                            "number of host bits.",
+                            most == 32 ? "IPv4" : "IPv6"));
+}
+
+// bgp
+
+std::optional<std::vector<Address>> read_listen(Reader& reader, const Node& node) {
+  constexpr std::size_t limit = 64;
+  if (!reader.sequence(node)) return std::nullopt;
+  if (node.items.size() > limit) {
+    reader.fail(node, fmt::format("lists more than {} addresses", limit));
+    return std::nullopt;
+  }
+  std::vector<Address> addresses;
+  for (const Node& item : node.items) {
+    const auto value = reader.address(item);
+    if (!value) continue;
+    if (value->is_unspecified() || value->is_multicast() ||
+        (value->is_v6() && value->is_link_local())) {
+      reader.fail(item, fmt::format("{} cannot be listened on; give an address of this host, or an "
+                                    "empty list for all of them",
+                                    value->text()));
+    } else if (std::find(addresses.begin(), addresses.end(), *value) != addresses.end()) {
+      reader.fail(item, fmt::format("{} is listed twice", value->text()));
+    } else {
+      addresses.push_back(*value);
+    }
+  }
+  return addresses;
+}
+
+std::string write_listen(const std::vector<Address>& addresses) {
+  std::vector<std::string> texts;
+  texts.reserve(addresses.size());
+  for (const Address& address : addresses) texts.push_back(yaml_text(address.text()));
+  return fmt::format("[{}]", fmt::join(texts, ", "));
+}
+
+using RemoteAs = std::variant<bgp::RemoteAs, bgp::Asn>;
+
+std::optional<RemoteAs> read_remote_as(Reader& reader, const Node& node) {
+  if (node.kind == Node::Kind::scalar && node.text == "external") return bgp::RemoteAs::external;
+  if (node.kind == Node::Kind::scalar && node.text == "internal") return bgp::RemoteAs::internal;
+  if (node.kind != Node::Kind::scalar ||
+      node.text.find_first_not_of("0123456789") != std::string::npos) {
+    reader.fail(node, "must be external, internal or an AS number");
+    return std::nullopt;
+  }
+  const auto asn = reader.asn(node);
+  if (!asn) return std::nullopt;
+  return *asn;
+}
+
+std::string write_remote_as(const RemoteAs& remote) {
+  return std::visit(
+      Overloaded{[](bgp::RemoteAs type) {
+                   return std::string(type == bgp::RemoteAs::external ? "external" : "internal");
+                 },
+                 [](bgp::Asn asn) { return fmt::format("{}", asn.value); }},
+      remote);
+}
+
+std::optional<std::vector<Family>> read_families(Reader& reader, const Node& node) {
+  if (!reader.sequence(node)) return std::nullopt;
+  std::vector<Family> families;
+  for (const Node& item : node.items) {
+    if (item.kind != Node::Kind::scalar || (item.text != "ipv4" && item.text != "ipv6")) {
+      reader.fail(item, "a family is ipv4 or ipv6");
+      continue;
+    }
+    const Family family = item.text == "ipv4" ? Family::ipv4 : Family::ipv6;
+    if (std::find(families.begin(), families.end(), family) != families.end()) {
+      reader.fail(item, fmt::format("{} is listed twice", item.text));
+      continue;
+    }
+    families.push_back(family);
+  }
+  if (node.items.empty()) reader.fail(node, "must list at least one of ipv4, ipv6");
+  // The order says nothing; one spelling makes equal settings equal.
+  std::sort(families.begin(), families.end());
+  return families;
+}
+
+std::string write_families(const std::vector<Family>& families) {
+  std::vector<std::string_view> names;
+  names.reserve(families.size());
+  for (const Family family : families) names.push_back(weft::name(family));
+  return fmt::format("[{}]", fmt::join(names, ", "));
+}
+
+std::optional<bgp::Filter> read_filter(Reader& reader, const Node& node) {
+  if (node.kind == Node::Kind::scalar && node.text == "host") return bgp::Filter::host;
+  if (node.kind == Node::Kind::scalar && node.text == "accept") return bgp::Filter::accept;
+  reader.fail(node,
+              "must be host or accept; policies with names are not supported by this version");
+  return std::nullopt;
+}
+
+std::string write_filter(bgp::Filter filter) {
+  return filter == bgp::Filter::host ? "host" : "accept";
+}
+
+// exporter
+
+/// "192.0.2.1:9798"
+std::optional<exporter::Listen> parse_listen(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || text.size() > name_limit) return std::nullopt;
+  const auto address = Address::parse(text.substr(0, colon));
+  // Prometheus-cpp's HTTP server is built without IPv6 in Debian.
+  if (!address || address->is_v6()) return std::nullopt;
+  exporter::Listen listen{*address, 0};
+  const std::string_view digits = text.substr(colon + 1);
+  const char* end = digits.data() + digits.size();
+  const auto [stop, fault] = std::from_chars(digits.data(), end, listen.port);
+  if (fault != std::errc{} || stop != end || listen.port == 0) return std::nullopt;
+  return listen;
+}
+
+void read_exporter_listen(Reader& reader, const Node& node, exporter::Settings& settings) {
+  const std::string said = node.kind == Node::Kind::scalar ? node.text : "";
+  if (said == "off") {
+    settings.listen = std::nullopt;
+  } else if (const auto listen = parse_listen(said)) {
+    settings.listen = *listen;
+  } else if (std::count(said.begin(), said.end(), ':') > 1) {
+    reader.fail(node,
+                "IPv6 is not supported here by this version; give an IPv4 address and a "
+                "port, such as 127.0.0.1:9798");
+  } else {
+    reader.fail(node, "must be off or an IPv4 address and a port, such as 127.0.0.1:9798");
+  }
+}
+
+std::optional<std::string> write_exporter_listen(const exporter::Settings& settings) {
+  if (!settings.listen) return "off";
+  return yaml_text(fmt::format("{}:{}", settings.listen->address.text(), settings.listen->port));
+}
+
+}  // namespace
+
+std::string yaml_text(std::string_view text) {
+  std::string quoted_text = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted_text += '\\';
+    quoted_text += c;
+  }
+  return quoted_text + '"';
+}
+
+template <>
+const std::vector<Key<Config>>& keys<Config>() {
+  static const std::vector<Key<Config>> table{
+      with(structure<Config>("node", "mapping", "Who this host is."), Duty::required),
+      structure<Config>("pools", "mapping of name to pool, at most 64",
+                        "Where addresses of containers come from. The first pool serves the "
+                        "networks that name none."),
+      otherwise(structure<Config>("ipam", "mapping", "How addresses are managed."),
+                "the defaults of its keys"),
+      otherwise(structure<Config>("bgp", "mapping", "The BGP speaker and its peers."),
+                "the defaults of its keys"),
+      otherwise(structure<Config>("fib", "mapping", "What goes into the kernel."),
+                "the defaults of its keys"),
+      otherwise(structure<Config>("exporter", "mapping", "Metrics for Prometheus."),
+                "the defaults of its keys"),
+      otherwise(structure<Config>("cni", "mapping", "What containers get through CNI."),
+                "the defaults of its keys")};
+  return table;
+}
+
+template <>
+const std::vector<Refusal>& refusals<Config>() {
+  static const std::vector<Refusal> table{
+      {"bfd", "BFD is not supported by this version"},
+      {"policies",
+       "policies with names are not supported by this version; peers say host or accept"},
+      {"docker", "the Docker plugin is not supported by this version"},
+      {"peers", "peers belong under bgp: as bgp.peers"},
+      {"asn", "asn belongs under node:"},
+      {"router-id", "router-id belongs under node:"},
+      {"socket", "the control socket follows weftd's flag --socket"},
+      {"state-dir", "the state directory follows weftd's flag --state-dir"}};
+  return table;
+}
+
+template <>
+const std::vector<Key<NodeSettings>>& keys<NodeSettings>() {
+  static const std::vector<Key<NodeSettings>> table{
+      otherwise(word("name", &NodeSettings::name, host_marks,
+                     "Name of this host in logs, metrics and weftctl."),
+                "the host name"),
+      with(key_of(
+               "asn", &NodeSettings::asn, "AS number, 1..4294967294 without 23456 and 65535",
+               "AS number of this host (RFC 6793). 4200000000..4294967294 are for private use.",
+               [](Reader& reader, const Node& node) { return reader.asn(node); },
+               [](bgp::Asn asn) { return fmt::format("{}", asn.value); }),
+           Duty::required),
+      with(key_of(
+               "router-id", &NodeSettings::router_id, "IPv4 address",
+               "BGP Identifier (RFC 6286), which no other node has. Put this address on lo: it is "
+               "the source address of what the host itself sends along learned routes.",
+               read_router_id, [](bgp::RouterId id) { return yaml_text(id.text()); }),
+           Duty::required),
+      otherwise(key_of("router-address-ipv6", &NodeSettings::router_address_ipv6, "IPv6 address",
+                       "The same for IPv6: an address on lo, the source address of what the host "
+                       "itself sends along learned routes.",
+                       read_router_address,
+                       [](const Address& address) { return yaml_text(address.text()); }),
+                "none; the kernel chooses")};
+  return table;
+}
+
+template <>
+const std::vector<Key<ipam::PoolSettings>>& keys<ipam::PoolSettings>() {
+  using ipam::PoolSettings;
+  static const std::vector<Key<PoolSettings>> table{
+      otherwise(prefix("ipv4", &PoolSettings::ipv4, Family::ipv4,
+                       "IPv4 addresses of the pool. A pool needs ipv4 or ipv6, or both: then block "
+                       "k of one goes with block k of the other."),
+                "none"),
+      otherwise(prefix("ipv6", &PoolSettings::ipv6, Family::ipv6, "IPv6 addresses of the pool."),
+                "none"),
+      block_length("ipv4-block-length", &PoolSettings::ipv4_block_length, 20, 32),
+      block_length("ipv6-block-length", &PoolSettings::ipv6_block_length, 116, 128),
+      with(key_of("claim", &PoolSettings::claim,
+                  "{static: {index: N}}, {static: {index: N, blocks-per-host: M}} or "
+                  "{static: {blocks: [N, ...]}}",
+                  "Which blocks of the pool this host owns. With index N, which every host has of "
+                  "its own, and blocks-per-host M (1..1024, default 1): blocks N*M to N*M+M-1. "
+                  "With blocks: exactly the blocks listed, counted from 0. No two hosts may own "
+                  "one block.",
+                  read_claim, write_claim),
+           Duty::required)};
+  return table;
+}
+
+template <>
+const std::vector<Key<ipam::Settings>>& keys<ipam::Settings>() {
+  static const std::vector<Key<ipam::Settings>> table{
+      duration("cool-down", &ipam::Settings::cool_down, {.least = 0, .most = 3600},
+               "How long a freed address rests before another container gets it. Longer than "
+               "peers of the old container keep trying."),
+      duration("audit-interval", &ipam::Settings::audit_interval, {.least = 1, .most = 3600},
+               "How often held addresses are compared with the kernel. An address whose container "
+               "is found gone twice is freed.")};
+  return table;
+}
+
+template <>
+const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
+  using bgp::Settings;
+  static const std::vector<Key<Settings>> table{
+      key_of("listen", &Settings::listen, "list of IPv4 and IPv6 addresses, at most 64",
+             "Where connections are accepted. Empty: on all addresses of both families.",
+             read_listen, write_listen),
+      number("port", &Settings::port, {.least = 1, .most = 65535},
+             "TCP port where connections are accepted."),
+      number("multipath", &Settings::multipath, {.least = 1, .most = 64},
+             "At most so many paths share the load of one prefix (ECMP)."),
+      boolean("multipath-relax", &Settings::multipath_relax,
+              "Paths of equal AS path length share the load even when the ASes differ (RFC 7938)."),
+      boolean("default-route", &Settings::default_route,
+              "The filter host takes 0.0.0.0/0 and ::/0 from peers as well."),
+      structure<Settings>("groups", "mapping of name to group, at most 256",
+                          "What peers share: any key of a peer but address, name and group. A peer "
+                          "names its group, and what it says itself wins."),
+      structure<Settings>("peers", "list of peers, at most 1024", "Whom to speak BGP with.")};
+  return table;
+}
+
+template <>
+const std::vector<Refusal>& refusals<bgp::Settings>() {
+  static const std::vector<Refusal> table{
+      {"policies",
+       "policies with names are not supported by this version; peers say host or accept"},
+      {"asn", "asn belongs under node:"},
+      {"router-id", "router-id belongs under node:"},
+      {"graceful-restart", "graceful restart is not supported by this version"}};
+  return table;
+}
+
+template <>
+const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
+  using bgp::PeerSettings;
+  static const std::vector<Key<PeerSettings>> table{
+      with(otherwise(address("address", &PeerSettings::address,
+                             "Address of the peer; no two peers have the same."),
+                     "none; must be given"),
+           Duty::identity),
+      with(otherwise(word("name", &PeerSettings::name, "-_.:",
+                          "Name of the peer in weftctl, logs and metrics; no two have the same."),
+                     "the address"),
+           Duty::identity),
+      with(structure<PeerSettings>("group", "name of a group in bgp.groups",
+                                   "Takes what the peer does not say itself from there."),
+           Duty::identity),
+      otherwise(
+          key_of(
+              "description", &PeerSettings::description,
+              fmt::format("text of 1 to {} octets", description_limit), "For people.",
+              [](Reader& reader, const Node& node) { return reader.text(node, description_limit); },
+              [](const std::string& value) {
+                return value.empty() ? std::optional<std::string>() : yaml_text(value);
+              }),
+          "none"),
+      key_of("remote-as", &PeerSettings::remote_as, "external, internal or an AS number",
+             "AS of the peer. external: any but ours; internal: ours.", read_remote_as,
+             write_remote_as),
+      number("port", &PeerSettings::port, {.least = 1, .most = 65535},
+             "TCP port the peer listens on."),
+      otherwise(address("source", &PeerSettings::source,
+                        "Local address of the session, of the family of address."),
+                "chosen by the kernel's route to the peer"),
+      key_of("families", &PeerSettings::families, "list of ipv4, ipv6",
+             "Address families to negotiate (RFC 4760).", read_families, write_families),
+      boolean("passive", &PeerSettings::passive, "Never connect, only accept."),
+      boolean("gtsm", &PeerSettings::gtsm,
+              "Send with TTL 255 and refuse what arrives with less (RFC 5082). For peers one hop "
+              "away; say false for any other."),
+      boolean("shutdown", &PeerSettings::shutdown, "Keep the session down."),
+      duration("hold-time", &PeerSettings::hold_time, {.least = 3, .most = 65535, .zero_too = true},
+               "Offered to the peer; the smaller of both offers holds. The session ends when "
+               "nothing is heard for so long. Keepalives go out at a third of it; 0: none go out "
+               "and the session waits for ever."),
+      duration("connect-retry", &PeerSettings::connect_retry, {.least = 1, .most = 65535},
+               "Between two attempts to connect; shortened by up to a quarter at random."),
+      duration("idle-hold", &PeerSettings::idle_hold, {.least = 0, .most = 3600},
+               "First wait after a session ended by an error; doubles up to 30 seconds."),
+      duration("send-hold", &PeerSettings::send_hold, {.least = 1, .most = 65535, .zero_too = true},
+               "A peer that takes nothing we send for so long is dropped (RFC 9687); longer than "
+               "hold-time. 0: never."),
+      otherwise(key_of("import", &PeerSettings::import_filter, "host or accept",
+                       "What is taken from the peer. host: prefixes inside of the pools, and "
+                       "the default route with bgp.default-route. accept: everything.",
+                       read_filter, write_filter),
+                "host for external peers, accept for internal ones"),
+      otherwise(key_of("export", &PeerSettings::export_filter, "host or accept",
+                       "What is told to the peer. host: what this node originates, nothing it "
+                       "learned. accept: everything.",
+                       read_filter, write_filter),
+                "host for external peers, accept for internal ones"),
+      otherwise(
+          number("prefix-limit", &PeerSettings::prefix_limit, {.least = 1, .most = 4294967295},
+                 "More prefixes of one family than this end the session (RFC 4486)."),
+          "no limit")};
+  return table;
+}
+
+template <>
+const std::vector<Refusal>& refusals<bgp::PeerSettings>() {
+  static const std::vector<Refusal> table{
+      {"interface",
+       "interface peers are not supported by this version; give address and remote-as"},
+      {"listen", "ranges of peers are not supported by this version; give each peer its address"},
+      {"limit", "ranges of peers are not supported by this version; give each peer its address"},
+      {"password", "passwords are not supported by this version"},
+      {"password-file", "passwords are not supported by this version"},
+      {"bfd", "BFD is not supported by this version"},
+      {"multihop", "say gtsm: false for a peer more than one hop away"},
+      {"graceful-restart", "graceful restart is not supported by this version"},
+      {"local-as", "an AS number other than node.asn is not supported by this version"},
+      {"keepalive", "keepalives go out at a third of hold-time; set that"},
+      {"neighbor", "the address of a peer is its key 'address'"},
+      {"local-address", "the local address of a session is the key 'source'"}};
+  return table;
+}
+
+template <>
+const std::vector<Key<fib::Settings>>& keys<fib::Settings>() {
+  static const std::vector<Key<fib::Settings>> table{
+      boolean("install", &fib::Settings::install,
+              "false: never touch the kernel, for a route reflector."),
+      number("table", &fib::Settings::table, {.least = 1, .most = 4294967295},
+             "Kernel routing table; 254 is main. 255 belongs to the kernel."),
+      number("metric", &fib::Settings::metric, {.least = 1, .most = 4294967294},
+             "Metric of learned routes; lower wins against other routing daemons.")};
+  return table;
+}
+
+template <>
+const std::vector<Key<exporter::Settings>>& keys<exporter::Settings>() {
+  static const std::vector<Key<exporter::Settings>> table = [] {
+    Key<exporter::Settings> listen;
+    listen.name = "listen";
+    listen.type = "IPv4 address and port, or off";
+    listen.text = "Where Prometheus finds /metrics.";
+    listen.read = read_exporter_listen;
+    listen.write = write_exporter_listen;
+    return std::vector{listen};
+  }();
+  return table;
+}
+
+template <>
+const std::vector<Key<CniSettings>>& keys<CniSettings>() {
+  static const std::vector<Key<CniSettings>> table{
+      otherwise(number("mtu", &CniSettings::mtu, {.least = 1280, .most = 65535},
+                       "MTU of containers in octets, for networks that name none."),
+                "that of the uplinks")};
+  return table;
+}
+
+template <typename Settings>
+void read_keys(Reader& reader, const Node& node, Settings& settings) {
+  if (!reader.mapping(node)) return;
+  const auto& table = keys<Settings>();
+  const auto& refused = refusals<Settings>();
+  for (std::size_t i = 0; i < node.keys.size(); ++i) {
+    const Node& name = node.keys[i];
+    if (name.kind != Node::Kind::scalar) continue;
+    const auto named = [&](const auto& entry) { return entry.name == name.text; };
+    if (const auto key = std::find_if(table.begin(), table.end(), named); key != table.end()) {
+      const Reader::Scope scope(reader, name.text);
+      if (key->read) key->read(reader, node.items[i], settings);
+      continue;
+    }
+    if (const auto no = std::find_if(refused.begin(), refused.end(), named); no != refused.end()) {
+      reader.fail(name, fmt::format("'{}': {}", no->name, no->sentence));
+      continue;
+    }
+    std::vector<std::string_view> known;
+    known.reserve(table.size());
+    for (const auto& key : table) known.push_back(key.name);
+    reader.fail(name,
+                fmt::format("unknown key {}{}", quoted(name.text), suggestion(name.text, known)));
+  }
+  for (const auto& key : table) {
+    if (key.duty == Duty::required && node.find(key.name) == nullptr) {
+      reader.fail(node, fmt::format("'{}' is missing: {}", key.name, key.type));
+    }
+  }
+}
+
+template void read_keys(Reader&, const Node&, Config&);
+template void read_keys(Reader&, const Node&, NodeSettings&);
+template void read_keys(Reader&, const Node&, ipam::PoolSettings&);
+template void read_keys(Reader&, const Node&, ipam::Settings&);
+template void read_keys(Reader&, const Node&, bgp::Settings&);
+template void read_keys(Reader&, const Node&, bgp::PeerSettings&);
+template void read_keys(Reader&, const Node&, fib::Settings&);
+template void read_keys(Reader&, const Node&, exporter::Settings&);
+template void read_keys(Reader&, const Node&, CniSettings&);
+
+}  // namespace weft::config

@@ -1,0 +1,453 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "config/config.h"
+#include "config/document.h"
+#include "config/keys.h"
+#include "config/reader.h"
+
+namespace weft::config {
+namespace {
+
+using ipam::PoolSettings;
+
+/// Where to point for a key: at its value, or at the mapping that lacks it.
+const Node& at(const Node& mapping, std::string_view key) {
+  const Node* found = mapping.find(key);
+  return found == nullptr ? mapping : *found;
+}
+
+/// Addresses that no container can have.
+const Prefix* reserved_for_all(const Prefix& pool) {
+  static const std::array<Prefix, 7> reserved{
+      *Prefix::parse("0.0.0.0/8"),      *Prefix::parse("127.0.0.0/8"),
+      *Prefix::parse("169.254.0.0/16"), *Prefix::parse("224.0.0.0/3"),
+      *Prefix::parse("::/16"),          *Prefix::parse("fe80::/10"),
+      *Prefix::parse("ff00::/8")};
+  const auto found = std::find_if(reserved.begin(), reserved.end(),
+                                  [&](const Prefix& prefix) { return prefix.overlaps(pool); });
+  return found == reserved.end() ? nullptr : &*found;
+}
+
+/// True: the prefix can be cut into blocks.
+bool check_pool_prefix(Reader& reader, const Node& node, const Prefix& pool, unsigned length) {
+  const std::string_view family = weft::name(pool.family());
+  if (const Prefix* reserved = reserved_for_all(pool)) {
+    const Reader::Scope scope(reader, family);
+    reader.fail(at(node, family), fmt::format("{} overlaps {}, which no container can use",
+                                              pool.text(), reserved->text()));
+    return false;
+  }
+  if (length >= pool.length()) return true;
+  const std::string key = fmt::format("{}-block-length", family);
+  const Reader::Scope scope(reader, key);
+  reader.fail(node.find(key) != nullptr ? at(node, key) : at(node, family),
+              fmt::format("blocks of /{} are larger than the pool {}; give {}..{}", length,
+                          pool.text(), pool.length(), bits(pool.family())));
+  return false;
+}
+
+/// Blocks that `pool` is cut in, at most as many as an index can name.
+std::uint64_t blocks_of(const Prefix& pool, unsigned length) {
+  return std::uint64_t{1} << std::min(32U, length - pool.length());
+}
+
+void check_claim(Reader& reader, const Node& node, const PoolSettings& pool, std::uint64_t blocks) {
+  const Reader::Scope scope(reader, "claim");
+  std::visit(
+      Overloaded{
+          [&](const ipam::StaticIndex& claim) {
+            const std::uint64_t hosts = blocks / claim.blocks_per_host;
+            if (claim.index < hosts) return;
+            reader.fail(node, hosts == 0
+                                  ? fmt::format("blocks-per-host is {}, but the pool has {} blocks",
+                                                claim.blocks_per_host, blocks)
+                                  : fmt::format("index {} is beyond the pool, which has {} blocks "
+                                                "for the indexes 0..{}",
+                                                claim.index, blocks, hosts - 1));
+          },
+          [&](const ipam::StaticBlocks& claim) {
+            for (const std::uint32_t index : claim.indexes) {
+              if (index < blocks) continue;
+              reader.fail(node, fmt::format("block {} is beyond the pool, which has the blocks "
+                                            "0..{}",
+                                            index, blocks - 1));
+            }
+          }},
+      pool.claim);
+}
+
+void check_pool(Reader& reader, const Node& node, const PoolSettings& pool) {
+  if (!pool.ipv4 && !pool.ipv6) {
+    reader.fail(node, "has no addresses; give ipv4, ipv6 or both");
+    return;
+  }
+  const bool v4 = !pool.ipv4 || check_pool_prefix(reader, node, *pool.ipv4, pool.ipv4_block_length);
+  const bool v6 = !pool.ipv6 || check_pool_prefix(reader, node, *pool.ipv6, pool.ipv6_block_length);
+  if (!v4 || !v6) return;
+  const unsigned v4_bits = 32U - pool.ipv4_block_length;
+  const unsigned v6_bits = 128U - pool.ipv6_block_length;
+  if (pool.ipv4 && pool.ipv6 && v4_bits != v6_bits) {
+    reader.fail(at(node, "ipv6-block-length"),
+                fmt::format("blocks of /{} have {} host bits and blocks of /{} have {}, so they "
+                            "cannot be paired; the ipv6-block-length that goes with /{} is {}",
+                            pool.ipv4_block_length, v4_bits, pool.ipv6_block_length, v6_bits,
+                            pool.ipv4_block_length, 128 - v4_bits));
+    return;
+  }
+  std::uint64_t blocks = std::uint64_t{1} << 32U;
+  if (pool.ipv4) blocks = std::min(blocks, blocks_of(*pool.ipv4, pool.ipv4_block_length));
+  if (pool.ipv6) blocks = std::min(blocks, blocks_of(*pool.ipv6, pool.ipv6_block_length));
+  check_claim(reader, at(node, "claim"), pool, blocks);
+}
+
+/// The new pool against those before it.
+void check_overlaps(Reader& reader, const Node& node, const PoolSettings& pool,
+                    const std::vector<PoolSettings>& before) {
+  for (const auto& prefix : {pool.ipv4, pool.ipv6}) {
+    if (!prefix) continue;
+    const std::string_view family = weft::name(prefix->family());
+    for (const PoolSettings& other : before) {
+      const auto& theirs = prefix->family() == Family::ipv4 ? other.ipv4 : other.ipv6;
+      if (!theirs || !theirs->overlaps(*prefix)) continue;
+      const Reader::Scope scope(reader, family);
+      reader.fail(at(node, family), fmt::format("{} overlaps {} of pool '{}'; pools must be apart",
+                                                prefix->text(), theirs->text(), other.name));
+    }
+  }
+}
+
+void read_pools(Reader& reader, const Node& node, std::vector<PoolSettings>& pools) {
+  constexpr std::size_t pool_name_limit = 32;
+  const Reader::Scope scope(reader, "pools");
+  if (!reader.mapping(node)) return;
+  if (node.items.size() > pool_limit) {
+    reader.fail(node, fmt::format("{} pools are more than {}", node.items.size(), pool_limit));
+    return;
+  }
+  for (std::size_t i = 0; i < node.items.size(); ++i) {
+    PoolSettings pool;
+    if (const auto name = reader.word(node.keys[i], pool_name_limit, "-_")) pool.name = *name;
+    const Reader::Scope inner(reader, node.keys[i].text);
+    const std::size_t before = reader.faults();
+    read_keys(reader, node.items[i], pool);
+    if (reader.faults() == before) check_pool(reader, node.items[i], pool);
+    check_overlaps(reader, node.items[i], pool, pools);
+    pools.push_back(std::move(pool));
+  }
+}
+
+struct Group {
+  const Node* node = nullptr;
+  bgp::PeerSettings settings;
+};
+using Groups = std::map<std::string_view, Group>;
+
+Groups read_groups(Reader& reader, const Node& node) {
+  const Reader::Scope scope(reader, "groups");
+  Groups groups;
+  if (!reader.mapping(node)) return groups;
+  if (node.items.size() > group_limit) {
+    reader.fail(node, fmt::format("{} groups are more than {}", node.items.size(), group_limit));
+    return groups;
+  }
+  for (std::size_t i = 0; i < node.items.size(); ++i) {
+    const Node& body = node.items[i];
+    reader.word(node.keys[i], name_limit, "-_");
+    const Reader::Scope inner(reader, node.keys[i].text);
+    Group& group = groups[node.keys[i].text];
+    group.node = &body;
+    read_keys(reader, body, group.settings);
+    for (const auto& key : keys<bgp::PeerSettings>()) {
+      if (key.duty != Duty::identity) continue;
+      if (const Node* value = body.find(key.name)) {
+        reader.fail(*value, fmt::format("'{}' belongs to a peer, not to a group", key.name));
+      }
+    }
+  }
+  return groups;
+}
+
+/// A peer on its way: its settings, and where they were said.
+struct Draft {
+  const Node* node = nullptr;
+  const Node* group = nullptr;
+  bgp::PeerSettings settings;
+
+  [[nodiscard]] const Node* find(std::string_view key) const {
+    if (const Node* own = node->find(key)) return own;
+    return group == nullptr ? nullptr : group->find(key);
+  }
+  [[nodiscard]] const Node& at(std::string_view key) const {
+    const Node* own = node->find(key);
+    return own == nullptr ? *node : *own;
+  }
+};
+
+void check_peer_has_address(Reader& reader, const Node& node) {
+  // A kind of peer that was refused has been told about already.
+  const bool other_kind = node.find("interface") != nullptr || node.find("listen") != nullptr;
+  if (node.find("address") != nullptr || other_kind) return;
+  reader.fail(node, "'address' is missing: the IPv4 or IPv6 address of the peer");
+}
+
+void check_peer_address(Reader& reader, const Draft& draft, const NodeSettings& node) {
+  const Address& address = draft.settings.address;
+  const Node& said = draft.at("address");
+  const Reader::Scope scope(reader, "address");
+  if (address.is_unspecified() || address.is_multicast()) {
+    reader.fail(said, fmt::format("{} is not an address of one host", address.text()));
+  } else if (address.is_v6() && address.is_link_local()) {
+    reader.fail(said, fmt::format("{} is link-local and needs an interface, which is not "
+                                  "supported by this version; give a routable address",
+                                  address.text()));
+  } else if ((address.is_v4() && address.v4() == node.router_id.value) ||
+             address == node.router_address_ipv6) {
+    reader.fail(said, fmt::format("{} is the router address of this host itself", address.text()));
+  }
+}
+
+void check_peer_source(Reader& reader, const Draft& draft) {
+  if (!draft.settings.source) return;
+  const Address& source = *draft.settings.source;
+  const Address& address = draft.settings.address;
+  const Reader::Scope scope(reader, "source");
+  if (source.is_unspecified() || source.is_multicast()) {
+    reader.fail(draft.at("source"), fmt::format("{} is not an address of one host", source.text()));
+  } else if (source.family() != address.family()) {
+    reader.fail(draft.at("source"),
+                fmt::format("{} and the peer's address {} are of different families; give an {} "
+                            "address of this host",
+                            source.text(), address.text(), address.is_v4() ? "IPv4" : "IPv6"));
+  } else if (source == address) {
+    reader.fail(draft.at("source"), fmt::format("{} is the address of the peer", source.text()));
+  }
+}
+
+void check_peer_timers(Reader& reader, const Draft& draft) {
+  // A default that is too short for a long hold-time does no harm; what was said must fit together.
+  const auto [hold, send] = std::pair(draft.settings.hold_time, draft.settings.send_hold);
+  if (draft.find("send-hold") == nullptr || send.count() == 0 || send > hold) return;
+  const Reader::Scope scope(reader, "send-hold");
+  reader.fail(draft.at("send-hold"),
+              fmt::format("{} s must be longer than hold-time, {} s, or 0 for off (RFC 9687)",
+                          send.count(), hold.count()));
+}
+
+Draft read_peer(Reader& reader, const Node& node, const Groups& groups) {
+  Draft draft{&node, nullptr, {}};
+  if (const Node* name = node.find("group")) {
+    const auto group = groups.find(name->text);
+    if (name->kind == Node::Kind::scalar && group != groups.end()) {
+      draft.group = group->second.node;
+      draft.settings = group->second.settings;
+    } else {
+      std::vector<std::string_view> known;
+      for (const auto& [known_name, unused] : groups) known.push_back(known_name);
+      const Reader::Scope scope(reader, "group");
+      reader.fail(*name, fmt::format("there is no group {} in bgp.groups{}", quoted(name->text),
+                                     known.empty() ? "" : suggestion(name->text, known)));
+    }
+  }
+  read_keys(reader, node, draft.settings);
+  if (draft.settings.name.empty()) draft.settings.name = draft.settings.address.text();
+  return draft;
+}
+
+/// Names and addresses are what peers are told apart by.
+class PeerIdentities {
+ public:
+  void check(Reader& reader, const Draft& draft) {
+    const auto& [name, address] = std::tie(draft.settings.name, draft.settings.address);
+    const auto [first, fresh] = addresses_.try_emplace(address, draft.node->mark.line);
+    if (!fresh) {
+      const Reader::Scope scope(reader, "address");
+      reader.fail(draft.at("address"), fmt::format("a peer with the address {} is in line {} "
+                                                   "already",
+                                                   address.text(), first->second));
+      return;
+    }
+    const auto [named, unique] = names_.try_emplace(name, draft.node->mark.line);
+    if (!unique) {
+      const Reader::Scope scope(reader, "name");
+      reader.fail(draft.at("name"),
+                  fmt::format("a peer called '{}' is in line {} already", name, named->second));
+    }
+  }
+
+ private:
+  std::map<Address, int> addresses_;
+  std::map<std::string, int> names_;
+};
+
+void read_peers(Reader& reader, const Node& node, const Groups& groups, Config& config) {
+  const Reader::Scope scope(reader, "peers");
+  if (!reader.sequence(node)) return;
+  static_assert(peer_limit <= item_limit);
+  PeerIdentities identities;
+  for (std::size_t i = 0; i < node.items.size(); ++i) {
+    const Node& item = node.items[i];
+    const Reader::Scope inner(reader, fmt::format("[{}]", i));
+    if (item.kind != Node::Kind::mapping) {
+      reader.fail(item, fmt::format("must be a mapping such as {{address: 192.0.2.1, remote-as: "
+                                    "65001}}, not {}",
+                                    item.kind_name()));
+      continue;
+    }
+    const std::size_t before = reader.faults();
+    Draft draft = read_peer(reader, item, groups);
+    check_peer_has_address(reader, item);
+    if (reader.faults() == before) {
+      check_peer_address(reader, draft, config.node);
+      check_peer_source(reader, draft);
+      check_peer_timers(reader, draft);
+      identities.check(reader, draft);
+    }
+    config.bgp.peers.push_back(std::move(draft.settings));
+  }
+}
+
+void read_bgp(Reader& reader, const Node& node, Config& config) {
+  const Reader::Scope scope(reader, "bgp");
+  read_keys(reader, node, config.bgp);
+  Groups groups;
+  if (const Node* section = node.find("groups")) groups = read_groups(reader, *section);
+  if (const Node* section = node.find("peers")) read_peers(reader, *section, groups, config);
+}
+
+void read_fib(Reader& reader, const Node& node, fib::Settings& settings) {
+  constexpr std::uint32_t local_table = 255;
+  const Reader::Scope scope(reader, "fib");
+  read_keys(reader, node, settings);
+  if (settings.table != local_table) return;
+  const Reader::Scope inner(reader, "table");
+  reader.fail(at(node, "table"), "255 is the kernel's own table local; 254 is main");
+}
+
+void read_node(Reader& reader, const Node& node, const Defaults& defaults, NodeSettings& settings) {
+  const Reader::Scope scope(reader, "node");
+  read_keys(reader, node, settings);
+  if (node.find("name") != nullptr) return;
+  // The host name is held to what an operator may write.
+  Node said;
+  said.kind = Node::Kind::scalar;
+  said.mark = node.mark;
+  said.text = defaults.host_name;
+  Reader quiet("");
+  if (const auto name = quiet.word(said, name_limit, "-_.")) {
+    settings.name = *name;
+  } else {
+    reader.fail(node, fmt::format("the host name {} cannot be the name of this node; give 'name'",
+                                  quoted(defaults.host_name)));
+  }
+}
+
+/// A container could get the address that this host is known by.
+void check_router_addresses(Reader& reader, const Node& node, const Config& config) {
+  const Reader::Scope scope(reader, "node");
+  const auto check = [&](std::string_view key, const Address& address) {
+    for (const PoolSettings& pool : config.ipam.pools) {
+      const auto& prefix = address.is_v4() ? pool.ipv4 : pool.ipv6;
+      if (!prefix || !prefix->contains(address)) continue;
+      const Reader::Scope inner(reader, key);
+      reader.fail(at(node, key), fmt::format("{} is inside of pool '{}', whose addresses are for "
+                                             "containers; give one outside of {}",
+                                             address.text(), pool.name, prefix->text()));
+    }
+  };
+  if (config.node.router_id.value != 0) {
+    check("router-id", Address::ipv4(config.node.router_id.value));
+  }
+  if (config.node.router_address_ipv6) {
+    check("router-address-ipv6", *config.node.router_address_ipv6);
+  }
+}
+
+/// What the operator says once goes wherever it is needed.
+void spread(Config& config) {
+  config.bgp.asn = config.node.asn;
+  config.bgp.router_id = config.node.router_id;
+  for (const PoolSettings& pool : config.ipam.pools) {
+    if (pool.ipv4) config.bgp.pools.push_back(*pool.ipv4);
+    if (pool.ipv6) config.bgp.pools.push_back(*pool.ipv6);
+  }
+  config.fib.preferred_source_v4 = Address::ipv4(config.node.router_id.value);
+  config.fib.preferred_source_v6 = config.node.router_address_ipv6;
+}
+
+Config read_config(Reader& reader, const Node& root, const Defaults& defaults) {
+  Config config;
+  read_keys(reader, root, config);
+  const auto section = [&](std::string_view key, const auto& read) {
+    if (const Node* node = root.find(key)) read(*node);
+  };
+  const auto plain = [&](std::string_view key, auto& settings) {
+    section(key, [&](const Node& node) {
+      const Reader::Scope scope(reader, key);
+      read_keys(reader, node, settings);
+    });
+  };
+  section("node", [&](const Node& n) { read_node(reader, n, defaults, config.node); });
+  section("pools", [&](const Node& n) { read_pools(reader, n, config.ipam.pools); });
+  plain("ipam", config.ipam);
+  section("bgp", [&](const Node& n) { read_bgp(reader, n, config); });
+  section("fib", [&](const Node& n) { read_fib(reader, n, config.fib); });
+  plain("exporter", config.exporter);
+  plain("cni", config.cni);
+  section("node", [&](const Node& n) { check_router_addresses(reader, n, config); });
+  spread(config);
+  return config;
+}
+
+ConfigErrors whole_file(std::string_view file, std::string message) {
+  return {ConfigError{std::string(file), 0, 0, std::move(message)}};
+}
+
+}  // namespace
+
+std::string ConfigError::text() const {
+  if (line == 0) return fmt::format("{}: {}", file, message);
+  return fmt::format("{}:{}:{}: {}", file, line, column, message);
+}
+
+Result<Config, ConfigErrors> parse(std::string_view text, std::string_view file_name,
+                                   const Defaults& defaults) {
+  if (text.size() > text_limit) {
+    return whole_file(file_name, fmt::format("longer than {} octets", text_limit));
+  }
+  const Document document = read_document(std::string(text));
+  Reader reader(file_name);
+  for (const Fault& fault : document.faults) reader.fail(fault.mark, fault.message);
+  const Node& root = document.root;
+  if (root.kind == Node::Kind::null) {
+    if (!document.faults.empty()) return std::move(reader).errors();
+    return whole_file(file_name, "is empty; at least node: with asn and router-id is needed");
+  }
+  Config config = read_config(reader, root, defaults);
+  if (reader.faults() != 0) return std::move(reader).errors();
+  return config;
+}
+
+Result<Config, ConfigErrors> load(const std::string& path, const Defaults& defaults) {
+  const auto close = [](std::FILE* file) { std::fclose(file); };
+  const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(path.c_str(), "re"), close);
+  if (!file) return whole_file(path, fmt::format("cannot be opened: {}", std::strerror(errno)));
+  std::string text(text_limit + 1, '\0');
+  text.resize(std::fread(text.data(), 1, text.size(), file.get()));
+  if (std::ferror(file.get()) != 0) {
+    return whole_file(path, fmt::format("cannot be read: {}", std::strerror(errno)));
+  }
+  return parse(text, path, defaults);
+}
+
+}  // namespace weft::config

@@ -1,0 +1,411 @@
+#include "ctl/tables.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cstddef>
+#include <iterator>
+#include <utility>
+#include <vector>
+
+namespace weft::ctl {
+namespace {
+
+/// How loud a line is.
+enum class Tone : std::uint8_t { good, between, wrong };
+
+enum class Align : std::uint8_t { left, right };
+
+struct Column {
+  const char* title;
+  Align align = Align::left;
+};
+
+struct Row {
+  Tone tone = Tone::good;
+  std::vector<std::string> cells;
+};
+
+/// Without control characters: C0, DEL, and C1 as UTF-8 writes it.
+std::string harmless(std::string_view text) {
+  std::string clean;
+  clean.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto octet = static_cast<unsigned char>(text[i]);
+    const bool c1 =
+        octet == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;
+    clean += octet < ' ' || octet == 0x7f || c1 ? '?' : text[i];
+    if (c1) ++i;
+  }
+  return clean;
+}
+
+/// Columns on the screen, taking every code point for one.
+std::size_t width(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
+}
+
+std::string painted(std::string_view text, Tone tone, Style style) {
+  if (!style.colour || tone == Tone::good) return std::string(text);
+  return fmt::format("\033[{}m{}\033[0m", tone == Tone::wrong ? "1;31" : "33", text);
+}
+
+std::string_view mark(Tone tone) {
+  if (tone == Tone::wrong) return "! ";
+  return tone == Tone::between ? "~ " : "  ";
+}
+
+std::string dash_if_empty(std::string_view text) {
+  return text.empty() ? "-" : harmless(text);
+}
+
+template <typename T>
+std::string dash_if_none(const std::optional<T>& value) {
+  return value ? fmt::format("{}", *value) : "-";
+}
+
+std::string joined(const std::vector<std::string>& texts, std::string_view separator) {
+  std::string all;
+  for (const std::string& text : texts) {
+    if (!all.empty()) all += separator;
+    all += harmless(text);
+  }
+  return dash_if_empty(all);
+}
+
+std::string line_of(const std::vector<Column>& columns, const std::vector<std::size_t>& widths,
+                    const Row& row) {
+  assert(row.cells.size() == columns.size());
+  std::string line;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    const std::string padding(widths[i] - width(row.cells[i]), ' ');
+    if (i != 0) line += "  ";
+    line += columns[i].align == Align::right ? padding + row.cells[i] : row.cells[i] + padding;
+  }
+  line.erase(line.find_last_not_of(' ') + 1);
+  return line;
+}
+
+std::string rendered(const std::vector<Column>& columns, const std::vector<Row>& rows,
+                     Style style) {
+  std::vector<std::size_t> widths;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    std::size_t widest = width(columns[i].title);
+    for (const Row& row : rows) widest = std::max(widest, width(row.cells[i]));
+    widths.push_back(widest);
+  }
+  Row titles;
+  for (const Column& column : columns) titles.cells.emplace_back(column.title);
+  std::string text = fmt::format("  {}\n", line_of(columns, widths, titles));
+  for (const Row& row : rows) {
+    const std::string line = std::string(mark(row.tone)) + line_of(columns, widths, row);
+    text += painted(line, row.tone, style) + '\n';
+  }
+  return text;
+}
+
+/// "label          text", the lines of a detail page.
+std::string labelled(std::string_view label, std::string_view text) {
+  return fmt::format("  {:<14} {}\n", label, text);
+}
+
+bool starts_with(std::string_view text, std::string_view start) {
+  return text.substr(0, start.size()) == start;
+}
+
+Tone tone_of_kernel(std::string_view kernel) {
+  constexpr std::string_view blackhole = "blackhole ";
+  if (starts_with(kernel, blackhole)) kernel.remove_prefix(blackhole.size());
+  if (starts_with(kernel, "failed") || starts_with(kernel, "foreign")) return Tone::wrong;
+  return starts_with(kernel, "pending") ? Tone::between : Tone::good;
+}
+
+Tone tone_of_peer(const Peer& peer) {
+  return peer.state == "Established" ? Tone::good : Tone::wrong;
+}
+
+std::uint64_t count_of(const std::map<std::string, std::uint64_t>& counts,
+                       const std::string& family) {
+  const auto found = counts.find(family);
+  return found == counts.end() ? 0 : found->second;
+}
+
+const PeerFamily* family_of(const Peer& peer, std::string_view family) {
+  const auto found = std::find_if(peer.families.begin(), peer.families.end(),
+                                  [&](const PeerFamily& f) { return f.family == family; });
+  return found == peer.families.end() ? nullptr : &*found;
+}
+
+/// Prefixes from the peer: all, and how many of them were let in when not all were.
+std::string received_text(const PeerFamily* family) {
+  if (family == nullptr) return "-";
+  if (family->accepted == family->received) return fmt::format("{}", family->received);
+  return fmt::format("{} of {}", family->accepted, family->received);
+}
+
+std::string advertised_text(const PeerFamily* family) {
+  return family == nullptr ? "-" : fmt::format("{}", family->advertised);
+}
+
+const Path* best_path(const Route& route) {
+  const auto found = std::find_if(route.paths.begin(), route.paths.end(),
+                                  [](const Path& path) { return path.best; });
+  return found == route.paths.end() ? nullptr : &*found;
+}
+
+std::string verdict(const Path& path) {
+  if (path.best) return "best";
+  const std::string lost = harmless(path.lost_at);
+  if (path.multipath) {
+    return lost.empty() ? "shares the load" : fmt::format("shares the load, lost at {}", lost);
+  }
+  return lost.empty() ? "-" : fmt::format("lost at {}", lost);
+}
+
+/// The first 12 characters as container runtimes print them, unless that would make two the same.
+std::string short_id(const std::string& id, const Containers& all) {
+  constexpr std::size_t shown = 12;
+  if (id.size() <= shown + 4) return harmless(id);
+  const std::string_view start = std::string_view(id).substr(0, shown);
+  const bool ambiguous =
+      std::any_of(all.containers.begin(), all.containers.end(), [&](const Container& other) {
+        return other.attachment.container != id && starts_with(other.attachment.container, start);
+      });
+  return harmless(ambiguous ? id : start);
+}
+
+}  // namespace
+
+std::string duration_text(std::chrono::seconds duration) {
+  constexpr std::array<std::pair<std::int64_t, char>, 4> units{
+      {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}}};
+  std::int64_t rest = std::max<std::int64_t>(duration.count(), 0);
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    const auto [size, letter] = units[i];
+    if (rest < size) continue;
+    std::string text = fmt::format("{}{}", rest / size, letter);
+    rest %= size;
+    if (i + 1 == units.size()) return text;
+    const std::int64_t minor = rest / units[i + 1].first;
+    return minor == 0 ? text : text + fmt::format("{}{}", minor, units[i + 1].second);
+  }
+  return "0s";
+}
+
+std::string table(const Status& status, Style style) {
+  std::string text;
+  for (const std::string& warning : status.warnings) {
+    text += painted("WARNING: " + harmless(warning), Tone::wrong, style) + '\n';
+  }
+  if (!text.empty()) text += '\n';
+  text += fmt::format("weftd {} on {}, AS {}, router-id {}, up {}\n", harmless(status.version),
+                      harmless(status.node), status.asn, harmless(status.router_id),
+                      duration_text(status.uptime));
+  text += labelled(
+      "peers", status.peers == 0
+                   ? "none configured"
+                   : fmt::format("{} of {} established", status.peers_established, status.peers));
+  auto families = status.rib_routes;
+  families.insert(status.fib_routes.begin(), status.fib_routes.end());
+  for (const auto& [family, unused] : families) {
+    text += labelled(harmless(family) + " routes",
+                     fmt::format("{} known, {} in the kernel", count_of(status.rib_routes, family),
+                                 count_of(status.fib_routes, family)));
+  }
+  if (status.fib_pending != 0) {
+    text += labelled("not in kernel",
+                     fmt::format("{} wanted there and not there yet", status.fib_pending));
+  }
+  text += labelled(
+      "blocks", fmt::format("{} owned, {} addresses free", status.blocks, status.addresses_free));
+  return text + labelled("containers", fmt::format("{}", status.containers));
+}
+
+std::string table(const Peers& peers, Style style) {
+  if (peers.peers.empty()) return "no peers are configured (bgp.peers)\n";
+  std::vector<Row> rows;
+  for (const Peer& peer : peers.peers) {
+    const Tone tone = tone_of_peer(peer);
+    const PeerFamily* ipv4 = family_of(peer, "ipv4");
+    const PeerFamily* ipv6 = family_of(peer, "ipv6");
+    rows.push_back({tone,
+                    {dash_if_empty(peer.name), dash_if_empty(peer.address),
+                     peer.asn == 0 ? "-" : fmt::format("{}", peer.asn), dash_if_empty(peer.state),
+                     duration_text(peer.since), received_text(ipv4), advertised_text(ipv4),
+                     received_text(ipv6), advertised_text(ipv6),
+                     tone == Tone::good ? "" : harmless(peer.last_error)}});
+  }
+  return rendered({{"NAME"},
+                   {"ADDRESS"},
+                   {"AS", Align::right},
+                   {"STATE"},
+                   {"FOR", Align::right},
+                   {"IPV4-IN", Align::right},
+                   {"OUT", Align::right},
+                   {"IPV6-IN", Align::right},
+                   {"OUT", Align::right},
+                   {"WHY"}},
+                  rows, style);
+}
+
+std::string table(const Routes& routes, Style style) {
+  if (routes.routes.empty()) return "no routes are known\n";
+  std::vector<Row> rows;
+  for (const Route& route : routes.routes) {
+    const Path* best = best_path(route);
+    rows.push_back({tone_of_kernel(route.kernel),
+                    {dash_if_empty(route.prefix), dash_if_empty(route.source),
+                     best == nullptr ? "-" : dash_if_empty(best->as_path),
+                     fmt::format("{}", route.paths.size()), joined(route.next_hops, ", "),
+                     dash_if_empty(route.kernel)}});
+  }
+  return rendered(
+      {{"PREFIX"}, {"SOURCE"}, {"AS-PATH"}, {"PATHS", Align::right}, {"NEXT HOPS"}, {"KERNEL"}},
+      rows, style);
+}
+
+std::string table(const Blocks& blocks, Style style) {
+  if (blocks.blocks.empty()) return "this host owns no blocks (pools.<name>.claim)\n";
+  std::vector<Row> rows;
+  for (const Block& block : blocks.blocks) {
+    Tone tone = Tone::good;
+    if (block.state != "owned" || block.free == 0) tone = Tone::between;
+    if (block.advertised == 0) tone = Tone::wrong;
+    rows.push_back(
+        {tone,
+         {dash_if_empty(block.pool), fmt::format("{}", block.index), dash_if_empty(block.ipv4),
+          dash_if_empty(block.ipv6), dash_if_empty(block.state), fmt::format("{}", block.held),
+          fmt::format("{}", block.cooling), fmt::format("{}", block.free),
+          fmt::format("{}", block.capacity),
+          block.advertised == 0 ? "to nobody" : fmt::format("to {}", block.advertised)}});
+  }
+  return rendered({{"POOL"},
+                   {"INDEX", Align::right},
+                   {"IPV4"},
+                   {"IPV6"},
+                   {"STATE"},
+                   {"HELD", Align::right},
+                   {"COOLING", Align::right},
+                   {"FREE", Align::right},
+                   {"OF", Align::right},
+                   {"ADVERTISED"}},
+                  rows, style);
+}
+
+std::string table(const Containers& containers, Style style) {
+  if (containers.containers.empty()) return "no containers are attached\n";
+  std::vector<Row> rows;
+  for (const Container& container : containers.containers) {
+    const Attachment& attachment = container.attachment;
+    rows.push_back({container.state == "attached" ? Tone::good : Tone::wrong,
+                    {dash_if_empty(attachment.network),
+                     dash_if_empty(short_id(attachment.container, containers)),
+                     dash_if_empty(attachment.ifname), dash_if_empty(container.ipv4),
+                     dash_if_empty(container.ipv6), dash_if_empty(container.host_ifname),
+                     dash_if_empty(container.pool), duration_text(container.age),
+                     dash_if_empty(container.state)}});
+  }
+  return rendered({{"NETWORK"},
+                   {"CONTAINER"},
+                   {"IFNAME"},
+                   {"IPV4"},
+                   {"IPV6"},
+                   {"HOST-IFNAME"},
+                   {"POOL"},
+                   {"AGE", Align::right},
+                   {"STATE"}},
+                  rows, style);
+}
+
+std::string detail(const Peer& peer, Style style) {
+  std::string text = fmt::format("peer {}", harmless(peer.name));
+  if (!peer.description.empty()) text += fmt::format(" ({})", harmless(peer.description));
+  text += '\n';
+  const Tone tone = tone_of_peer(peer);
+  const std::string state =
+      fmt::format("{} for {}", dash_if_empty(peer.state), duration_text(peer.since));
+  text += labelled("state", painted(state, tone, style));
+  text += labelled("last error", dash_if_empty(peer.last_error));
+  text += labelled("address", dash_if_empty(peer.address));
+  text += labelled("local address", dash_if_empty(peer.local_address));
+  text += labelled("AS", fmt::format("{} {}", peer.asn == 0 ? "-" : fmt::format("{}", peer.asn),
+                                     harmless(peer.type)));
+  text += labelled("router-id", dash_if_empty(peer.router_id));
+  text += labelled("hold time", fmt::format("{}, keepalive every {}", duration_text(peer.hold_time),
+                                            duration_text(peer.keepalive)));
+  text += labelled("messages",
+                   fmt::format("{} received, {} sent", peer.messages_received, peer.messages_sent));
+  text += labelled("sessions", fmt::format("{} established so far", peer.established_count));
+  text += labelled("capabilities", joined(peer.capabilities, ", "));
+  if (peer.families.empty()) return text;
+  std::vector<Row> rows;
+  for (const PeerFamily& family : peer.families) {
+    rows.push_back(
+        {Tone::good,
+         {dash_if_empty(family.family), fmt::format("{}", family.received),
+          fmt::format("{}", family.accepted), fmt::format("{}", family.selected),
+          fmt::format("{}", family.advertised), family.end_of_rib ? "received" : "awaited"}});
+  }
+  return text + rendered({{"FAMILY"},
+                          {"RECEIVED", Align::right},
+                          {"ACCEPTED", Align::right},
+                          {"SELECTED", Align::right},
+                          {"ADVERTISED", Align::right},
+                          {"END-OF-RIB"}},
+                         rows, style);
+}
+
+std::string detail(const Route& route, Style style) {
+  std::string text = fmt::format("route {}, {}\n", harmless(route.prefix), harmless(route.source));
+  text +=
+      labelled("kernel", painted(dash_if_empty(route.kernel), tone_of_kernel(route.kernel), style));
+  if (route.next_hops.empty()) text += labelled("next hops", "-");
+  for (std::size_t i = 0; i < route.next_hops.size(); ++i) {
+    text += labelled(i == 0 ? "next hops" : "", harmless(route.next_hops[i]));
+  }
+  if (route.paths.empty()) return text + "  no paths\n";
+  std::vector<Row> rows;
+  for (const Path& path : route.paths) {
+    rows.push_back(
+        {Tone::good,
+         {dash_if_empty(path.peer), dash_if_empty(path.next_hop), dash_if_empty(path.as_path),
+          dash_if_empty(path.origin), dash_if_none(path.local_pref), dash_if_none(path.med),
+          joined(path.communities, " "), verdict(path)}});
+  }
+  return text + rendered({{"PEER"},
+                          {"NEXT HOP"},
+                          {"AS-PATH"},
+                          {"ORIGIN"},
+                          {"LOCAL-PREF", Align::right},
+                          {"MED", Align::right},
+                          {"COMMUNITIES"},
+                          {"VERDICT"}},
+                         rows, style);
+}
+
+const Peer* find_peer(const Peers& peers, std::string_view name_or_address) {
+  const auto by = [&](std::string Peer::*member) {
+    return std::find_if(peers.peers.begin(), peers.peers.end(),
+                        [&](const Peer& peer) { return peer.*member == name_or_address; });
+  };
+  // Names first: a peer may be called by the address of another.
+  if (const auto named = by(&Peer::name); named != peers.peers.end()) return &*named;
+  if (const auto at = by(&Peer::address); at != peers.peers.end()) return &*at;
+  return nullptr;
+}
+
+std::optional<Prefix> longest_match(const Routes& routes, const Address& address) {
+  std::optional<Prefix> longest;
+  for (const Route& route : routes.routes) {
+    const auto prefix = Prefix::parse(route.prefix);
+    if (!prefix || !prefix->contains(address)) continue;
+    if (!longest || prefix->length() > longest->length()) longest = *prefix;
+  }
+  return longest;
+}
+
+}  // namespace weft::ctl

@@ -1,0 +1,41 @@
+// What weftctl prints: replies as text for people. Pure: structs in, text out. One line a thing,
+// columns aligned; a line that needs a look begins with '!' (wrong) or '~' (in between), and is
+// coloured on a terminal. Text that came from elsewhere is printed without its control characters,
+// so no peer can write to the terminal.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ctl/protocol.h"
+
+namespace weft::ctl {
+
+struct Style {
+  /// Escape sequences of ECMA-48 (SGR).
+  bool colour = false;
+};
+
+/// The two largest units: "3d4h", "2m31s", "45s".
+std::string duration_text(std::chrono::seconds duration);
+
+std::string table(const Status& status, Style style);
+std::string table(const Peers& peers, Style style);
+std::string table(const Routes& routes, Style style);
+std::string table(const Blocks& blocks, Style style);
+std::string table(const Containers& containers, Style style);
+
+/// Everything known about one peer, some twenty lines.
+std::string detail(const Peer& peer, Style style);
+/// All candidates of one route, best first, each loser with the rung of the decision process it
+/// lost at.
+std::string detail(const Route& route, Style style);
+
+/// The peer with this name or address.
+const Peer* find_peer(const Peers& peers, std::string_view name_or_address);
+/// The prefix of the longest route that contains `address`.
+std::optional<Prefix> longest_match(const Routes& routes, const Address& address);
+
+}  // namespace weft::ctl

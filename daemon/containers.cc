@@ -1,0 +1,441 @@
+#include "daemon/containers.h"
+
+#include <fmt/format.h>
+#include <linux/rtnetlink.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fstream>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "daemon/routing.h"
+#include "ipam/store.h"
+#include "net/netlink_socket.h"
+#include "net/time.h"
+#include "net/veth.h"
+#include "net/veth_remover.h"
+
+namespace weft::daemon {
+namespace {
+
+namespace asio = boost::asio;
+
+/// A burst of lost routes (`ip route flush`) is repaired at once, not route by route.
+constexpr std::chrono::milliseconds repair_delay{20};
+
+Result<std::string> boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  if (!std::getline(file, id)) return Error{"/proc/sys/kernel/random/boot_id cannot be read"};
+  return id;
+}
+
+ctl::ErrorCode code_of(ipam::Refusal::Reason reason) {
+  switch (reason) {
+    case ipam::Refusal::Reason::bad_request:
+      return ctl::ErrorCode::bad_request;
+    case ipam::Refusal::Reason::unknown_pool:
+      return ctl::ErrorCode::not_found;
+    case ipam::Refusal::Reason::exhausted:
+      return ctl::ErrorCode::exhausted;
+    case ipam::Refusal::Reason::collision:
+      return ctl::ErrorCode::internal;
+  }
+  return ctl::ErrorCode::internal;
+}
+
+std::vector<Address> addresses_of(const ipam::Lease& lease) {
+  std::vector<Address> addresses;
+  if (const auto ipv4 = lease.ipv4()) addresses.push_back(*ipv4);
+  if (const auto ipv6 = lease.ipv6()) addresses.push_back(*ipv6);
+  return addresses;
+}
+
+std::string describe(const Attachment& attachment) {
+  return fmt::format("{}/{}/{}", attachment.network, attachment.container.substr(0, 12),
+                     attachment.ifname);
+}
+
+}  // namespace
+
+class Containers::Loop : public std::enable_shared_from_this<Loop> {
+ public:
+  static Result<std::shared_ptr<Loop>> open(asio::io_context& io, const ipam::Settings& settings,
+                                            const std::filesystem::path& directory,
+                                            std::function<std::uint32_t()> default_mtu) {
+    const Time now = Clock::now();
+    auto boot = boot_id();
+    if (!boot) return boot.error();
+    auto store = ipam::Store::open(directory);
+    if (!store) return store.error();
+    ipam::Allocator allocator(*boot, store->next_sequence());
+    if (auto configured = allocator.configure(settings); !configured)
+      return configured.error().within("pools");
+    auto changes = store->load(*boot, now);
+    if (!changes) return changes.error();
+    allocator.apply(*changes);
+    auto remover = VethRemover::open();
+    if (!remover) return remover.error();
+    auto socket = netlink::Socket::open();
+    if (!socket) return socket.error();
+    auto loop =
+        std::make_shared<Loop>(io, std::move(allocator), std::move(*store), std::move(*remover),
+                               std::move(*socket), *boot, std::move(default_mtu));
+    if (auto adopted = loop->adopt(now); !adopted) return adopted.error();
+    return loop;
+  }
+
+  Loop(asio::io_context& io, ipam::Allocator allocator, ipam::Store store, VethRemover remover,
+       netlink::Socket socket, std::string boot_id, std::function<std::uint32_t()> default_mtu)
+      : allocator_(std::move(allocator)),
+        store_(std::move(store)),
+        remover_(std::move(remover)),
+        socket_(std::move(socket)),
+        boot_id_(std::move(boot_id)),
+        default_mtu_(std::move(default_mtu)),
+        removals_(io, remover_.fd()),
+        audit_timer_(io),
+        repair_timer_(io) {}
+
+  /// Takes over what the kernel shows and the store does not know: all of it when the database was
+  /// lost.
+  Result<void> adopt(Time now) {
+    if (!store_.moved_aside().empty()) spdlog::error(store_.moved_aside());
+    const auto links = list_links(socket_);
+    if (!links) return links.error().error().within("links of this host");
+    const auto routes = list_container_routes(socket_);
+    if (!routes) return routes.error().error().within("routes of this host");
+    std::vector<ipam::KernelVeth> veths;
+    for (const Link& link : *links) {
+      if (!is_container_link(link.name)) continue;
+      ipam::KernelVeth veth{link.name, link.alias, {}, {}};
+      for (const ContainerRoute& route : *routes) {
+        if (route.ifindex != link.index || !route.destination.is_host()) continue;
+        (route.destination.family() == Family::ipv4 ? veth.ipv4 : veth.ipv6) =
+            route.destination.address();
+      }
+      veths.push_back(std::move(veth));
+    }
+    return carry_out(allocator_.rebuild(veths, now));
+  }
+
+  void run() {
+    await_removals();
+    audit();
+  }
+
+  void add(const ctl::AddRequest& request, const Answer& answer) {
+    const Time now = Clock::now();
+    ipam::AllocateRequest wanted{request.attachment, request.netns, request.netns_inode,
+                                 request.pool};
+    auto grant = allocator_.allocate(wanted, now);
+    if (!grant) {
+      const ipam::Refusal& refusal = grant.error();
+      return finish("add", now, answer, ctl::Failure{code_of(refusal.reason), refusal.message});
+    }
+    if (auto committed = commit(grant->changes); !committed) {
+      return finish("add", now, answer,
+                    ctl::Failure{ctl::ErrorCode::internal, committed.error().message});
+    }
+    ctl::Lease lease;
+    lease.ipv4 = grant->lease.ipv4();
+    lease.ipv6 = grant->lease.ipv6();
+    lease.host_ifname = host_ifname(request.attachment);
+    lease.mtu = request.mtu ? *request.mtu : default_mtu_();
+    lease.alias = ipam::link_alias(grant->lease);
+    lease.existing = grant->existing;
+    lease.sequence = grant->lease.sequence;
+    if (!grant->replaced) return finish("add", now, answer, lease);
+    // The container was made anew without a DEL: its former veth has the name that the new one
+    // needs.
+    remove(lease.host_ifname, addresses_of(*grant->replaced),
+           [this, now, answer, lease](const std::string& failure) {
+             if (failure.empty()) return finish("add", now, answer, lease);
+             finish("add", now, answer, ctl::Failure{ctl::ErrorCode::internal, failure});
+           });
+  }
+
+  void del(const ctl::DelRequest& request, const Answer& answer) {
+    const Time now = Clock::now();
+    const ipam::Lease* lease = allocator_.find(request.attachment);
+    if (lease != nullptr && request.sequence && *request.sequence != lease->sequence) {
+      return finish("del", now, answer, ctl::Done{});
+    }
+    if (auto valid = weft::check(request.attachment); !valid) {
+      return finish("del", now, answer,
+                    ctl::Failure{ctl::ErrorCode::bad_request, valid.error().message});
+    }
+    const std::optional<std::uint64_t> sequence =
+        lease != nullptr ? std::optional(lease->sequence) : request.sequence;
+    std::vector<Address> addresses;
+    if (lease != nullptr) addresses = addresses_of(*lease);
+    const Attachment attachment = request.attachment;
+    // Free only what is out of use: while its veth stands, the address is held.
+    remove(host_ifname(attachment), std::move(addresses),
+           [this, now, answer, attachment, sequence](const std::string& failure) {
+             if (!failure.empty()) {
+               return finish("del", now, answer, ctl::Failure{ctl::ErrorCode::internal, failure});
+             }
+             const ipam::Release release = allocator_.release(attachment, sequence, Clock::now());
+             if (auto committed = commit(release.changes); !committed) {
+               return finish("del", now, answer,
+                             ctl::Failure{ctl::ErrorCode::internal, committed.error().message});
+             }
+             finish("del", now, answer, ctl::Done{});
+           });
+  }
+
+  void check(const ctl::CheckRequest& request, const Answer& answer) {
+    const Time now = Clock::now();
+    const ipam::Lease* held = allocator_.find(request.attachment);
+    if (held == nullptr) {
+      return finish(
+          "check", now, answer,
+          ctl::Failure{ctl::ErrorCode::not_found,
+                       fmt::format("no address is held by {}", describe(request.attachment))});
+    }
+    ctl::Lease lease;
+    lease.ipv4 = held->ipv4();
+    lease.ipv6 = held->ipv6();
+    lease.host_ifname = host_ifname(request.attachment);
+    lease.mtu = default_mtu_();
+    lease.alias = ipam::link_alias(*held);
+    lease.existing = true;
+    lease.sequence = held->sequence;
+    finish("check", now, answer, lease);
+  }
+
+  Result<void> apply(const ipam::Settings& settings) {
+    if (auto configured = allocator_.configure(settings); !configured) return configured;
+    await_audit();
+    if (blocks_changed) blocks_changed();
+    return {};
+  }
+
+  void repair_routes() {
+    if (repair_pending_ || stopped_) return;
+    repair_pending_ = true;
+    repair_timer_.expires_after(repair_delay);
+    repair_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+      self->repair_pending_ = false;
+      if (error || self->stopped_) return;
+      if (const auto links = list_links(self->socket_)) self->restore_routes(*links);
+    });
+  }
+
+  void stop() {
+    stopped_ = true;
+    audit_timer_.cancel();
+    repair_timer_.cancel();
+    if (removals_.is_open()) static_cast<void>(removals_.release());
+  }
+
+  std::function<void()> blocks_changed;
+  [[nodiscard]] const ipam::Allocator& allocator() const { return allocator_; }
+  [[nodiscard]] const ContainersStatistics& statistics() const { return statistics_; }
+
+ private:
+  using Removed = std::function<void(const std::string& failure)>;
+
+  /// On disk first, then true.
+  Result<void> commit(const ipam::Changes& changes) {
+    if (changes.empty()) return {};
+    auto committed = store_.commit(changes);
+    statistics_.store_up = committed.has_value();
+    if (!committed) {
+      spdlog::error("the store did not take a change: {}", committed.error().message);
+      return committed;
+    }
+    allocator_.apply(changes);
+    return {};
+  }
+
+  void finish(std::string_view verb, Time began, const Answer& answer, const ctl::Reply& reply) {
+    auto found = statistics_.verbs.find(verb);
+    if (found == statistics_.verbs.end()) {
+      found = statistics_.verbs.emplace(std::string(verb), exporter::CniRequests{}).first;
+      found->second.verb = verb;
+    }
+    const auto* failure = std::get_if<ctl::Failure>(&reply);
+    ++found->second.results[failure == nullptr ? "ok" : std::string(name(failure->code))];
+    found->second.seconds.observe(std::chrono::duration<double>(Clock::now() - began).count());
+    if (failure != nullptr) spdlog::warn("{} refused: {}", verb, failure->message);
+    answer(reply);
+  }
+
+  void remove(const std::string& ifname, std::vector<Address> addresses, Removed done) {
+    removed_[ifname].push_back(std::move(done));
+    remover_.remove(ifname, std::move(addresses));
+  }
+
+  void await_removals() {
+    removals_.async_wait(asio::posix::stream_descriptor::wait_read,
+                         [self = shared_from_this()](const boost::system::error_code& error) {
+                           if (error || self->stopped_) return;
+                           for (const VethRemover::Removed& removed : self->remover_.take()) {
+                             self->removed(removed);
+                           }
+                           self->await_removals();
+                         });
+  }
+
+  void removed(const VethRemover::Removed& removed) {
+    const auto waiting = removed_.find(removed.name);
+    if (waiting == removed_.end()) return;
+    // Every remove() is answered once and in order: this answer is for whoever has waited longest.
+    const Removed done = std::move(waiting->second.front());
+    waiting->second.erase(waiting->second.begin());
+    if (waiting->second.empty()) removed_.erase(waiting);
+    done(removed.failure);
+  }
+
+  void await_audit() {
+    audit_timer_.expires_after(allocator_.settings().audit_interval);
+    audit_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+      if (!error && !self->stopped_) self->audit();
+    });
+  }
+
+  void audit() {
+    await_audit();
+    const auto links = list_links(socket_);
+    if (!links) return spdlog::error("links of this host: {}", links.error().message);
+    ipam::Observation seen;
+    for (const Link& link : *links) {
+      if (is_container_link(link.name)) seen.host_ifnames.insert(link.name);
+    }
+    if (auto done = carry_out(allocator_.audit(seen, Clock::now())); !done) {
+      return spdlog::error(done.error().message);
+    }
+    remove_orphans(*links);
+    restore_routes(*links);
+  }
+
+  Result<void> carry_out(const ipam::Audit& audit) {
+    if (auto committed = commit(audit.changes); !committed) return committed;
+    for (const std::string& complaint : audit.complaints) spdlog::warn(complaint);
+    for (const ipam::Lease& lease : audit.adopted) {
+      spdlog::info("container {} found in the kernel and adopted", describe(lease.attachment));
+    }
+    for (const ipam::Lease& lease : audit.freed) {
+      ++(lease.boot_id == boot_id_ ? statistics_.reclaimed_netns : statistics_.reclaimed_boot);
+      spdlog::info("container {} is gone and nobody said so: its address is freed",
+                   describe(lease.attachment));
+    }
+    if (!audit.changes.empty() && blocks_changed) blocks_changed();
+    return {};
+  }
+
+  /// A veth of ours that belongs to no container, seen in two audits: left by a weft-cni that was
+  /// killed.
+  void remove_orphans(const std::vector<Link>& links) {
+    std::set<std::string> orphans;
+    for (const Link& link : links) {
+      if (!is_container_link(link.name) || !link.alias.starts_with("weft:")) continue;
+      if (allocator_.find_host_ifname(link.name) != nullptr || removed_.contains(link.name))
+        continue;
+      orphans.insert(link.name);
+      if (!orphans_.contains(link.name)) continue;
+      spdlog::info("veth {} ({}) belongs to no container and is removed", link.name, link.alias);
+      remove(link.name, {}, [name = link.name](const std::string& failure) {
+        if (!failure.empty()) spdlog::warn("veth {}: {}", name, failure);
+      });
+    }
+    orphans_ = std::move(orphans);
+  }
+
+  /// Each container's veth leads to its addresses, whatever others did to the routing table.
+  void restore_routes(const std::vector<Link>& links) {
+    const auto routes = list_container_routes(socket_);
+    if (!routes) return spdlog::error("routes of this host: {}", routes.error().message);
+    std::set<std::pair<Prefix, std::uint32_t>> present;
+    for (const ContainerRoute& route : *routes) present.emplace(route.destination, route.ifindex);
+    for (const Link& link : links) {
+      if (!is_container_link(link.name) || !link.up || removed_.contains(link.name)) continue;
+      const ipam::Lease* lease = allocator_.find_host_ifname(link.name);
+      if (lease == nullptr) continue;
+      for (const Address& address : addresses_of(*lease)) {
+        if (!present.contains({Prefix::host(address), link.index})) restore_route(address, link);
+      }
+    }
+  }
+
+  void restore_route(const Address& address, const Link& link) {
+    netlink::Batch batch;
+    put_container_route(batch, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, address, link.index);
+    const auto put = socket_.request(batch);
+    if (put) {
+      ++statistics_.routes_repaired;
+      return spdlog::warn("route {} dev {} was gone and is back", address.text(), link.name);
+    }
+    // EEXIST: a container that is being attached just now, or a foreign route, which stays.
+    if (put.error().code != EEXIST) {
+      spdlog::warn("route {} dev {}: {}", address.text(), link.name, put.error().message);
+    }
+  }
+
+  ipam::Allocator allocator_;
+  ipam::Store store_;
+  VethRemover remover_;
+  netlink::Socket socket_;
+  std::string boot_id_;
+  std::function<std::uint32_t()> default_mtu_;
+  asio::posix::stream_descriptor removals_;
+  asio::steady_timer audit_timer_;
+  asio::steady_timer repair_timer_;
+  std::map<std::string, std::vector<Removed>> removed_;
+  std::set<std::string> orphans_;
+  ContainersStatistics statistics_;
+  bool repair_pending_ = false;
+  bool stopped_ = false;
+};
+
+Result<std::unique_ptr<Containers>> Containers::start(asio::io_context& io,
+                                                      const ipam::Settings& settings,
+                                                      const std::filesystem::path& directory,
+                                                      std::function<std::uint32_t()> default_mtu) {
+  auto loop = Loop::open(io, settings, directory, std::move(default_mtu));
+  if (!loop) return loop.error();
+  (*loop)->run();
+  return std::unique_ptr<Containers>(new Containers(std::move(*loop)));
+}
+
+Containers::Containers(std::shared_ptr<Loop> loop) : loop_(std::move(loop)) {}
+Containers::~Containers() {
+  loop_->stop();
+}
+
+void Containers::add(const ctl::AddRequest& request, const Answer& answer) {
+  loop_->add(request, answer);
+}
+void Containers::del(const ctl::DelRequest& request, const Answer& answer) {
+  loop_->del(request, answer);
+}
+void Containers::check(const ctl::CheckRequest& request, const Answer& answer) {
+  loop_->check(request, answer);
+}
+Result<void> Containers::apply(const ipam::Settings& settings) {
+  return loop_->apply(settings);
+}
+void Containers::on_blocks_changed(std::function<void()> handler) {
+  loop_->blocks_changed = std::move(handler);
+}
+void Containers::repair_routes() {
+  loop_->repair_routes();
+}
+void Containers::stop() {
+  loop_->stop();
+}
+const ipam::Allocator& Containers::allocator() const {
+  return loop_->allocator();
+}
+const ContainersStatistics& Containers::statistics() const {
+  return loop_->statistics();
+}
+
+}  // namespace weft::daemon

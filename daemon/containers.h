@@ -1,0 +1,77 @@
+// Containers: addresses and veths of this host's containers. Answers weft-cni: an address is
+// committed to the store before it is told, and freed only when its veth is gone. Audits what is
+// held against the kernel, which knows best. Not here: the container's own namespace, which only
+// weft-cni enters.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ctl/protocol.h"
+#include "exporter/snapshot.h"
+#include "ipam/allocator.h"
+#include "ipam/settings.h"
+#include "net/result.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace weft::daemon {
+
+struct ContainersStatistics {
+  /// By verb: "add", "del", "check".
+  std::map<std::string, exporter::CniRequests, std::less<>> verbs;
+  /// Addresses freed by the audit, because their container was gone and nobody had said so: with an
+  /// earlier boot, or with its namespace.
+  std::uint64_t reclaimed_boot = 0;
+  std::uint64_t reclaimed_netns = 0;
+  /// Host routes of containers that somebody had taken away and that were put back.
+  std::uint64_t routes_repaired = 0;
+  /// The store took its last write.
+  bool store_up = true;
+};
+
+class Containers {
+ public:
+  using Answer = std::function<void(ctl::Reply)>;
+
+  /// Opens the store in `directory`, takes over what it holds and compares it with the kernel.
+  /// `default_mtu` is asked at each ADD whose network names none.
+  static Result<std::unique_ptr<Containers>> start(boost::asio::io_context& io,
+                                                   const ipam::Settings& settings,
+                                                   const std::filesystem::path& directory,
+                                                   std::function<std::uint32_t()> default_mtu);
+  ~Containers();
+  Containers(const Containers&) = delete;
+  Containers& operator=(const Containers&) = delete;
+
+  void add(const ctl::AddRequest& request, const Answer& answer);
+  void del(const ctl::DelRequest& request, const Answer& answer);
+  void check(const ctl::CheckRequest& request, const Answer& answer);
+
+  /// On an error nothing has changed.
+  Result<void> apply(const ipam::Settings& settings);
+  /// Called whenever the set of blocks to be announced may have changed.
+  void on_blocks_changed(std::function<void()> handler);
+  /// A container's host route was taken away: puts back all that are missing, soon.
+  void repair_routes();
+  /// Answers nothing more; containers stay as they are.
+  void stop();
+
+  [[nodiscard]] const ipam::Allocator& allocator() const;
+  [[nodiscard]] const ContainersStatistics& statistics() const;
+
+ private:
+  class Loop;
+  explicit Containers(std::shared_ptr<Loop> loop);
+  std::shared_ptr<Loop> loop_;
+};
+
+}  // namespace weft::daemon

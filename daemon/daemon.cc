@@ -1,0 +1,233 @@
+#include "daemon/daemon.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <future>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "config/diff.h"
+#include "daemon/containers.h"
+#include "daemon/control_server.h"
+#include "daemon/host.h"
+#include "daemon/routing.h"
+#include "daemon/views.h"
+#include "exporter/server.h"
+
+namespace weft::daemon {
+namespace {
+
+namespace asio = boost::asio;
+
+/// Ethernet's, when there is no uplink to ask.
+constexpr std::uint32_t ethernet_mtu = 1500;
+/// How often a scrape that waits for the main loop looks whether weftd is stopping.
+constexpr std::chrono::milliseconds scrape_patience{50};
+/// For the last words of a session to leave.
+constexpr std::chrono::milliseconds farewell{200};
+
+class Daemon {
+ public:
+  Daemon(Options options, config::Config config)
+      : options_(std::move(options)),
+        config_(std::move(config)),
+        started_(Clock::now()),
+        started_at_(std::chrono::system_clock::now()),
+        configured_at_(started_at_),
+        signals_(io_, SIGTERM, SIGINT, SIGHUP) {}
+
+  Result<void> start() {
+    complaints_ = prepare_sysctls();
+    for (auto& complaint : put_router_addresses(config_.node))
+      complaints_.push_back(std::move(complaint));
+    for (const std::string& complaint : complaints_) spdlog::warn(complaint);
+
+    auto containers =
+        Containers::start(io_, config_.ipam, options_.state_directory, [this] { return mtu(); });
+    if (!containers) return containers.error();
+    containers_ = std::move(*containers);
+    auto routing = Routing::start(io_, config_);
+    if (!routing) return routing.error();
+    routing_ = std::move(*routing);
+    containers_->on_blocks_changed([this] { announce(); });
+    routing_->on_container_route_lost([this] { containers_->repair_routes(); });
+    announce();
+
+    auto exporter = exporter::Server::start(config_.exporter, [this] { return scrape(); });
+    if (!exporter) return exporter.error();
+    exporter_ = std::move(*exporter);
+    auto control = ControlServer::start(
+        io_, options_.socket_path,
+        [this](const ctl::Request& request, const ControlServer::Answer& answer) {
+          handle(request, answer);
+        });
+    if (!control) return control.error();
+    control_ = std::move(*control);
+    await_signals();
+    spdlog::info("weftd {} is ready: {} AS {} router-id {}, {} peers, {} blocks", WEFT_VERSION,
+                 config_.node.name, config_.node.asn.value, config_.node.router_id.text(),
+                 config_.bgp.peers.size(), containers_->allocator().blocks(Clock::now()).size());
+    return {};
+  }
+
+  void run() { io_.run(); }
+
+  /// In this order: nobody may ask any more, then nothing runs any more.
+  void stop() {
+    stopping_ = true;
+    control_.reset();
+    exporter_.reset();
+    if (routing_) routing_->stop(false);
+    if (containers_) containers_->stop();
+    // Replies and NOTIFICATIONs on their way out get a moment; kernel routes stay whatever happens.
+    io_.restart();
+    io_.run_for(farewell);
+  }
+
+ private:
+  [[nodiscard]] World world() const {
+    return {config_,     *routing_,   *containers_,      started_,
+            started_at_, complaints_, reload_succeeded_, configured_at_};
+  }
+
+  std::uint32_t mtu() const {
+    if (config_.cni.mtu) return *config_.cni.mtu;
+    std::optional<std::uint32_t> smallest;
+    for (const Uplink& uplink : routing_->uplinks()) {
+      smallest = std::min(smallest.value_or(uplink.link.mtu), uplink.link.mtu);
+    }
+    return smallest.value_or(ethernet_mtu);
+  }
+
+  void announce() {
+    std::vector<Prefix> blocks;
+    for (const ipam::BlockStatus& block : containers_->allocator().blocks(Clock::now())) {
+      if (block.id.ipv4) blocks.push_back(*block.id.ipv4);
+      if (block.id.ipv6) blocks.push_back(*block.id.ipv6);
+    }
+    routing_->announce(blocks, router_prefixes(config_.node));
+  }
+
+  void handle(const ctl::Request& request, const ControlServer::Answer& answer) {
+    const Time now = Clock::now();
+    std::visit(Overloaded{
+                   [&](const ctl::AddRequest& add) { containers_->add(add, answer); },
+                   [&](const ctl::DelRequest& del) { containers_->del(del, answer); },
+                   [&](const ctl::CheckRequest& check) { containers_->check(check, answer); },
+                   [&](const ctl::StatusRequest&) { answer(status_view(world(), now)); },
+                   [&](const ctl::PeersRequest&) { answer(peers_view(world(), now)); },
+                   [&](const ctl::RoutesRequest& routes) { answer(routes_view(world(), routes)); },
+                   [&](const ctl::BlocksRequest&) { answer(blocks_view(world(), now)); },
+                   [&](const ctl::ContainersRequest&) { answer(containers_view(world(), now)); },
+               },
+               request);
+  }
+
+  /// On a thread of the exporter's server: the numbers are read on the main loop.
+  exporter::Snapshot scrape() {
+    auto promise = std::make_shared<std::promise<exporter::Snapshot>>();
+    auto snapshot = promise->get_future();
+    asio::post(io_, [this, promise] { promise->set_value(metrics_view(world(), Clock::now())); });
+    while (snapshot.wait_for(scrape_patience) != std::future_status::ready) {
+      if (stopping_) return {};
+    }
+    return snapshot.get();
+  }
+
+  void await_signals() {
+    signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+      if (error) return;
+      if (signal == SIGHUP) {
+        reload();
+        return await_signals();
+      }
+      spdlog::info("{}: stopping; routes and containers stay",
+                   signal == SIGTERM ? "SIGTERM" : "SIGINT");
+      io_.stop();
+    });
+  }
+
+  void reload() {
+    reload_succeeded_ = try_reload();
+    if (!reload_succeeded_)
+      return spdlog::error("the configuration is not taken; nothing has changed");
+    configured_at_ = std::chrono::system_clock::now();
+  }
+
+  bool try_reload() {
+    auto wanted = config::load(options_.config_path, options_.defaults);
+    if (!wanted) {
+      for (const auto& error : wanted.error()) spdlog::error(error.text());
+      return false;
+    }
+    const std::vector<config::Change> changes = config::diff(config_, *wanted);
+    for (const config::Change& change : changes)
+      spdlog::info("reload: {}", config::describe(change));
+    if (changes.empty()) spdlog::info("reload: nothing is different");
+    const auto is = [&]<typename Kind>(Kind) {
+      return std::any_of(changes.begin(), changes.end(), [](const config::Change& change) {
+        return std::holds_alternative<Kind>(change);
+      });
+    };
+    if (is(config::RestartNeeded{})) return false;
+    if (is(config::ExporterChanged{}) && !restart_exporter(wanted->exporter)) return false;
+    if (auto applied = containers_->apply(wanted->ipam); !applied) {
+      spdlog::error("pools: {}", applied.error().message);
+      return false;
+    }
+    routing_->apply(wanted->bgp);
+    config_ = std::move(*wanted);
+    return true;
+  }
+
+  /// The old one goes first, for it may hold the port; when the new one cannot start, the old one
+  /// returns.
+  bool restart_exporter(const exporter::Settings& settings) {
+    exporter_.reset();
+    auto started = exporter::Server::start(settings, [this] { return scrape(); });
+    if (started) {
+      exporter_ = std::move(*started);
+      return true;
+    }
+    spdlog::error("exporter: {}", started.error().message);
+    if (auto old = exporter::Server::start(config_.exporter, [this] { return scrape(); })) {
+      exporter_ = std::move(*old);
+    }
+    return false;
+  }
+
+  Options options_;
+  config::Config config_;
+  Time started_;
+  std::chrono::system_clock::time_point started_at_;
+  std::chrono::system_clock::time_point configured_at_;
+  bool reload_succeeded_ = true;
+  std::atomic<bool> stopping_ = false;
+  std::vector<std::string> complaints_;
+  asio::io_context io_;
+  asio::signal_set signals_;
+  std::unique_ptr<Containers> containers_;
+  std::unique_ptr<Routing> routing_;
+  std::unique_ptr<exporter::Server> exporter_;
+  std::unique_ptr<ControlServer> control_;
+};
+
+}  // namespace
+
+Result<void> run(const Options& options, config::Config config) {
+  Daemon daemon(options, std::move(config));
+  auto started = daemon.start();
+  if (started) daemon.run();
+  daemon.stop();
+  return started;
+}
+
+}  // namespace weft::daemon

@@ -1,0 +1,425 @@
+#include "daemon/routing.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <map>
+#include <random>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "bgp/transport.h"
+#include "fib/programmer.h"
+#include "net/time.h"
+
+namespace weft::daemon {
+namespace {
+
+namespace asio = boost::asio;
+
+/// Containers' gateway, the same on every host.
+const Address container_gateway = Address::ipv4(0xa9fe0101);
+/// How often the kernel's routes are compared with ours although nothing was heard.
+constexpr std::chrono::minutes audit_interval{10};
+
+void write_log(const bgp::LogLine& line) {
+  switch (line.level) {
+    case bgp::Level::debug:
+      return spdlog::debug(line.text);
+    case bgp::Level::info:
+      return spdlog::info(line.text);
+    case bgp::Level::warning:
+      return spdlog::warn(line.text);
+    case bgp::Level::error:
+      return spdlog::error(line.text);
+  }
+}
+
+}  // namespace
+
+bool is_container_link(std::string_view ifname) {
+  return ifname.size() == 15 && ifname.starts_with("weft") &&
+         ifname.substr(4).find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+/// Held by every pending wait, so that none outlives what it works on.
+class Routing::Loop : public std::enable_shared_from_this<Loop> {
+ public:
+  Loop(asio::io_context& io, const config::Config& config)
+      : io_(io),
+        settings_(config.fib),
+        speaker_(config.bgp, std::random_device{}(), Clock::now()),
+        table_timer_(io),
+        audit_timer_(io) {
+    if (settings_.install) table_.emplace(settings_);
+  }
+
+  Result<void> start() {
+    const Time now = Clock::now();
+    if (table_) {
+      auto programmer = fib::Programmer::start(settings_);
+      if (!programmer) return programmer.error().within("kernel FIB");
+      programmer_.emplace(std::move(*programmer));
+      reports_.emplace(io_, programmer_->fd());
+    }
+    fib::Monitor::Options options;
+    if (programmer_) options.writer_port = programmer_->port();
+    auto monitor = fib::Monitor::open(options);
+    if (!monitor) return monitor.error().within("kernel notifications");
+    monitor_.emplace(std::move(*monitor));
+    notifications_.emplace(io_, monitor_->fd());
+    if (table_) {
+      table_->start(now);
+      for (const auto& [ifindex, link] : monitor_->links()) {
+        link_states_.emplace(ifindex, LinkState{link.usable()});
+        table_->link(link, now);
+      }
+      table_->want_gateway(container_gateway, now);
+    }
+    resolve(now);
+
+    bgp::Callbacks callbacks;
+    callbacks.routes = [this](std::vector<bgp::RouteChange> changes) { learned(changes); };
+    callbacks.sync_done = [this](bgp::SyncDone done) { synced(done); };
+    callbacks.log = [](bgp::LogLine line) { write_log(line); };
+    transport_.emplace(io_, speaker_, std::move(callbacks));
+    if (auto listening = transport_->listen(); !listening)
+      return listening.error().within("bgp.listen");
+    transport_->poke();
+
+    await_notifications();
+    if (table_) {
+      await_reports();
+      await_audit();
+      pump();
+    }
+    return {};
+  }
+
+  void announce(const std::vector<Prefix>& blocks, const std::vector<Prefix>& hosts) {
+    const Time now = Clock::now();
+    const std::set<Prefix> covered(blocks.begin(), blocks.end());
+    std::set<Prefix> wanted = covered;
+    wanted.insert(hosts.begin(), hosts.end());
+    for (const Prefix& prefix : wanted) {
+      if (originated_.contains(prefix)) continue;
+      if (table_ && covered.contains(prefix)) table_->want_blackhole(prefix, now);
+      speaker_.originate(prefix, now);
+    }
+    for (const Prefix& prefix : originated_) {
+      if (wanted.contains(prefix)) continue;
+      speaker_.withdraw(prefix, now);
+      if (table_) table_->unwant_blackhole(prefix, now);
+    }
+    originated_ = std::move(wanted);
+    transport_->poke();
+    pump();
+  }
+
+  void apply(const bgp::Settings& settings) {
+    speaker_.apply(settings, Clock::now());
+    if (auto listening = transport_->listen(); !listening) {
+      spdlog::error("bgp.listen: {}", listening.error().message);
+    }
+    transport_->poke();
+  }
+
+  void stop(bool cease) {
+    stopped_ = true;
+    speaker_.stop(cease, "weftd is stopping", Clock::now());
+    transport_->poke();
+    table_timer_.cancel();
+    audit_timer_.cancel();
+    if (notifications_) give_back(*notifications_);
+    if (reports_) give_back(*reports_);
+    if (programmer_) programmer_->stop();
+  }
+
+  std::function<void()> container_route_lost;
+
+  [[nodiscard]] const bgp::Speaker& speaker() const { return speaker_; }
+  [[nodiscard]] const fib::Table* table() const { return table_ ? &*table_ : nullptr; }
+  [[nodiscard]] bool fast_groups() const { return !programmer_ || programmer_->fast_groups(); }
+  [[nodiscard]] std::uint64_t overruns() const { return monitor_ ? monitor_->overruns() : 0; }
+
+  [[nodiscard]] std::vector<Uplink> uplinks() const {
+    std::set<std::uint32_t> indexes;
+    for (const bgp::PeerSettings& peer : speaker_.settings().peers) {
+      for (const ConnectedSubnet& subnet : monitor_->subnets()) {
+        if (subnet.prefix.contains(peer.address)) indexes.insert(subnet.ifindex);
+      }
+    }
+    std::vector<Uplink> links;
+    for (const std::uint32_t ifindex : indexes) {
+      const auto link = monitor_->links().find(ifindex);
+      if (link == monitor_->links().end()) continue;
+      const auto state = link_states_.find(ifindex);
+      links.push_back({link->second, state == link_states_.end() ? 0 : state->second.transitions});
+    }
+    return links;
+  }
+
+  [[nodiscard]] bool synced() const { return families_synced_.size() == 2; }
+
+  [[nodiscard]] std::string describe(const NextHop& hop) const {
+    const auto link = monitor_->links().find(hop.ifindex);
+    const std::string device =
+        link == monitor_->links().end() ? fmt::format("#{}", hop.ifindex) : link->second.name;
+    return hop.weight == 1
+               ? fmt::format("{} dev {}", hop.gateway.text(), device)
+               : fmt::format("{} dev {} weight {}", hop.gateway.text(), device, hop.weight);
+  }
+
+ private:
+  struct LinkState {
+    bool usable = false;
+    std::uint64_t transitions = 0;
+  };
+
+  /// The descriptor belongs to the monitor or the programmer; Asio only waits on it.
+  static void give_back(asio::posix::stream_descriptor& descriptor) {
+    if (descriptor.is_open()) static_cast<void>(descriptor.release());
+  }
+
+  void await_notifications() {
+    notifications_->async_wait(asio::posix::stream_descriptor::wait_read,
+                               [self = shared_from_this()](const boost::system::error_code& error) {
+                                 if (error || self->stopped_) return;
+                                 self->notified();
+                                 self->await_notifications();
+                               });
+  }
+
+  void await_reports() {
+    reports_->async_wait(asio::posix::stream_descriptor::wait_read,
+                         [self = shared_from_this()](const boost::system::error_code& error) {
+                           if (error || self->stopped_) return;
+                           self->pump();
+                           self->await_reports();
+                         });
+  }
+
+  void await_audit() {
+    audit_timer_.expires_after(audit_interval);
+    audit_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+      if (error || self->stopped_) return;
+      self->table_->audit(Clock::now());
+      self->pump();
+      self->await_audit();
+    });
+  }
+
+  void notified() {
+    const Time now = Clock::now();
+    bool subnets_changed = false;
+    bool container_route = false;
+    // What is left after read_limit datagrams makes the descriptor readable again.
+    monitor_->read([&](const fib::Event& event) {
+      std::visit(Overloaded{
+                     [&](const fib::LinkEvent& change) {
+                       // A veth comes and goes with its container; no next hop is ever behind one.
+                       if (is_container_link(change.link.name)) return;
+                       subnets_changed = true;
+                       link_changed(change, now);
+                     },
+                     [&](const fib::AddressEvent& change) {
+                       const auto link = monitor_->links().find(change.subnet.ifindex);
+                       if (link != monitor_->links().end() && is_container_link(link->second.name))
+                         return;
+                       subnets_changed = true;
+                       if (table_) table_->address(change.subnet, !change.removed, now);
+                     },
+                     [&](const fib::RouteEvent& change) {
+                       const fib::Route& route = change.route;
+                       if (route.protocol == fib::route_protocol && change.deleted &&
+                           route.nexthop_id == 0 && route.ifindex != 0) {
+                         container_route = true;
+                       }
+                       if (table_) table_->observed(change, now);
+                     },
+                     [&](const fib::NextHopEvent& change) {
+                       if (table_) table_->observed(change, now);
+                     },
+                     [&](const fib::Overrun&) {
+                       spdlog::warn("the kernel dropped notifications; its tables are read again");
+                       subnets_changed = true;
+                       container_route = true;
+                       if (table_) table_->overrun(now);
+                     },
+                 },
+                 event);
+    });
+    if (subnets_changed) resolve(now);
+    if (container_route && container_route_lost) container_route_lost();
+    pump();
+  }
+
+  void link_changed(const fib::LinkEvent& change, Time now) {
+    const bool usable = !change.removed && change.link.usable();
+    LinkState& state =
+        link_states_.try_emplace(change.link.ifindex, LinkState{usable}).first->second;
+    if (std::exchange(state.usable, usable) != usable) ++state.transitions;
+    if (!usable) {
+      speaker_.link_down(change.link.ifindex, now);
+      transport_->poke();
+    }
+    if (!table_) return;
+    if (change.removed) {
+      table_->link_removed(change.link.ifindex, now);
+    } else {
+      table_->link(change.link, now);
+    }
+  }
+
+  /// What the speaker resolves next hops with: subnets on links that carry packets, containers'
+  /// left out.
+  void resolve(Time now) {
+    std::vector<ConnectedSubnet> subnets;
+    for (const ConnectedSubnet& subnet : monitor_->subnets()) {
+      const auto link = monitor_->links().find(subnet.ifindex);
+      if (link == monitor_->links().end() || !link->second.usable()) continue;
+      if (!is_container_link(link->second.name)) subnets.push_back(subnet);
+    }
+    if (subnets == resolved_) return;
+    resolved_ = subnets;
+    speaker_.connected(std::move(subnets), now);
+    if (transport_) transport_->poke();
+  }
+
+  void learned(const std::vector<bgp::RouteChange>& changes) {
+    if (!table_) return;
+    const Time now = Clock::now();
+    // Ids of sets are reused once the speaker lets go of them, so a group is looked up once per
+    // round, not kept.
+    std::map<bgp::NextHopSet, fib::GroupRef> groups;
+    for (const bgp::RouteChange& change : changes) {
+      if (change.kind != bgp::RouteKind::via) {
+        table_->unwant(change.prefix, now);
+        continue;
+      }
+      auto group = groups.find(change.next_hops);
+      if (group == groups.end()) {
+        group =
+            groups.emplace(change.next_hops, table_->group(speaker_.next_hops(change.next_hops)))
+                .first;
+      }
+      table_->want(change.prefix, group->second, now);
+    }
+    for (const auto& [set, group] : groups) table_->release(group);
+    pump();
+  }
+
+  void synced(const bgp::SyncDone& done) {
+    spdlog::info("{} routes: {}", name(done.family),
+                 done.timed_out ? "not every peer has sent its End-of-RIB in time, going on without"
+                                : "every peer that came up has sent its End-of-RIB");
+    families_synced_.insert(done.family);
+    if (!synced() || !table_) return;
+    table_->synced(Clock::now());
+    pump();
+  }
+
+  /// Takes in what the kernel answered, hands out what is due, and sleeps until there is more.
+  void pump() {
+    if (!table_ || stopped_ || !programmer_) return;
+    const Time now = Clock::now();
+    while (auto report = programmer_->next()) table_->settle(std::move(*report), now);
+    table_->tick(now);
+    while (programmer_->ready()) {
+      auto work = table_->take(now);
+      if (!work) break;
+      programmer_->submit(std::move(*work));
+    }
+    for (const fib::Notice& notice : table_->take_notices()) {
+      if (notice.warning) {
+        spdlog::warn(notice.message);
+      } else {
+        spdlog::info(notice.message);
+      }
+    }
+    const auto deadline = table_->deadline();
+    if (!deadline) {
+      table_timer_.cancel();
+      return;
+    }
+    table_timer_.expires_after(std::max(*deadline - now, Clock::duration::zero()));
+    table_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+      if (!error) self->pump();
+    });
+  }
+
+  asio::io_context& io_;
+  fib::Settings settings_;
+  bgp::Speaker speaker_;
+  std::optional<bgp::Transport> transport_;
+  std::optional<fib::Table> table_;
+  std::optional<fib::Programmer> programmer_;
+  std::optional<fib::Monitor> monitor_;
+  std::optional<asio::posix::stream_descriptor> reports_;
+  std::optional<asio::posix::stream_descriptor> notifications_;
+  asio::steady_timer table_timer_;
+  asio::steady_timer audit_timer_;
+  std::set<Prefix> originated_;
+  std::vector<ConnectedSubnet> resolved_;
+  std::set<Family> families_synced_;
+  std::map<std::uint32_t, LinkState> link_states_;
+  bool stopped_ = false;
+};
+
+Result<std::unique_ptr<Routing>> Routing::start(asio::io_context& io,
+                                                const config::Config& config) {
+  auto loop = std::make_shared<Loop>(io, config);
+  if (auto started = loop->start(); !started) {
+    loop->stop(false);
+    return started.error();
+  }
+  return std::unique_ptr<Routing>(new Routing(std::move(loop)));
+}
+
+Routing::Routing(std::shared_ptr<Loop> loop) : loop_(std::move(loop)) {}
+Routing::~Routing() = default;
+
+void Routing::announce(const std::vector<Prefix>& blocks, const std::vector<Prefix>& hosts) {
+  loop_->announce(blocks, hosts);
+}
+void Routing::apply(const bgp::Settings& settings) {
+  loop_->apply(settings);
+}
+void Routing::stop(bool cease) {
+  loop_->stop(cease);
+}
+void Routing::on_container_route_lost(std::function<void()> handler) {
+  loop_->container_route_lost = std::move(handler);
+}
+const bgp::Speaker& Routing::speaker() const {
+  return loop_->speaker();
+}
+const fib::Table* Routing::table() const {
+  return loop_->table();
+}
+bool Routing::fast_groups() const {
+  return loop_->fast_groups();
+}
+std::uint64_t Routing::monitor_overruns() const {
+  return loop_->overruns();
+}
+std::vector<Uplink> Routing::uplinks() const {
+  return loop_->uplinks();
+}
+bool Routing::synced() const {
+  return loop_->synced();
+}
+
+std::vector<std::string> Routing::describe(const NextHops& next_hops) const {
+  std::vector<std::string> texts;
+  texts.reserve(next_hops.size());
+  for (const NextHop& hop : next_hops) texts.push_back(loop_->describe(hop));
+  return texts;
+}
+
+}  // namespace weft::daemon

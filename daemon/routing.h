@@ -1,0 +1,80 @@
+// Routing: the BGP speaker and the kernel FIB, joined. What the speaker learns becomes wanted
+// routes, what happens to links and addresses reaches both, and this node's own prefixes are
+// announced and covered. The two modules meet nowhere else. Runs on the main loop; the kernel is
+// written by the programmer's own thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bgp/speaker.h"
+#include "config/config.h"
+#include "fib/monitor.h"
+#include "fib/table.h"
+#include "net/ip.h"
+#include "net/result.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace weft::daemon {
+
+/// An interface over which peers are reached.
+struct Uplink {
+  fib::Link link;
+  /// How often it went down or came back.
+  std::uint64_t transitions = 0;
+};
+
+class Routing {
+ public:
+  /// Opens the netlink sockets and the listening sockets, adopts the kernel's routes, starts the
+  /// peers. The sentence says which of these could not be done.
+  static Result<std::unique_ptr<Routing>> start(boost::asio::io_context& io,
+                                                const config::Config& config);
+  ~Routing();
+  Routing(const Routing&) = delete;
+  Routing& operator=(const Routing&) = delete;
+
+  /// Exactly these prefixes are originated from now on; `blocks` are covered by a blackhole as
+  /// well. Idempotent.
+  void announce(const std::vector<Prefix>& blocks, const std::vector<Prefix>& hosts);
+  /// Peers whose own parameters changed are touched, no other.
+  void apply(const bgp::Settings& settings);
+  /// Kernel routes stay. `cease`: tell the peers to forget us; else they see the connection close.
+  void stop(bool cease);
+
+  /// Called after a route of protocol weft that leads straight to a link was taken away by somebody
+  /// else.
+  void on_container_route_lost(std::function<void()> handler);
+
+  [[nodiscard]] const bgp::Speaker& speaker() const;
+  /// None when fib.install is false.
+  [[nodiscard]] const fib::Table* table() const;
+  /// False: a change of a nexthop group costs the kernel one notification per route
+  /// (net.ipv4.nexthop_compat_mode).
+  [[nodiscard]] bool fast_groups() const;
+  [[nodiscard]] std::uint64_t monitor_overruns() const;
+  /// By rising ifindex.
+  [[nodiscard]] std::vector<Uplink> uplinks() const;
+  /// The peers that came up have sent their tables; what the kernel held of an earlier life is
+  /// confirmed or gone.
+  [[nodiscard]] bool synced() const;
+  /// "10.0.0.1 dev eth1", one for each next hop.
+  [[nodiscard]] std::vector<std::string> describe(const NextHops& next_hops) const;
+
+ private:
+  class Loop;
+  explicit Routing(std::shared_ptr<Loop> loop);
+  std::shared_ptr<Loop> loop_;
+};
+
+/// Host end of a container's veth: "weft" and 11 hex digits.
+bool is_container_link(std::string_view ifname);
+
+}  // namespace weft::daemon

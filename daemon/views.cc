@@ -1,0 +1,354 @@
+#include "daemon/views.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+namespace weft::daemon {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::seconds;
+
+std::string text(const std::optional<Address>& address) {
+  return address ? address->text() : "";
+}
+std::string text(const std::optional<Prefix>& prefix) {
+  return prefix ? prefix->text() : "";
+}
+
+bool established(const bgp::PeerStatus& peer) {
+  return peer.state == bgp::PeerState::established;
+}
+
+ctl::Peer peer_view(const bgp::PeerStatus& peer, Time now) {
+  ctl::Peer view;
+  view.name = peer.name;
+  view.description = peer.description;
+  view.address = peer.address.text();
+  view.asn = peer.asn.value;
+  view.type = peer.external ? "external" : "internal";
+  view.state = bgp::name(peer.state);
+  view.since = duration_cast<seconds>(now - peer.since);
+  if (peer.router_id.value != 0) view.router_id = peer.router_id.text();
+  view.local_address = text(peer.local_address);
+  view.hold_time = peer.hold_time;
+  view.keepalive = peer.keepalive;
+  view.capabilities = peer.capabilities;
+  for (const bgp::PeerFamilyStatus& family : peer.families) {
+    view.families.push_back({std::string(name(family.family)), family.received, family.accepted,
+                             family.selected, family.advertised, family.end_of_rib_received});
+  }
+  view.last_error =
+      peer.shutdown && peer.last_error.empty() ? "shut down by the operator" : peer.last_error;
+  view.messages_received = peer.received.messages();
+  view.messages_sent = peer.sent.messages();
+  view.established_count = peer.established_count;
+  return view;
+}
+
+ctl::Path path_view(const bgp::PathStatus& path) {
+  return {path.peer, path.next_hop,    path.as_path, path.origin,    path.local_pref,
+          path.med,  path.communities, path.best,    path.multipath, path.lost_at};
+}
+
+/// What the kernel does with a route of this kind.
+std::string kernel_state(const World& world, const bgp::RouteStatus& route) {
+  const fib::Table* table = world.routing.table();
+  if (table == nullptr) return "-";
+  if (route.kind == bgp::RouteKind::via) return table->state(route.prefix);
+  const std::string blackhole = table->state(route.prefix, fib::Kind::blackhole);
+  return blackhole == "-" ? blackhole : "blackhole " + blackhole;
+}
+
+ctl::Route route_view(const World& world, const bgp::RouteStatus& route) {
+  ctl::Route view;
+  view.prefix = route.prefix.text();
+  view.source = route.kind == bgp::RouteKind::local ? "local" : "bgp";
+  for (const bgp::PathStatus& path : route.paths) view.paths.push_back(path_view(path));
+  if (route.kind == bgp::RouteKind::via) {
+    view.next_hops = world.routing.describe(world.routing.speaker().next_hops(route.next_hops));
+  }
+  view.kernel = kernel_state(world, route);
+  return view;
+}
+
+std::vector<std::string> warnings(const World& world, const std::vector<bgp::PeerStatus>& peers,
+                                  Time now) {
+  std::vector<std::string> found = world.complaints;
+  for (const bgp::PeerStatus& peer : peers) {
+    if (established(peer) || peer.shutdown) continue;
+    found.push_back(fmt::format("peer {} is {} for {} s{}{}", peer.name, bgp::name(peer.state),
+                                duration_cast<seconds>(now - peer.since).count(),
+                                peer.last_error.empty() ? "" : ": ", peer.last_error));
+  }
+  if (peers.empty())
+    found.emplace_back("no BGP peers are configured: nobody learns of this host's containers");
+  if (const fib::Table* table = world.routing.table()) {
+    const fib::Snapshot fib = table->snapshot();
+    if (fib.foreign != 0) {
+      found.push_back(
+          fmt::format("{} routes are not installed: foreign routes of the same metric stand there",
+                      fib.foreign));
+    }
+    if (fib.failed > fib.foreign) {
+      found.push_back(fmt::format("the kernel refuses {} routes; weftctl routes says why",
+                                  fib.failed - fib.foreign));
+    }
+  }
+  if (!world.routing.fast_groups()) {
+    found.emplace_back(
+        "net.ipv4.nexthop_compat_mode is 1 and could not be set: failover is slow; "
+        "sysctl -w net.ipv4.nexthop_compat_mode=0");
+  }
+  for (const ipam::BlockStatus& block : world.containers.allocator().blocks(now)) {
+    if (block.free != 0 || block.state == ipam::BlockState::draining) continue;
+    found.push_back(fmt::format("block {} of pool {} is full", block.id.text(), block.id.pool));
+  }
+  if (!world.reload_succeeded) {
+    found.emplace_back(
+        "the last reload failed: weftd runs with the configuration before it; weftd --check says "
+        "why");
+  }
+  return found;
+}
+
+}  // namespace
+
+ctl::Status status_view(const World& world, Time now) {
+  const bgp::Speaker& speaker = world.routing.speaker();
+  const auto peers = speaker.peers();
+  ctl::Status status;
+  status.version = WEFT_VERSION;
+  status.node = world.config.node.name;
+  status.asn = world.config.node.asn.value;
+  status.router_id = world.config.node.router_id.text();
+  status.uptime = duration_cast<seconds>(now - world.started);
+  status.peers = static_cast<std::uint32_t>(peers.size());
+  status.peers_established =
+      static_cast<std::uint32_t>(std::count_if(peers.begin(), peers.end(), established));
+  for (const Family family : {Family::ipv4, Family::ipv6}) {
+    const bgp::RouteCounts counts = speaker.counts(family);
+    status.rib_routes.emplace(name(family), counts.local + counts.learned);
+  }
+  if (const fib::Table* table = world.routing.table()) {
+    const fib::Snapshot fib = table->snapshot();
+    for (std::size_t i = 0; i < fib.routes.size(); ++i) {
+      status.fib_routes.emplace(name(i == 0 ? Family::ipv4 : Family::ipv6),
+                                fib.routes[i][static_cast<std::size_t>(fib::Kind::learned)]);
+    }
+    status.fib_pending = fib.pending;
+  }
+  for (const ipam::BlockStatus& block : world.containers.allocator().blocks(now)) {
+    ++status.blocks;
+    if (block.state == ipam::BlockState::owned) status.addresses_free += block.free;
+  }
+  status.containers = static_cast<std::uint32_t>(world.containers.allocator().lease_count());
+  status.warnings = warnings(world, peers, now);
+  return status;
+}
+
+ctl::Peers peers_view(const World& world, Time now) {
+  ctl::Peers view;
+  for (const bgp::PeerStatus& peer : world.routing.speaker().peers())
+    view.peers.push_back(peer_view(peer, now));
+  return view;
+}
+
+ctl::Reply routes_view(const World& world, const ctl::RoutesRequest& request) {
+  const bgp::Speaker& speaker = world.routing.speaker();
+  ctl::Routes view;
+  if (request.prefix) {
+    const auto route = speaker.route(*request.prefix);
+    if (!route) {
+      return ctl::Failure{ctl::ErrorCode::not_found,
+                          fmt::format("there is no route to {}", request.prefix->text())};
+    }
+    view.routes.push_back(route_view(world, *route));
+    return view;
+  }
+  std::map<Prefix, ctl::Route> sorted;
+  speaker.routes([&](const bgp::RouteStatus& route) {
+    sorted.emplace(route.prefix, route_view(world, route));
+  });
+  for (auto& [prefix, route] : sorted) view.routes.push_back(std::move(route));
+  return view;
+}
+
+ctl::Blocks blocks_view(const World& world, Time now) {
+  ctl::Blocks view;
+  for (const ipam::BlockStatus& block : world.containers.allocator().blocks(now)) {
+    ctl::Block row;
+    row.pool = block.id.pool;
+    row.index = block.id.index;
+    row.ipv4 = text(block.id.ipv4);
+    row.ipv6 = text(block.id.ipv6);
+    row.state = ipam::name(block.state);
+    row.capacity = block.capacity;
+    row.held = block.held;
+    row.cooling = block.cooling;
+    row.free = block.free;
+    for (const auto& prefix : {block.id.ipv4, block.id.ipv6}) {
+      if (prefix)
+        row.advertised = std::max(row.advertised, world.routing.speaker().advertised_to(*prefix));
+    }
+    view.blocks.push_back(std::move(row));
+  }
+  return view;
+}
+
+ctl::Containers containers_view(const World& world, Time now) {
+  ctl::Containers view;
+  for (const ipam::LeaseStatus& held : world.containers.allocator().leases()) {
+    ctl::Container row;
+    row.attachment = held.lease.attachment;
+    row.ipv4 = text(held.lease.ipv4());
+    row.ipv6 = text(held.lease.ipv6());
+    row.host_ifname = host_ifname(held.lease.attachment);
+    row.netns = held.lease.netns;
+    row.pool = held.lease.block.pool;
+    row.age = duration_cast<seconds>(now - held.lease.allocated_at);
+    row.state = held.attached ? "attached" : "no-veth";
+    view.containers.push_back(std::move(row));
+  }
+  return view;
+}
+
+namespace {
+
+exporter::MessageCounts counts_of(const bgp::MessageCounts& counts) {
+  return {counts.open,      counts.update,        counts.notification,
+          counts.keepalive, counts.route_refresh, counts.octets};
+}
+
+double unix_seconds(std::chrono::system_clock::time_point time) {
+  return std::chrono::duration<double>(time.time_since_epoch()).count();
+}
+
+exporter::Peer peer_metrics(const bgp::PeerStatus& peer, Time now) {
+  exporter::Peer row;
+  row.name = peer.name;
+  row.description = peer.description;
+  row.address = peer.address.text();
+  row.asn = peer.asn.value;
+  row.external = peer.external;
+  // Both enumerations are the states of RFC 4271 8.2.2 in its order.
+  row.state = static_cast<exporter::PeerState>(peer.state);
+  row.shutdown = peer.shutdown;
+  if (established(peer)) {
+    row.established_at = unix_seconds(std::chrono::system_clock::now()) -
+                         std::chrono::duration<double>(now - peer.since).count();
+    row.hold_time_seconds = static_cast<double>(peer.hold_time.count());
+  }
+  row.established_count = peer.established_count;
+  row.received = counts_of(peer.received);
+  row.sent = counts_of(peer.sent);
+  row.queue_octets = peer.output_octets;
+  row.malformed_updates = peer.malformed_updates;
+  row.capabilities = peer.capabilities;
+  row.prefix_limit = peer.prefix_limit;
+  for (const bgp::PeerFamilyStatus& family : peer.families) {
+    row.families.push_back({family.family, family.received, family.accepted, family.selected,
+                            family.advertised, family.end_of_rib_received, family.end_of_rib_sent});
+  }
+  return row;
+}
+
+void add_fib(exporter::Snapshot& snapshot, const fib::Table& table, const Routing& routing) {
+  const fib::Snapshot fib = table.snapshot();
+  auto& families = snapshot.fib.emplace();
+  for (std::size_t i = 0; i < families.size(); ++i) {
+    families[i] = {fib.routes[i][static_cast<std::size_t>(fib::Kind::learned)],
+                   fib.routes[i][static_cast<std::size_t>(fib::Kind::blackhole)],
+                   fib.routes[i][static_cast<std::size_t>(fib::Kind::gateway)], fib.drift[i]};
+  }
+  snapshot.fib_pending = fib.pending;
+  snapshot.fib_failed = fib.failed;
+  snapshot.fib_foreign = fib.foreign;
+  snapshot.nexthops = fib.nexthops;
+  snapshot.nexthop_groups = fib.groups;
+  for (std::size_t op = 0; op < fib.operations.size(); ++op) {
+    for (std::size_t result = 0; result < fib.operations[op].size(); ++result) {
+      snapshot.fib_operations.push_back(
+          {op == 0 ? "put" : "remove", result == 0 ? "ok" : "refused", fib.operations[op][result]});
+    }
+  }
+  for (std::size_t cause = 0; cause < fib::causes; ++cause) {
+    snapshot.fib_repairs.emplace(name(static_cast<fib::Cause>(cause)), fib.repairs[cause]);
+  }
+  auto& programming = snapshot.fib_programming_seconds.emplace(
+      std::vector<double>(fib::latency_bounds.begin(), fib::latency_bounds.end()));
+  programming.buckets.assign(fib.programming.buckets.begin(), fib.programming.buckets.end());
+  programming.sum = fib.programming.sum;
+  snapshot.netlink_overruns = fib.overruns + routing.monitor_overruns();
+}
+
+std::vector<exporter::Pool> pool_metrics(const ipam::Allocator& allocator, Time now) {
+  std::map<std::string, exporter::Pool> pools;
+  for (const ipam::PoolSettings& settings : allocator.settings().pools)
+    pools[settings.name].name = settings.name;
+  for (const ipam::BlockStatus& block : allocator.blocks(now)) {
+    exporter::Pool& pool = pools[block.id.pool];
+    pool.name = block.id.pool;
+    ++(block.state == ipam::BlockState::owned ? pool.blocks_owned : pool.blocks_draining);
+    for (const auto& prefix : {block.id.ipv4, block.id.ipv6}) {
+      if (!prefix) continue;
+      auto family = std::find_if(
+          pool.families.begin(), pool.families.end(),
+          [&](const exporter::PoolFamily& row) { return row.family == prefix->family(); });
+      if (family == pool.families.end()) {
+        family = pool.families.insert(family, exporter::PoolFamily{});
+        family->family = prefix->family();
+      }
+      family->capacity += block.capacity;
+      family->held += block.held;
+      family->cooling += block.cooling;
+      family->free += block.free;
+    }
+  }
+  std::vector<exporter::Pool> rows;
+  for (auto& [pool_name, pool] : pools) rows.push_back(std::move(pool));
+  return rows;
+}
+
+}  // namespace
+
+exporter::Snapshot metrics_view(const World& world, Time now) {
+  const bgp::Speaker& speaker = world.routing.speaker();
+  const ipam::Allocator& allocator = world.containers.allocator();
+  const ContainersStatistics& statistics = world.containers.statistics();
+  exporter::Snapshot snapshot;
+  snapshot.version = WEFT_VERSION;
+  snapshot.start_time = unix_seconds(world.started_at);
+  snapshot.ready = world.routing.synced();
+  snapshot.config_hash = fmt::format("{:016x}", stable_hash(config::render(world.config)));
+  snapshot.config_last_reload_successful = world.reload_succeeded;
+  snapshot.config_last_reload_success_time = unix_seconds(world.configured_at);
+  snapshot.local_asn = world.config.node.asn.value;
+  snapshot.router_id = world.config.node.router_id.text();
+  for (const bgp::PeerStatus& peer : speaker.peers())
+    snapshot.peers.push_back(peer_metrics(peer, now));
+  for (const Family family : {Family::ipv4, Family::ipv6}) {
+    const bgp::RouteCounts counts = speaker.counts(family);
+    snapshot.rib[exporter::index_of(family)] = {counts.local, counts.learned, counts.paths};
+  }
+  if (const fib::Table* table = world.routing.table()) add_fib(snapshot, *table, world.routing);
+  snapshot.fib_repairs["container-route"] = statistics.routes_repaired;
+  snapshot.pools = pool_metrics(allocator, now);
+  snapshot.reclaimed_addresses = {{"boot", statistics.reclaimed_boot},
+                                  {"netns", statistics.reclaimed_netns}};
+  snapshot.store_up = statistics.store_up;
+  for (const auto& [verb, requests] : statistics.verbs) snapshot.cni.push_back(requests);
+  for (const ipam::LeaseStatus& held : allocator.leases())
+    ++snapshot.containers[held.lease.attachment.network];
+  for (const Uplink& uplink : world.routing.uplinks()) {
+    snapshot.uplinks.push_back(
+        {uplink.link.name, uplink.link.usable(), uplink.transitions, uplink.link.mtu});
+  }
+  return snapshot;
+}
+
+}  // namespace weft::daemon

@@ -1,0 +1,37 @@
+// Views: what weftd shows of itself, as the plain structs of the control protocol and of the
+// exporter. Reads only.
+#pragma once
+
+#include "config/config.h"
+#include "ctl/protocol.h"
+#include "daemon/containers.h"
+#include "daemon/routing.h"
+#include "exporter/snapshot.h"
+#include "net/time.h"
+
+namespace weft::daemon {
+
+/// Everything a view may look at; references to what the daemon holds.
+struct World {
+  const config::Config& config;
+  const Routing& routing;
+  const Containers& containers;
+  /// When this weftd started, on both clocks.
+  Time started;
+  std::chrono::system_clock::time_point started_at;
+  /// Sentences for `weftctl status` that stay true (a sysctl that could not be set).
+  const std::vector<std::string>& complaints;
+  /// How the last reload went, and when the running configuration was taken.
+  bool reload_succeeded = true;
+  std::chrono::system_clock::time_point configured_at;
+};
+
+ctl::Status status_view(const World& world, Time now);
+ctl::Peers peers_view(const World& world, Time now);
+/// The reply is a Failure when a single prefix was asked for and there is no such route.
+ctl::Reply routes_view(const World& world, const ctl::RoutesRequest& request);
+ctl::Blocks blocks_view(const World& world, Time now);
+ctl::Containers containers_view(const World& world, Time now);
+exporter::Snapshot metrics_view(const World& world, Time now);
+
+}  // namespace weft::daemon

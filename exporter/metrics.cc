@@ -1,0 +1,361 @@
+#include "exporter/metrics.h"
+
+#include <fmt/format.h>
+#include <prometheus/client_metric.h>
+#include <prometheus/metric_type.h>
+
+#include <array>
+#include <cassert>
+#include <initializer_list>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace weft::exporter {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+using Labels = std::vector<ClientMetric::Label>;
+
+constexpr std::array<Family, 2> families{Family::ipv4, Family::ipv6};
+
+constexpr std::array<std::string_view, 6> peer_states{"idle",      "connect",      "active",
+                                                      "open_sent", "open_confirm", "established"};
+
+/// One family being filled.
+class Metric {
+ public:
+  Metric(MetricType type, const char* name, const char* help) {
+    family_.type = type;
+    family_.name = name;
+    family_.help = help;
+  }
+
+  void add(Labels labels, double value) {
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    if (family_.type == MetricType::Counter) metric.counter.value = value;
+    if (family_.type == MetricType::Gauge) metric.gauge.value = value;
+    family_.metric.push_back(std::move(metric));
+  }
+  // Counts stay exact up to 2^53, which no counter of ours will see.
+  void add(Labels labels, std::uint64_t value) {
+    add(std::move(labels), static_cast<double>(value));
+  }
+  void add(Labels labels, bool value) { add(std::move(labels), value ? 1.0 : 0.0); }
+  void add(Labels labels, const Histogram& histogram) {
+    assert(histogram.buckets.size() == histogram.bounds.size() + 1);
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    std::uint64_t below = 0;
+    for (std::size_t i = 0; i < histogram.buckets.size(); ++i) {
+      below += histogram.buckets[i];
+      const double bound = i < histogram.bounds.size() ? histogram.bounds[i]
+                                                       : std::numeric_limits<double>::infinity();
+      metric.histogram.bucket.push_back({below, bound});
+    }
+    metric.histogram.sample_count = below;
+    metric.histogram.sample_sum = histogram.sum;
+    family_.metric.push_back(std::move(metric));
+  }
+
+  [[nodiscard]] MetricFamily&& take() { return std::move(family_); }
+
+ private:
+  MetricFamily family_;
+};
+
+Metric gauge(const char* name, const char* help) {
+  return {MetricType::Gauge, name, help};
+}
+Metric counter(const char* name, const char* help) {
+  return {MetricType::Counter, name, help};
+}
+Metric histogram(const char* name, const char* help) {
+  return {MetricType::Histogram, name, help};
+}
+
+std::string text(Family family) {
+  return std::string(weft::name(family));
+}
+
+class Exposition {
+ public:
+  void take(std::initializer_list<Metric*> metrics) {
+    for (Metric* metric : metrics) {
+      MetricFamily family = metric->take();
+      if (!family.metric.empty()) families_.push_back(std::move(family));
+    }
+  }
+  [[nodiscard]] std::vector<MetricFamily> all() && { return std::move(families_); }
+
+ private:
+  std::vector<MetricFamily> families_;
+};
+
+void add_life(const Snapshot& s, Exposition& out) {
+  auto build = gauge("weft_build_info", "Version and commit of the running weftd; always 1.");
+  build.add({{"version", s.version}, {"commit", s.commit}}, true);
+  auto node = gauge("weft_bgp_node_info", "AS number and BGP Identifier of this host; always 1.");
+  node.add({{"local_as", fmt::format("{}", s.local_asn)}, {"router_id", s.router_id}}, true);
+  auto start = gauge("weft_start_time_seconds", "When weftd started, in seconds since 1970.");
+  start.add({}, s.start_time);
+  auto ready = gauge("weft_ready",
+                     "1 once peers have sent their routes after the start, or are waited for no "
+                     "longer.");
+  ready.add({}, s.ready);
+  auto reload =
+      gauge("weft_config_last_reload_successful",
+            "0 when the last reload was refused and the configuration before it runs on.");
+  reload.add({}, s.config_last_reload_successful);
+  auto reloaded = gauge("weft_config_last_reload_success_timestamp_seconds",
+                        "When the running configuration was read, in seconds since 1970.");
+  reloaded.add({}, s.config_last_reload_success_time);
+  auto config = gauge("weft_config_info", "Hash of the running configuration; always 1.");
+  config.add({{"hash", s.config_hash}}, true);
+  out.take({&build, &node, &start, &ready, &reload, &reloaded, &config});
+}
+
+void add_sessions(const Snapshot& s, Exposition& out) {
+  auto info = gauge("weft_bgp_peer_info",
+                    "Facts of a peer, to be joined by the label peer; always 1. peer_as is 0 while "
+                    "it is not known.");
+  auto up = gauge("weft_bgp_peer_up", "1 while the session is established.");
+  auto shutdown = gauge("weft_bgp_peer_shutdown", "1 while the operator keeps the session down.");
+  auto state = gauge("weft_bgp_peer_state",
+                     "1 for the state the session is in (RFC 4271 8.2.2), 0 for the others.");
+  auto since = gauge("weft_bgp_peer_established_timestamp_seconds",
+                     "When the running session came up, in seconds since 1970.");
+  auto count = counter("weft_bgp_peer_established_total", "Sessions that came up.");
+  auto hold = gauge("weft_bgp_peer_hold_time_seconds",
+                    "Hold time negotiated in the running session; 0: no keepalives.");
+  auto queue = gauge("weft_bgp_peer_queue_bytes",
+                     "Octets made for the peer that its connection has not taken yet.");
+  auto capability =
+      gauge("weft_bgp_peer_capability", "1 for each capability both sides have announced.");
+  for (const Peer& peer : s.peers) {
+    const ClientMetric::Label name{"peer", peer.name};
+    info.add({name,
+              {"address", peer.address},
+              {"peer_as", fmt::format("{}", peer.asn)},
+              {"local_as", fmt::format("{}", s.local_asn)},
+              {"type", peer.external ? "external" : "internal"},
+              {"description", peer.description}},
+             true);
+    up.add({name}, peer.state == PeerState::established);
+    shutdown.add({name}, peer.shutdown);
+    for (std::size_t i = 0; i < peer_states.size(); ++i) {
+      state.add({name, {"state", std::string(peer_states[i])}},
+                static_cast<std::size_t>(peer.state) == i);
+    }
+    if (peer.established_at) since.add({name}, *peer.established_at);
+    count.add({name}, peer.established_count);
+    if (peer.hold_time_seconds) hold.add({name}, *peer.hold_time_seconds);
+    queue.add({name}, peer.queue_octets);
+    for (const std::string& both : peer.capabilities) {
+      capability.add({name, {"capability", both}}, true);
+    }
+  }
+  out.take({&info, &up, &shutdown, &state, &since, &count, &hold, &queue, &capability});
+}
+
+void add_messages(const Snapshot& s, Exposition& out) {
+  auto messages = counter("weft_bgp_messages_total", "BGP messages by direction and type.");
+  auto octets = counter("weft_bgp_message_bytes_total",
+                        "Octets of BGP messages by direction, headers included.");
+  auto errors = counter("weft_bgp_errors_total",
+                        "Faults of a peer's messages that did not end the session; kind "
+                        "malformed_update: UPDATEs treated as withdrawals (RFC 7606).");
+  for (const Peer& peer : s.peers) {
+    const ClientMetric::Label name{"peer", peer.name};
+    const auto add = [&](const char* direction, const MessageCounts& counts) {
+      const ClientMetric::Label way{"direction", direction};
+      messages.add({name, way, {"type", "open"}}, counts.open);
+      messages.add({name, way, {"type", "update"}}, counts.update);
+      messages.add({name, way, {"type", "notification"}}, counts.notification);
+      messages.add({name, way, {"type", "keepalive"}}, counts.keepalive);
+      messages.add({name, way, {"type", "route_refresh"}}, counts.route_refresh);
+      octets.add({name, way}, counts.octets);
+    };
+    add("received", peer.received);
+    add("sent", peer.sent);
+    errors.add({name, {"kind", "malformed_update"}}, peer.malformed_updates);
+  }
+  out.take({&messages, &octets, &errors});
+}
+
+void add_prefixes(const Snapshot& s, Exposition& out) {
+  auto prefixes = gauge("weft_bgp_prefixes",
+                        "Prefixes of a peer by stage: received from it, of these accepted or "
+                        "filtered by the import policy, of these selected as best or to share the "
+                        "load; and advertised to it.");
+  auto end_of_rib = gauge("weft_bgp_eor",
+                          "1 once the End-of-RIB marker of the running session has gone this way "
+                          "(RFC 4724 2).");
+  auto limit = gauge("weft_bgp_prefix_limit",
+                     "Prefixes of this family from the peer above which the session ends.");
+  for (const Peer& peer : s.peers) {
+    const ClientMetric::Label name{"peer", peer.name};
+    for (const PeerFamily& family : peer.families) {
+      const ClientMetric::Label which{"family", text(family.family)};
+      const std::uint64_t filtered =
+          family.received >= family.accepted ? family.received - family.accepted : 0;
+      prefixes.add({name, which, {"stage", "received"}}, family.received);
+      prefixes.add({name, which, {"stage", "accepted"}}, family.accepted);
+      prefixes.add({name, which, {"stage", "filtered"}}, filtered);
+      prefixes.add({name, which, {"stage", "selected"}}, family.selected);
+      prefixes.add({name, which, {"stage", "advertised"}}, family.advertised);
+      end_of_rib.add({name, which, {"direction", "received"}}, family.end_of_rib_received);
+      end_of_rib.add({name, which, {"direction", "sent"}}, family.end_of_rib_sent);
+      if (peer.prefix_limit) limit.add({name, which}, std::uint64_t{*peer.prefix_limit});
+    }
+  }
+  out.take({&prefixes, &end_of_rib, &limit});
+}
+
+void add_rib(const Snapshot& s, Exposition& out) {
+  auto routes = gauge("weft_rib_routes", "Routes of the Loc-RIB by where they come from.");
+  auto paths = gauge("weft_rib_paths", "Paths known for the routes of the Loc-RIB.");
+  for (const Family family : families) {
+    const Rib& rib = s.rib[index_of(family)];
+    const ClientMetric::Label which{"family", text(family)};
+    routes.add({which, {"source", "local"}}, rib.local_routes);
+    routes.add({which, {"source", "bgp"}}, rib.bgp_routes);
+    paths.add({which}, rib.paths);
+  }
+  out.take({&routes, &paths});
+}
+
+void add_fib(const Snapshot& s, Exposition& out) {
+  if (!s.fib) return;
+  auto routes = gauge("weft_fib_routes", "Routes of weft in the kernel, as wanted, by kind.");
+  auto drift = gauge("weft_fib_drift_routes",
+                     "Routes found missing, different or superfluous in the kernel and not yet "
+                     "repaired. Above 0 for long: something fights with weft.");
+  for (const Family family : families) {
+    const Fib& fib = (*s.fib)[index_of(family)];
+    const ClientMetric::Label which{"family", text(family)};
+    routes.add({which, {"kind", "unicast"}}, fib.unicast);
+    routes.add({which, {"kind", "blackhole"}}, fib.blackhole);
+    routes.add({which, {"kind", "host"}}, fib.host);
+    drift.add({which}, fib.drift);
+  }
+  auto missing = gauge("weft_fib_missing_routes",
+                       "Routes wanted in the kernel and not there: pending on their way, failed "
+                       "refused by the kernel, foreign because another program holds the prefix.");
+  const std::uint64_t stuck = s.fib_failed + s.fib_foreign;
+  missing.add({{"reason", "pending"}}, s.fib_pending >= stuck ? s.fib_pending - stuck : 0);
+  missing.add({{"reason", "failed"}}, s.fib_failed);
+  missing.add({{"reason", "foreign"}}, s.fib_foreign);
+  auto nexthops = gauge("weft_fib_nexthops", "Nexthop objects of weft in the kernel.");
+  nexthops.add({}, s.nexthops);
+  auto groups = gauge("weft_fib_nexthop_groups", "Nexthop groups of weft in the kernel.");
+  groups.add({}, s.nexthop_groups);
+  auto operations =
+      counter("weft_fib_operations_total", "Route operations the kernel has answered, by result.");
+  for (const FibOperation& operation : s.fib_operations) {
+    operations.add({{"op", operation.op}, {"result", operation.result}}, operation.count);
+  }
+  auto repairs = counter("weft_fib_repairs_total",
+                         "Routes and nexthops put back because somebody or something had changed "
+                         "them, by cause.");
+  for (const auto& [cause, count] : s.fib_repairs) repairs.add({{"cause", cause}}, count);
+  auto programming = histogram("weft_fib_programming_seconds",
+                               "From the decision for a route to the kernel's answer.");
+  if (s.fib_programming_seconds) programming.add({}, *s.fib_programming_seconds);
+  auto overruns = counter("weft_netlink_overruns_total",
+                          "Times the kernel dropped its notices to weft (ENOBUFS); each is "
+                          "followed by a full comparison.");
+  overruns.add({}, s.netlink_overruns);
+  out.take({&routes, &drift, &missing, &nexthops, &groups, &operations, &repairs, &programming,
+            &overruns});
+}
+
+void add_addresses(const Snapshot& s, Exposition& out) {
+  auto addresses = gauge("weft_ipam_addresses",
+                         "Addresses in the blocks of this host by state; capacity is the sum of "
+                         "the others.");
+  auto blocks = gauge("weft_ipam_blocks", "Blocks of this host by state.");
+  for (const Pool& pool : s.pools) {
+    const ClientMetric::Label name{"pool", pool.name};
+    for (const PoolFamily& family : pool.families) {
+      const ClientMetric::Label which{"family", text(family.family)};
+      addresses.add({name, which, {"state", "capacity"}}, family.capacity);
+      addresses.add({name, which, {"state", "held"}}, family.held);
+      addresses.add({name, which, {"state", "cooling"}}, family.cooling);
+      addresses.add({name, which, {"state", "reserved"}}, family.reserved);
+      addresses.add({name, which, {"state", "free"}}, family.free);
+    }
+    blocks.add({name, {"state", "owned"}}, pool.blocks_owned);
+    blocks.add({name, {"state", "draining"}}, pool.blocks_draining);
+  }
+  auto reclaimed = counter("weft_ipam_reclaimed_addresses_total",
+                           "Addresses freed because their container was gone without a DEL.");
+  for (const auto& [reason, count] : s.reclaimed_addresses) {
+    reclaimed.add({{"reason", reason}}, count);
+  }
+  auto store = gauge("weft_ipam_store_up", "1 while the store of allocations takes writes.");
+  store.add({}, s.store_up);
+  out.take({&addresses, &blocks, &reclaimed, &store});
+}
+
+void add_containers(const Snapshot& s, Exposition& out) {
+  auto requests = counter("weft_cni_requests_total",
+                          "Requests of weft-cni by verb and result: ok or the code of the error.");
+  auto seconds =
+      histogram("weft_cni_request_seconds", "From a request of weft-cni to weftd's reply.");
+  for (const CniRequests& cni : s.cni) {
+    for (const auto& [result, count] : cni.results) {
+      requests.add({{"verb", cni.verb}, {"result", result}}, count);
+    }
+    seconds.add({{"verb", cni.verb}}, cni.seconds);
+  }
+  auto containers = gauge("weft_containers", "Containers that hold addresses, by network.");
+  std::size_t named = 0;
+  std::uint64_t other = 0;
+  for (const auto& [network, count] : s.containers) {
+    if (network == "other" || named >= network_limit) {
+      other += count;
+    } else {
+      containers.add({{"network", network}}, count);
+      ++named;
+    }
+  }
+  if (other != 0) containers.add({{"network", "other"}}, other);
+  out.take({&requests, &seconds, &containers});
+}
+
+void add_uplinks(const Snapshot& s, Exposition& out) {
+  auto up = gauge("weft_uplink_up", "1 while the interface is up and has carrier.");
+  auto transitions = counter("weft_uplink_transitions_total", "Changes between up and down.");
+  auto mtu = gauge("weft_uplink_mtu_bytes", "MTU of the interface.");
+  for (const Uplink& uplink : s.uplinks) {
+    const ClientMetric::Label interface { "interface", uplink.interface };
+    up.add({interface}, uplink.up);
+    transitions.add({interface}, uplink.transitions);
+    if (uplink.mtu) mtu.add({interface}, std::uint64_t{*uplink.mtu});
+  }
+  out.take({&up, &transitions, &mtu});
+}
+
+}  // namespace
+
+std::vector<prometheus::MetricFamily> metrics(const Snapshot& snapshot) {
+  Exposition out;
+  add_life(snapshot, out);
+  add_sessions(snapshot, out);
+  add_messages(snapshot, out);
+  add_prefixes(snapshot, out);
+  add_rib(snapshot, out);
+  add_fib(snapshot, out);
+  add_addresses(snapshot, out);
+  add_containers(snapshot, out);
+  add_uplinks(snapshot, out);
+  return std::move(out).all();
+}
+
+}  // namespace weft::exporter

@@ -1,0 +1,211 @@
+// Snapshot: what weftd counts, as plain numbers at one moment, filled by the daemon's main loop,
+// turned into metrics by exporter/metrics. No other module's types. What weftd does not know is
+// left empty, and then is no series at all.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "net/ip.h"
+
+namespace weft::exporter {
+
+/// Networks that have series of their own; the containers of all others are counted as network
+/// "other".
+inline constexpr std::size_t network_limit = 64;
+
+/// Observations counted in buckets, one more than there are bounds: the last is for everything
+/// above.
+struct Histogram {
+  /// Upper bounds, ascending, in the base unit of the metric.
+  std::vector<double> bounds;
+  /// Not cumulative; bounds.size() + 1 of them.
+  std::vector<std::uint64_t> buckets;
+  double sum = 0;
+
+  Histogram() : buckets(1) {}
+  explicit Histogram(std::vector<double> upper_bounds)
+      : bounds(std::move(upper_bounds)), buckets(bounds.size() + 1) {}
+
+  void observe(double value) {
+    const auto bucket = std::lower_bound(bounds.begin(), bounds.end(), value) - bounds.begin();
+    ++buckets[static_cast<std::size_t>(bucket)];
+    sum += value;
+  }
+  [[nodiscard]] std::uint64_t count() const {
+    std::uint64_t all = 0;
+    for (const std::uint64_t bucket : buckets) all += bucket;
+    return all;
+  }
+};
+
+/// Bounds in seconds for weft_cni_request_seconds: 100 us to 5 s.
+inline std::vector<double> cni_bounds() {
+  return {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
+          0.05,   0.1,     0.25,   0.5,   1,      2.5,   5};
+}
+
+/// RFC 4271 8.2.2, and the order of the state set.
+enum class PeerState : std::uint8_t { idle, connect, active, open_sent, open_confirm, established };
+
+struct MessageCounts {
+  std::uint64_t open = 0;
+  std::uint64_t update = 0;
+  std::uint64_t notification = 0;
+  std::uint64_t keepalive = 0;
+  std::uint64_t route_refresh = 0;
+  std::uint64_t octets = 0;
+};
+
+struct PeerFamily {
+  Family family = Family::ipv4;
+  std::uint64_t received = 0;
+  std::uint64_t accepted = 0;
+  std::uint64_t selected = 0;
+  std::uint64_t advertised = 0;
+  bool end_of_rib_received = false;
+  bool end_of_rib_sent = false;
+};
+
+struct Peer {
+  std::string name;
+  std::string description;
+  std::string address;
+  /// 0 while unknown.
+  std::uint32_t asn = 0;
+  bool external = true;
+  PeerState state = PeerState::idle;
+  /// `shutdown: true`: down because the operator wants it.
+  bool shutdown = false;
+  /// When the running session came up, in seconds since 1970.
+  std::optional<double> established_at;
+  std::uint64_t established_count = 0;
+  MessageCounts received;
+  MessageCounts sent;
+  /// Octets produced and not yet written to the connection.
+  std::uint64_t queue_octets = 0;
+  /// UPDATEs that were malformed and treated as withdrawals (RFC 7606).
+  std::uint64_t malformed_updates = 0;
+  /// As negotiated; 0 means no keepalives.
+  std::optional<double> hold_time_seconds;
+  std::vector<std::string> capabilities;
+  std::vector<PeerFamily> families;
+  std::optional<std::uint32_t> prefix_limit;
+};
+
+/// The Loc-RIB of one family.
+struct Rib {
+  std::uint64_t local_routes = 0;
+  std::uint64_t bgp_routes = 0;
+  std::uint64_t paths = 0;
+};
+
+/// The kernel's routes of one family.
+struct Fib {
+  std::uint64_t unicast = 0;
+  std::uint64_t blackhole = 0;
+  std::uint64_t host = 0;
+  /// Missing, different or superfluous in the kernel and not yet repaired.
+  std::uint64_t drift = 0;
+};
+
+struct FibOperation {
+  /// "put", "remove"
+  std::string op;
+  /// "ok", "refused"
+  std::string result;
+  std::uint64_t count = 0;
+};
+
+struct PoolFamily {
+  Family family = Family::ipv4;
+  /// Addresses of the blocks of this host.
+  std::uint64_t capacity = 0;
+  std::uint64_t held = 0;
+  std::uint64_t cooling = 0;
+  std::uint64_t reserved = 0;
+  std::uint64_t free = 0;
+};
+
+struct Pool {
+  std::string name;
+  std::vector<PoolFamily> families;
+  std::uint64_t blocks_owned = 0;
+  std::uint64_t blocks_draining = 0;
+};
+
+struct Uplink {
+  std::string interface;
+  bool up = false;
+  std::uint64_t transitions = 0;
+  /// Octets.
+  std::optional<std::uint32_t> mtu;
+};
+
+/// Requests of one verb and their answers: "ok", "bad-request", "not-found", …
+struct CniRequests {
+  /// "add", "del", "check"
+  std::string verb;
+  std::map<std::string, std::uint64_t> results;
+  /// From request read to reply written, in seconds.
+  Histogram seconds{cni_bounds()};
+};
+
+struct Snapshot {
+  std::string version;
+  std::string commit;
+  /// Seconds since 1970.
+  double start_time = 0;
+  /// Initial synchronisation is over and requests are served.
+  bool ready = false;
+
+  /// Short hash of the text that is running.
+  std::string config_hash;
+  bool config_last_reload_successful = true;
+  double config_last_reload_success_time = 0;
+
+  std::uint32_t local_asn = 0;
+  std::string router_id;
+  std::vector<Peer> peers;
+  /// By family: ipv4, ipv6.
+  std::array<Rib, 2> rib;
+
+  /// None: weftd does not touch the kernel (fib.install: false).
+  std::optional<std::array<Fib, 2>> fib;
+  std::uint64_t fib_pending = 0;
+  std::uint64_t fib_failed = 0;
+  std::uint64_t fib_foreign = 0;
+  std::uint64_t nexthops = 0;
+  std::uint64_t nexthop_groups = 0;
+  std::vector<FibOperation> fib_operations;
+  /// By cause.
+  std::map<std::string, std::uint64_t> fib_repairs;
+  /// From the decision to the kernel's answer, in seconds.
+  std::optional<Histogram> fib_programming_seconds;
+  std::uint64_t netlink_overruns = 0;
+
+  std::vector<Pool> pools;
+  /// Addresses freed because their container was gone, by "gc", "boot", "netns".
+  std::map<std::string, std::uint64_t> reclaimed_addresses;
+  /// The store took its last write.
+  bool store_up = true;
+
+  std::vector<CniRequests> cni;
+  /// By network.
+  std::map<std::string, std::uint64_t> containers;
+  std::vector<Uplink> uplinks;
+};
+
+/// 0, 1: where a family stands in the arrays above.
+constexpr std::size_t index_of(Family family) {
+  return family == Family::ipv4 ? 0 : 1;
+}
+
+}  // namespace weft::exporter

@@ -1,0 +1,273 @@
+// Entries: the routes of one family, compactly: 16 octets an IPv4 route (28 IPv6) in chunks that
+// never move, and an open-addressing index of 4-octet slots beside them. DirtySlots: which of them
+// need work. Not here: what they mean.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "fib/route.h"
+#include "net/ip.h"
+#include "net/time.h"
+
+namespace weft::fib {
+
+/// What a route leads to: nothing, what its kind says, a shape that is ours but none of these, or a
+/// group.
+using Target = std::uint32_t;
+inline constexpr Target no_target = 0;
+inline constexpr Target fixed_target = 0xfffffffe;
+inline constexpr Target other_target = 0xffffffff;
+constexpr bool is_group(Target target) {
+  return target != no_target && target < fixed_target;
+}
+
+/// The address as it is stored; in network byte order for IPv6.
+using AddressV4 = std::uint32_t;
+using AddressV6 = std::array<std::uint32_t, 4>;
+
+template <typename Stored>
+struct Entry {
+  Stored address{};
+  Target want = no_target;
+  /// As far as we know.
+  Target have = no_target;
+  std::uint8_t length = 0;
+  Kind kind : 2;
+  /// One change is with the kernel; `again`: look again when it is answered.
+  bool in_flight : 1;
+  bool again : 1;
+  /// The kernel may or may not have something of ours here, whatever `have` says.
+  bool unsure : 1;
+  /// Adopted from a dump and not wanted by anybody yet.
+  bool stale : 1;
+  /// A foreign route stands at our place.
+  bool conflict : 1;
+  bool reported : 1;
+  /// Refused; waits in a retry list.
+  bool failed : 1;
+  /// Waits for its group to be installed.
+  bool parked : 1;
+  /// Found otherwise in the kernel than it should be, not yet repaired.
+  bool drifted : 1;
+  bool seen : 1;
+  /// Something happened to it while a dump was under way, which may be older than that.
+  bool overtaken : 1;
+  /// Refusals in a row, saturating.
+  std::uint8_t failures : 3;
+
+  Entry()
+      : kind(Kind::learned),
+        in_flight(false),
+        again(false),
+        unsure(false),
+        stale(false),
+        conflict(false),
+        reported(false),
+        failed(false),
+        parked(false),
+        drifted(false),
+        seen(false),
+        overtaken(false),
+        failures(0) {}
+  [[nodiscard]] bool idle() const {
+    return want == no_target && have == no_target && !unsure && !in_flight;
+  }
+};
+static_assert(sizeof(Entry<AddressV4>) == 16);
+static_assert(sizeof(Entry<AddressV6>) == 28);
+
+inline void store(const Address& address, AddressV4& out) {
+  out = address.v4();
+}
+inline void store(const Address& address, AddressV6& out) {
+  std::memcpy(out.data(), address.octets().data(), 16);
+}
+inline Address restored(AddressV4 stored) {
+  return Address::ipv4(stored);
+}
+inline Address restored(const AddressV6& stored) {
+  return Address::of(std::as_bytes(std::span(stored)));
+}
+
+template <typename Stored>
+class Entries {
+ public:
+  static constexpr std::uint32_t none = 0xffffffff;
+
+  [[nodiscard]] Entry<Stored>& operator[](std::uint32_t slot) {
+    return (*chunks_[slot / chunk_size])[slot % chunk_size];
+  }
+  [[nodiscard]] const Entry<Stored>& operator[](std::uint32_t slot) const {
+    return (*chunks_[slot / chunk_size])[slot % chunk_size];
+  }
+  [[nodiscard]] Prefix prefix(std::uint32_t slot) const {
+    const Entry<Stored>& entry = (*this)[slot];
+    return {restored(entry.address), entry.length};
+  }
+
+  /// Its slot, or none.
+  [[nodiscard]] std::uint32_t find(const Prefix& prefix, Kind kind) const {
+    if (index_.empty()) return none;
+    Stored address{};
+    store(prefix.address(), address);
+    for (std::size_t at = home(address, prefix.length(), kind);; at = (at + 1) & mask()) {
+      if (index_[at] == 0) return none;
+      const Entry<Stored>& entry = (*this)[index_[at] - 1];
+      if (entry.address == address && entry.length == prefix.length() && entry.kind == kind) {
+        return index_[at] - 1;
+      }
+    }
+  }
+  std::uint32_t find_or_insert(const Prefix& prefix, Kind kind) {
+    const std::uint32_t found = find(prefix, kind);
+    return found != none ? found : insert(prefix, kind);
+  }
+  void erase(std::uint32_t slot) {
+    Entry<Stored>& entry = (*this)[slot];
+    std::size_t at = home(entry);
+    while (index_[at] != slot + 1) at = (at + 1) & mask();
+    close_gap(at);
+    entry = Entry<Stored>{};
+    entry.length = free_mark;
+    free_.push_back(slot);
+    --size_;
+  }
+  [[nodiscard]] bool live(std::uint32_t slot) const { return (*this)[slot].length != free_mark; }
+  /// Every slot ever used is below.
+  [[nodiscard]] std::uint32_t end() const { return end_; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::size_t memory() const {
+    return chunks_.size() * sizeof(Chunk) + (index_.capacity() + free_.capacity()) * 4;
+  }
+
+ private:
+  static constexpr std::uint32_t chunk_size = 16384;
+  static constexpr std::uint8_t free_mark = 0xff;
+  using Chunk = std::array<Entry<Stored>, chunk_size>;
+
+  static std::uint64_t mixed(std::uint64_t value) {
+    value = (value ^ value >> 30U) * 0xbf58476d1ce4e5b9U;
+    value = (value ^ value >> 27U) * 0x94d049bb133111ebU;
+    return value ^ value >> 31U;
+  }
+  static std::uint64_t folded(AddressV4 address) { return std::uint64_t{address} << 16U; }
+  static std::uint64_t folded(const AddressV6& a) {
+    return mixed(std::uint64_t{a[0]} << 32U | a[1]) ^ (std::uint64_t{a[2]} << 32U | a[3]);
+  }
+  [[nodiscard]] std::size_t mask() const { return index_.size() - 1; }
+  [[nodiscard]] std::size_t home(const Stored& address, unsigned length, Kind kind) const {
+    const std::uint64_t rest = length * 4U + static_cast<unsigned>(kind) + 1U;
+    return mixed(folded(address) + rest * 0x9e3779b97f4a7c15U) & mask();
+  }
+  [[nodiscard]] std::size_t home(const Entry<Stored>& entry) const {
+    return home(entry.address, entry.length, entry.kind);
+  }
+
+  std::uint32_t insert(const Prefix& prefix, Kind kind) {
+    if ((size_ + 1) * 5 > index_.size() * 4) grow();
+    std::uint32_t slot = end_;
+    if (!free_.empty()) {
+      slot = free_.back();
+      free_.pop_back();
+    } else {
+      if (end_ % chunk_size == 0) chunks_.push_back(std::make_unique<Chunk>());
+      ++end_;
+    }
+    Entry<Stored>& entry = (*this)[slot];
+    entry = Entry<Stored>{};
+    store(prefix.address(), entry.address);
+    entry.length = static_cast<std::uint8_t>(prefix.length());
+    entry.kind = kind;
+    place(slot);
+    ++size_;
+    return slot;
+  }
+  void place(std::uint32_t slot) {
+    std::size_t at = home((*this)[slot]);
+    while (index_[at] != 0) at = (at + 1) & mask();
+    index_[at] = slot + 1;
+  }
+  void grow() {
+    const std::size_t larger = index_.empty() ? 64 : index_.size() * 2;
+    const std::vector<std::uint32_t> old =
+        std::exchange(index_, std::vector<std::uint32_t>(larger));
+    for (const std::uint32_t entry : old) {
+      if (entry != 0) place(entry - 1);
+    }
+  }
+  /// Moves up what would no longer be found past the hole at `gap`.
+  void close_gap(std::size_t gap) {
+    for (std::size_t at = (gap + 1) & mask(); index_[at] != 0; at = (at + 1) & mask()) {
+      const std::size_t wanted = home((*this)[index_[at] - 1]);
+      if (((at - wanted) & mask()) < ((at - gap) & mask())) continue;
+      index_[gap] = index_[at];
+      gap = at;
+    }
+    index_[gap] = 0;
+  }
+
+  std::vector<std::unique_ptr<Chunk>> chunks_;
+  std::vector<std::uint32_t> index_;
+  std::vector<std::uint32_t> free_;
+  std::uint32_t end_ = 0;
+  std::size_t size_ = 0;
+};
+
+/// A set of slots that is emptied round and round, so that no slot waits for ever behind a busier
+/// one. Knows since when (about: the oldest of 64 neighbours) a slot is in it.
+class DirtySlots {
+ public:
+  void set(std::uint32_t slot, Time now) {
+    const std::size_t word = slot / 64;
+    if (word >= words_.size()) {
+      words_.resize(word + 1 + words_.size() / 2);
+      since_.resize(words_.size());
+    }
+    const std::uint64_t bit = std::uint64_t{1} << (slot % 64);
+    if ((words_[word] & bit) != 0) return;
+    if (words_[word] == 0) since_[word] = now;
+    words_[word] |= bit;
+    ++size_;
+  }
+  void clear(std::uint32_t slot) {
+    const std::size_t word = slot / 64;
+    const std::uint64_t bit = std::uint64_t{1} << (slot % 64);
+    if (word >= words_.size() || (words_[word] & bit) == 0) return;
+    words_[word] &= ~bit;
+    --size_;
+  }
+  [[nodiscard]] bool contains(std::uint32_t slot) const {
+    const std::size_t word = slot / 64;
+    return word < words_.size() && (words_[word] >> (slot % 64) & 1U) != 0;
+  }
+  [[nodiscard]] Time since(std::uint32_t slot) const { return since_[slot / 64]; }
+  /// The next slot after the one given last; it leaves the set.
+  std::optional<std::uint32_t> pop() {
+    if (size_ == 0) return std::nullopt;
+    while (words_[cursor_] == 0) cursor_ = cursor_ + 1 == words_.size() ? 0 : cursor_ + 1;
+    const auto bit = static_cast<std::uint32_t>(std::countr_zero(words_[cursor_]));
+    words_[cursor_] &= words_[cursor_] - 1;
+    --size_;
+    return static_cast<std::uint32_t>(cursor_ * 64) + bit;
+  }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::size_t memory() const { return words_.capacity() * 16; }
+
+ private:
+  std::vector<std::uint64_t> words_;
+  std::vector<Time> since_;
+  std::size_t cursor_ = 0;
+  std::size_t size_ = 0;
+};
+
+}  // namespace weft::fib

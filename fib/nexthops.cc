@@ -1,0 +1,784 @@
+#include "fib/nexthops.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+
+#include "fib/settings.h"
+
+namespace weft::fib {
+
+namespace {
+
+constexpr std::uint32_t group_retry = 1U << 31;
+
+}  // namespace
+
+std::chrono::seconds retry_after(unsigned failures) {
+  const unsigned doublings = std::min(failures == 0 ? 0U : failures - 1, 6U);
+  return std::min(retry_first * (1U << doublings), retry_max);
+}
+
+std::size_t NextHopObjects::NextHopsHash::operator()(const NextHops& next_hops) const {
+  std::uint64_t sum = next_hops.size();
+  for (const NextHop& next_hop : next_hops) {
+    const std::uint64_t place = std::uint64_t{next_hop.ifindex} << 16U | next_hop.weight;
+    sum = (sum ^ hash(next_hop.gateway) ^ place) * 0x9e3779b97f4a7c15U;
+    sum ^= sum >> 32U;
+  }
+  return sum;
+}
+
+GroupRef NextHopObjects::hold(const NextHops& next_hops) {
+  assert(!next_hops.empty() && std::is_sorted(next_hops.begin(), next_hops.end()));
+  const auto known = group_index_.find(next_hops);
+  std::uint32_t index = 0;
+  if (known != group_index_.end()) {
+    index = known->second;
+  } else {
+    std::vector<MemberRef> members;
+    members.reserve(next_hops.size());
+    for (const NextHop& next_hop : next_hops) {
+      members.push_back({single_of(next_hop.gateway, next_hop.ifindex), next_hop.weight});
+    }
+    index = new_group(std::move(members));
+    groups_[index].id = free_id(true);
+    ids_[groups_[index].id] = index;
+    group_index_[next_hops] = index;
+  }
+  ++groups_[index].holders;
+  queue_group(index);
+  return {index + 1};
+}
+
+void NextHopObjects::release(GroupRef ref) {
+  Group& group = at(ref);
+  assert(group.live && group.holders > 0);
+  --group.holders;
+  consider_removal(ref);
+}
+
+void NextHopObjects::consider_removal(GroupRef ref) {
+  Group& group = at(ref);
+  if (group.used() || group.spent || !group.live) return;
+  group.spent = true;
+  spent_groups_.push_back(ref.value - 1);
+}
+
+void NextHopObjects::doubt(GroupRef ref) {
+  at(ref).refresh = true;
+  queue_group(ref.value - 1);
+}
+
+NextHops NextHopObjects::next_hops(GroupRef ref) const {
+  NextHops next_hops;
+  for (const MemberRef& member : at(ref).members) {
+    const Single& single = singles_[member.single];
+    next_hops.push_back({single.gateway, single.ifindex, member.weight});
+  }
+  return next_hops;
+}
+
+GroupRef NextHopObjects::find(std::uint32_t id) const {
+  if (id < first_group_id || id > last_id) return {};
+  const auto found = ids_.find(id);
+  return found == ids_.end() ? GroupRef{} : GroupRef{found->second + 1};
+}
+
+std::uint32_t NextHopObjects::new_single() {
+  if (free_singles_.empty()) {
+    singles_.emplace_back();
+    free_singles_.push_back(static_cast<std::uint32_t>(singles_.size() - 1));
+  }
+  const std::uint32_t index = free_singles_.back();
+  free_singles_.pop_back();
+  singles_[index] = Single{};
+  singles_[index].live = true;
+  return index;
+}
+
+std::uint32_t NextHopObjects::single_of(const Address& gateway, std::uint32_t ifindex) {
+  const auto found = single_index_.find({gateway, ifindex});
+  if (found != single_index_.end()) {
+    queue_single(found->second);  // it may have been lost while nobody used it
+    return found->second;
+  }
+  const std::uint32_t index = new_single();
+  Single& single = singles_[index];
+  single.gateway = gateway;
+  single.ifindex = ifindex;
+  single.id = free_id(false);
+  ids_[single.id] = index;
+  single_index_[{gateway, ifindex}] = index;
+  queue_single(index);
+  return index;
+}
+
+std::uint32_t NextHopObjects::new_group(std::vector<MemberRef> members) {
+  if (free_groups_.empty()) {
+    groups_.emplace_back();
+    free_groups_.push_back(static_cast<std::uint32_t>(groups_.size() - 1));
+  }
+  const std::uint32_t index = free_groups_.back();
+  free_groups_.pop_back();
+  Group& group = groups_[index];
+  // Answers and routes of the group that had this place must not fit the new one.
+  const std::uint32_t epoch = group.epoch + 1;
+  group = Group{};
+  group.live = true;
+  group.epoch = epoch;
+  group.members = std::move(members);
+  for (const MemberRef& member : group.members) singles_[member.single].users.push_back(index);
+  return index;
+}
+
+std::uint32_t NextHopObjects::free_id(bool group) {
+  std::uint32_t& next = group ? next_group_id_ : next_single_id_;
+  const std::uint32_t first = group ? first_group_id : first_nexthop_id;
+  const std::uint32_t last = group ? last_id : first_group_id - 1;
+  // Ids go round before one is used again, so that a late notification finds nobody.
+  for (;;) {
+    next = next >= last ? first + 1 : next + 1;
+    if (ids_.count(next) == 0 && foreign_ids_.count(next) == 0) return next;
+  }
+}
+
+bool NextHopObjects::usable(std::uint32_t ifindex) const {
+  return dead_links_.count(ifindex) == 0;
+}
+
+bool NextHopObjects::eligible(const Single& single) const {
+  if (!usable(single.ifindex) || single.removing) return false;
+  return single.installed || (single.in_flight && single.known && !single.lost);
+}
+
+std::vector<NextHopObjects::MemberRef> NextHopObjects::eligible(const Group& group) const {
+  std::vector<MemberRef> reachable;
+  std::vector<MemberRef> all;
+  for (const MemberRef& member : group.members) {
+    const Single& single = singles_[member.single];
+    if (!eligible(single)) continue;
+    all.push_back(member);
+    if (!single.unreachable) reachable.push_back(member);
+  }
+  return reachable.empty() ? all : reachable;
+}
+
+bool NextHopObjects::carries(GroupRef ref) const {
+  const Group& group = at(ref);
+  return !group.removing && (group.installed || (group.in_flight && group.known));
+}
+
+std::string NextHopObjects::obstacle(GroupRef ref) const {
+  const Group& group = at(ref);
+  if (!group.fault.empty()) return "nexthop group: " + group.fault;
+  bool any_usable = false;
+  for (const MemberRef& member : group.members) {
+    const Single& single = singles_[member.single];
+    if (!single.fault.empty()) return "nexthop " + single.gateway.text() + ": " + single.fault;
+    any_usable = any_usable || usable(single.ifindex);
+  }
+  return any_usable ? "" : "no interface of its next hops is up";
+}
+
+std::vector<Member> NextHopObjects::encoded(const std::vector<MemberRef>& members) const {
+  std::uint32_t greatest = 1;
+  for (const MemberRef& member : members)
+    greatest = std::max<std::uint32_t>(greatest, member.weight);
+  std::vector<Member> encoded;
+  encoded.reserve(members.size());
+  for (const MemberRef& member : members) {
+    std::uint32_t weight = std::max<std::uint32_t>(member.weight, 1);
+    if (greatest > 256) weight = std::max(weight * 256 / greatest, 1U);
+    encoded.push_back({singles_[member.single].id, static_cast<std::uint16_t>(weight)});
+  }
+  return encoded;
+}
+
+void NextHopObjects::queue_single(std::uint32_t index) {
+  if (std::exchange(singles_[index].queued, true)) return;
+  single_queue_.push_back(index);
+}
+
+void NextHopObjects::queue_group(std::uint32_t index) {
+  if (std::exchange(groups_[index].queued, true)) return;
+  group_queue_.push_back(index);
+}
+
+void NextHopObjects::queue_users(std::uint32_t single) {
+  for (const std::uint32_t group : singles_[single].users) queue_group(group);
+}
+
+void NextHopObjects::lose_single(std::uint32_t index, Effects& effects) {
+  Single& single = singles_[index];
+  single.installed = false;
+  single.lost = single.in_flight;
+  for (const std::uint32_t user : single.users) {
+    Group& group = groups_[user];
+    group.refresh = group.refresh || group.in_flight;
+    auto& members = group.installed_members;
+    const auto end = std::remove_if(members.begin(), members.end(),
+                                    [&](const MemberRef& m) { return m.single == index; });
+    if (end != members.end()) {
+      members.erase(end, members.end());
+      if (members.empty()) lose_group(user, effects);
+    }
+    queue_group(user);
+  }
+  queue_single(index);
+}
+
+void NextHopObjects::lose_group(std::uint32_t index, Effects& effects) {
+  Group& group = groups_[index];
+  group.installed = false;
+  group.installed_members.clear();
+  ++group.epoch;
+  effects.lost.push_back({index + 1});
+  queue_group(index);
+  consider_removal({index + 1});
+}
+
+void NextHopObjects::link(std::uint32_t ifindex, bool is_usable, Effects& effects) {
+  const bool was_usable = usable(ifindex);
+  if (is_usable && was_usable) return refresh(ifindex);
+  if (is_usable) {
+    dead_links_.erase(ifindex);
+  } else {
+    dead_links_.insert(ifindex);
+  }
+  for (std::uint32_t index = 0; index < singles_.size(); ++index) {
+    Single& single = singles_[index];
+    if (!single.live || single.ifindex != ifindex) continue;
+    if (is_usable) {
+      single.failures = 0;
+      single.retry_at = {};
+      queue_single(index);
+    } else {
+      lose_single(index, effects);
+    }
+  }
+}
+
+void NextHopObjects::reachable(const Address& gateway, std::uint32_t ifindex, bool yes) {
+  const auto found = single_index_.find({gateway, ifindex});
+  if (found == single_index_.end()) return;
+  singles_[found->second].unreachable = !yes;
+  queue_users(found->second);
+}
+
+void NextHopObjects::refresh(std::uint32_t ifindex) {
+  for (std::uint32_t index = 0; index < singles_.size(); ++index) {
+    Single& single = singles_[index];
+    if (!single.live || single.ifindex != ifindex) continue;
+    single.refresh = true;
+    single.failures = 0;
+    single.retry_at = {};
+    queue_single(index);
+    for (const std::uint32_t user : single.users) {
+      groups_[user].refresh = true;
+      queue_group(user);
+    }
+  }
+}
+
+bool NextHopObjects::deleted(std::uint32_t id, Effects& effects) {
+  foreign_ids_.erase(id);
+  const auto found = ids_.find(id);
+  if (found == ids_.end()) return false;
+  if (id < first_group_id) {
+    lose_single(found->second, effects);
+  } else {
+    Group& group = groups_[found->second];
+    group.refresh = group.refresh || group.in_flight;
+    lose_group(found->second, effects);
+  }
+  return true;
+}
+
+bool NextHopObjects::changed(const NextHopObject& object, Effects& effects) {
+  const auto found = ids_.find(object.id);
+  if (found == ids_.end()) {
+    const bool ours = object.id >= first_nexthop_id && object.id <= last_id;
+    if (ours && object.protocol != route_protocol) foreign_ids_.insert(object.id);
+    return false;
+  }
+  if (object.id < first_group_id) {
+    Single& single = singles_[found->second];
+    if (object.protocol != route_protocol && !single.installed && !single.in_flight) {
+      renumber_single(found->second);
+      return false;
+    }
+    if (!single.known || (object.protocol == route_protocol && object.gateway == single.gateway &&
+                          object.ifindex == single.ifindex)) {
+      return false;
+    }
+    single.refresh = true;
+    queue_single(found->second);
+    return true;
+  }
+  Group& group = groups_[found->second];
+  if (object.protocol != route_protocol && !group.installed && !group.in_flight) {
+    renumber_group(found->second);
+    return false;
+  }
+  if (!group.known) return false;
+  if (object.protocol == route_protocol && object.members == encoded(group.installed_members)) {
+    return false;
+  }
+  if (group.installed && object.members.empty()) lose_group(found->second, effects);
+  group.refresh = true;
+  queue_group(found->second);
+  return true;
+}
+
+bool NextHopObjects::has_work() const {
+  return !single_queue_.empty() || !group_queue_.empty() || !spent_groups_.empty() ||
+         !spent_singles_.empty();
+}
+
+void NextHopObjects::take_puts(Batch& batch, std::size_t room, Time now) {
+  std::vector<std::uint32_t> queue = std::exchange(single_queue_, {});
+  std::size_t at = 0;
+  for (; at < queue.size() && batch.nexthops.size() < room; ++at) {
+    Single& single = singles_[queue[at]];
+    single.queued = false;
+    if (!single.live || single.in_flight || single.removing || single.users.empty()) continue;
+    if (!usable(single.ifindex) || now < single.retry_at) continue;
+    if (single.installed && !single.refresh) continue;
+    const Mode mode = single.installed ? Mode::replace
+                      : single.known   ? Mode::create_replace
+                                       : Mode::create;
+    single.in_flight = true;
+    single.refresh = false;
+    single.lost = false;
+    batch.nexthops.push_back(
+        {{single.id, route_protocol, single.gateway, single.ifindex, {}}, mode, queue[at]});
+  }
+  single_queue_.insert(single_queue_.end(), queue.begin() + static_cast<std::ptrdiff_t>(at),
+                       queue.end());
+  take_group_puts(batch, room - batch.nexthops.size(), now);
+}
+
+void NextHopObjects::take_group_puts(Batch& batch, std::size_t room, Time now) {
+  std::vector<std::uint32_t> queue = std::exchange(group_queue_, {});
+  std::size_t at = 0;
+  for (; at < queue.size() && batch.groups.size() < room; ++at) {
+    Group& group = groups_[queue[at]];
+    group.queued = false;
+    if (!group.live || group.in_flight || group.removing || !group.used()) continue;
+    if (now < group.retry_at) continue;
+    const std::vector<MemberRef> members = eligible(group);
+    // An installed group without eligible members keeps what it has: removing it would take the
+    // routes along.
+    if (members.empty()) continue;
+    if (group.installed && !group.refresh && members == group.installed_members) continue;
+    const Mode mode = group.installed ? Mode::replace
+                      : group.known   ? Mode::create_replace
+                                      : Mode::create;
+    group.in_flight = true;
+    group.refresh = false;
+    batch.groups.push_back({{group.id, route_protocol, {}, 0, encoded(members)}, mode, queue[at]});
+  }
+  group_queue_.insert(group_queue_.end(), queue.begin() + static_cast<std::ptrdiff_t>(at),
+                      queue.end());
+}
+
+void NextHopObjects::remove_with_routes(Batch& batch, GroupRef ref) {
+  Group& group = at(ref);
+  assert(group.known && !group.in_flight && !group.removing);
+  group.removing = true;
+  batch.group_removals.push_back(
+      {{group.id, route_protocol, {}, 0, {}}, Mode::replace, ref.value - 1});
+}
+
+void NextHopObjects::take_removals(Batch& batch, std::size_t room, bool swept) {
+  std::vector<std::uint32_t> kept;
+  for (std::size_t at = 0; at < spent_groups_.size(); ++at) {
+    const std::uint32_t index = spent_groups_[at];
+    Group& group = groups_[index];
+    group.spent = false;
+    if (!group.live || group.used() || group.removing) continue;
+    if (group.routes > 0 || group.routes_in_flight > 0 || group.in_flight) continue;
+    // What was ours once may still be there, also when we were told it is gone.
+    if (group.known && (batch.group_removals.size() >= room || (group.adopted && !swept))) {
+      group.spent = true;
+      kept.push_back(index);
+    } else if (group.known) {
+      remove_with_routes(batch, {index + 1});
+    } else {
+      free_group(index);
+    }
+  }
+  spent_groups_ = std::move(kept);
+  room -= std::min(room, batch.group_removals.size());
+  kept.clear();
+  for (std::size_t at = 0; at < spent_singles_.size(); ++at) {
+    const std::uint32_t index = spent_singles_[at];
+    Single& single = singles_[index];
+    single.spent = false;
+    if (!single.live || !single.users.empty() || single.in_flight || single.removing) continue;
+    if (single.known && (batch.nexthop_removals.size() >= room || (single.adopted && !swept))) {
+      single.spent = true;
+      kept.push_back(index);
+    } else if (single.known) {
+      single.removing = true;
+      batch.nexthop_removals.push_back(
+          {{single.id, route_protocol, {}, 0, {}}, Mode::replace, index});
+    } else {
+      free_single(index);
+    }
+  }
+  spent_singles_ = std::move(kept);
+}
+
+void NextHopObjects::free_group(std::uint32_t index) {
+  Group& group = groups_[index];
+  const auto found = group_index_.find(next_hops({index + 1}));
+  if (found != group_index_.end() && found->second == index) group_index_.erase(found);
+  ids_.erase(group.id);
+  for (const MemberRef& member : group.members) {
+    Single& single = singles_[member.single];
+    auto& users = single.users;
+    users.erase(std::remove(users.begin(), users.end(), index), users.end());
+    if (!users.empty() || std::exchange(single.spent, true)) continue;
+    spent_singles_.push_back(member.single);
+  }
+  group.members.clear();
+  group.live = false;
+  free_groups_.push_back(index);
+}
+
+void NextHopObjects::free_single(std::uint32_t index) {
+  Single& single = singles_[index];
+  const auto found = single_index_.find({single.gateway, single.ifindex});
+  if (found != single_index_.end() && found->second == index) single_index_.erase(found);
+  ids_.erase(single.id);
+  single.live = false;
+  free_singles_.push_back(index);
+}
+
+/// Somebody else's object has the id: theirs stays, ours gets another.
+void NextHopObjects::renumber_single(std::uint32_t index) {
+  Single& single = singles_[index];
+  foreign_ids_.insert(single.id);
+  ids_.erase(single.id);
+  single.id = free_id(false);
+  single.known = false;
+  ids_[single.id] = index;
+  queue_single(index);
+}
+
+void NextHopObjects::renumber_group(std::uint32_t index) {
+  Group& group = groups_[index];
+  foreign_ids_.insert(group.id);
+  ids_.erase(group.id);
+  group.id = free_id(true);
+  group.known = false;
+  ids_[group.id] = index;
+  queue_group(index);
+}
+
+void NextHopObjects::put_done(const NextHopChange& change, int code, const std::string& message,
+                              Time now, Effects& effects) {
+  if (change.object.is_group()) {
+    group_put_done(change, code, message, now, effects);
+  } else {
+    single_put_done(change, code, message, now, effects);
+  }
+}
+
+void NextHopObjects::single_put_done(const NextHopChange& change, int code,
+                                     const std::string& message, Time now, Effects& effects) {
+  Single& single = singles_[change.slot];
+  single.in_flight = false;
+  const bool lost = std::exchange(single.lost, false);
+  if (code == 0) {
+    single.known = true;
+    single.installed = !lost;
+    single.failures = 0;
+    single.fault.clear();
+    queue_single(change.slot);
+    for (const std::uint32_t user : single.users) {
+      groups_[user].retry_at = {};
+      queue_group(user);
+    }
+  } else if (code == EEXIST && change.mode == Mode::create) {
+    renumber_single(change.slot);
+    effects.doubtful = true;
+  } else if (code == ENOENT && change.mode == Mode::replace) {
+    lose_single(change.slot, effects);
+  } else {
+    single.fault = message;
+    single.failures = static_cast<std::uint8_t>(std::min(single.failures + 1, 100));
+    single.retry_at = now + retry_after(single.failures);
+    retries_.emplace(single.retry_at, change.slot);
+    single.refresh = single.installed;
+  }
+  if (single.users.empty() && !std::exchange(single.spent, true)) {
+    spent_singles_.push_back(change.slot);
+  }
+}
+
+void NextHopObjects::group_put_done(const NextHopChange& change, int code,
+                                    const std::string& message, Time now, Effects& effects) {
+  Group& group = groups_[change.slot];
+  group.in_flight = false;
+  if (code == 0) {
+    group.known = true;
+    group.failures = 0;
+    group.fault.clear();
+    group.installed_members.clear();
+    for (const MemberRef& member : group.members) {
+      const Single& single = singles_[member.single];
+      const bool sent = std::any_of(change.object.members.begin(), change.object.members.end(),
+                                    [&](const Member& m) { return m.id == single.id; });
+      if (sent && single.installed) group.installed_members.push_back(member);
+    }
+    group.installed = !group.installed_members.empty();
+    if (group.installed) {
+      effects.installed.push_back({change.slot + 1});
+    } else {
+      lose_group(change.slot, effects);
+    }
+    queue_group(change.slot);
+  } else if (code == EEXIST && change.mode == Mode::create) {
+    renumber_group(change.slot);
+    effects.doubtful = true;
+  } else if (code == ENOENT && change.mode == Mode::replace) {
+    lose_group(change.slot, effects);
+  } else {
+    group.fault = message;
+    group.failures = static_cast<std::uint8_t>(std::min(group.failures + 1, 100));
+    group.retry_at = now + retry_after(group.failures);
+    retries_.emplace(group.retry_at, change.slot | group_retry);
+    // A member may have gone unnoticed: putting them again will tell.
+    for (const MemberRef& member : group.members) {
+      singles_[member.single].refresh = true;
+      queue_single(member.single);
+    }
+    group.refresh = group.installed;
+  }
+  consider_removal({change.slot + 1});
+}
+
+void NextHopObjects::removal_done(const NextHopChange& change, int code, const std::string& message,
+                                  Time now, Effects& effects) {
+  const bool gone = code == 0 || code == ENOENT;
+  if (change.object.id < first_group_id) {
+    Single& single = singles_[change.slot];
+    single.removing = false;
+    single.installed = single.installed && !gone;
+    single.known = single.known && !gone;
+    if (!single.users.empty()) {
+      queue_single(change.slot);
+    } else if (gone) {
+      free_single(change.slot);
+    } else {
+      single.fault = message;
+      single.failures = static_cast<std::uint8_t>(std::min(single.failures + 1, 100));
+      retries_.emplace(now + retry_after(single.failures), change.slot);
+    }
+    return;
+  }
+  Group& group = groups_[change.slot];
+  group.removing = false;
+  if (gone) {
+    group.known = false;
+    group.installed = false;
+    group.installed_members.clear();
+    ++group.epoch;
+    effects.removed.push_back({change.slot + 1});
+  } else {
+    group.fault = message;
+    group.failures = static_cast<std::uint8_t>(std::min(group.failures + 1, 100));
+    retries_.emplace(now + retry_after(group.failures), change.slot | group_retry);
+  }
+  queue_group(change.slot);
+  if (gone) consider_removal({change.slot + 1});
+}
+
+void NextHopObjects::dump_begin() {
+  for (Single& single : singles_) single.seen = false;
+  for (Group& group : groups_) group.seen = false;
+  foreign_ids_.clear();
+}
+
+/// The kernel has an object under an id of ours that we do not think is there. Either it is left
+/// from before and the id was given out before the dump was in, or we heard of its loss wrongly, or
+/// it went since the dump.
+bool NextHopObjects::there_after_all(std::uint32_t index, const NextHopObject& object) {
+  Single& single = singles_[index];
+  if (single.installed || single.in_flight) return false;
+  if (!single.known &&
+      NextHop{object.gateway, object.ifindex} != NextHop{single.gateway, single.ifindex}) {
+    renumber_single(index);
+    adopt_single(object);
+    return true;
+  }
+  single.known = single.seen = true;
+  single.refresh = true;  // it may have gone since the dump: a put that only replaces will tell
+  single.installed = usable(single.ifindex);
+  queue_single(index);
+  queue_users(index);
+  return true;
+}
+
+bool NextHopObjects::group_there_after_all(std::uint32_t index, const NextHopObject& object) {
+  Group& group = groups_[index];
+  if (group.installed || group.in_flight) return false;
+  const bool same = object.members == encoded(group.members);
+  if (!group.known && !same) {
+    renumber_group(index);
+    adopt_group(object);
+    return true;
+  }
+  group.known = group.seen = group.refresh = true;
+  if (same) adopt_members(group);
+  queue_group(index);
+  return true;
+}
+
+void NextHopObjects::adopt_members(Group& group) {
+  group.installed_members.clear();
+  for (const MemberRef& member : group.members) {
+    if (singles_[member.single].installed) group.installed_members.push_back(member);
+  }
+  group.installed = !group.installed_members.empty();
+}
+
+void NextHopObjects::seen(const NextHopObject& object, Effects& effects) {
+  if (object.id < first_nexthop_id || object.id > last_id) return;
+  const auto found = ids_.find(object.id);
+  if (found == ids_.end()) {
+    if (object.protocol != route_protocol) {
+      foreign_ids_.insert(object.id);
+    } else if (object.is_group() == (object.id >= first_group_id)) {
+      object.is_group() ? adopt_group(object) : adopt_single(object);
+    }
+    return;
+  }
+  const bool ours = object.protocol == route_protocol;
+  if (object.id < first_group_id) {
+    if (ours && there_after_all(found->second, object)) return;
+    singles_[found->second].seen = true;
+  } else {
+    if (ours && group_there_after_all(found->second, object)) return;
+    groups_[found->second].seen = true;
+  }
+  changed(object, effects);
+}
+
+std::size_t NextHopObjects::dump_end(Effects& effects) {
+  std::size_t gone = 0;
+  for (std::uint32_t index = 0; index < singles_.size(); ++index) {
+    const Single& single = singles_[index];
+    // What is in flight was sent after the dump: its answer will tell.
+    if (!single.live || !single.installed || single.seen || single.in_flight) continue;
+    lose_single(index, effects);
+    ++gone;
+  }
+  for (std::uint32_t index = 0; index < groups_.size(); ++index) {
+    const Group& group = groups_[index];
+    if (!group.live || !group.installed || group.seen || group.in_flight) continue;
+    lose_group(index, effects);
+    ++gone;
+  }
+  return gone;
+}
+
+void NextHopObjects::adopt_single(const NextHopObject& object) {
+  const auto key = std::pair(object.gateway, object.ifindex);
+  const auto known = single_index_.find(key);
+  std::uint32_t index = 0;
+  if (known != single_index_.end() && !singles_[known->second].known &&
+      !singles_[known->second].in_flight) {
+    // Asked for before the dump was in: take the kernel's id.
+    index = known->second;
+    ids_.erase(singles_[index].id);
+  } else {
+    index = new_single();
+    if (known == single_index_.end()) single_index_[key] = index;
+  }
+  Single& single = singles_[index];
+  single.gateway = object.gateway;
+  single.ifindex = object.ifindex;
+  single.id = object.id;
+  single.known = single.adopted = single.seen = single.refresh = true;
+  single.installed = usable(single.ifindex);
+  ids_[single.id] = index;
+  foreign_ids_.erase(single.id);
+  queue_single(index);
+  if (single.users.empty() && !std::exchange(single.spent, true)) spent_singles_.push_back(index);
+  queue_users(index);
+}
+
+void NextHopObjects::adopt_group(const NextHopObject& object) {
+  std::vector<MemberRef> members;
+  for (const Member& member : object.members) {
+    const auto found = ids_.find(member.id);
+    if (member.id >= first_group_id || found == ids_.end()) continue;
+    members.push_back({found->second, member.weight});
+  }
+  std::sort(members.begin(), members.end(), [&](const MemberRef& a, const MemberRef& b) {
+    const Single& left = singles_[a.single];
+    const Single& right = singles_[b.single];
+    return NextHop{left.gateway, left.ifindex, a.weight} <
+           NextHop{right.gateway, right.ifindex, b.weight};
+  });
+  NextHops key;
+  for (const MemberRef& member : members) {
+    key.push_back(
+        {singles_[member.single].gateway, singles_[member.single].ifindex, member.weight});
+  }
+  const auto known = group_index_.find(key);
+  std::uint32_t index = 0;
+  if (known != group_index_.end() && !groups_[known->second].known &&
+      !groups_[known->second].in_flight) {
+    index = known->second;
+    ids_.erase(groups_[index].id);
+  } else {
+    index = new_group(std::move(members));
+    if (known == group_index_.end() && !key.empty()) group_index_[key] = index;
+  }
+  Group& group = groups_[index];
+  group.id = object.id;
+  group.known = group.adopted = group.seen = group.refresh = true;
+  adopt_members(group);
+  ids_[group.id] = index;
+  foreign_ids_.erase(group.id);
+  consider_removal({index + 1});
+  queue_group(index);
+}
+
+std::optional<Time> NextHopObjects::deadline() const {
+  if (retries_.empty()) return std::nullopt;
+  return retries_.begin()->first;
+}
+
+void NextHopObjects::tick(Time now) {
+  while (!retries_.empty() && retries_.begin()->first <= now) {
+    const std::uint32_t entry = retries_.begin()->second;
+    retries_.erase(retries_.begin());
+    const std::uint32_t index = entry & ~group_retry;
+    if ((entry & group_retry) != 0) {
+      queue_group(index);
+      consider_removal({index + 1});
+    } else {
+      queue_single(index);
+      Single& single = singles_[index];
+      if (single.live && single.users.empty() && !std::exchange(single.spent, true)) {
+        spent_singles_.push_back(index);
+      }
+    }
+  }
+}
+
+std::size_t NextHopObjects::installed_nexthops() const {
+  return static_cast<std::size_t>(
+      std::count_if(singles_.begin(), singles_.end(),
+                    [](const Single& single) { return single.live && single.installed; }));
+}
+
+}  // namespace weft::fib

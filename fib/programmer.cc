@@ -1,0 +1,233 @@
+#include "fib/programmer.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cassert>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+#include "fib/ring.h"
+#include "net/fd.h"
+#include "net/netlink_socket.h"
+
+namespace weft::fib {
+
+namespace {
+
+constexpr int socket_buffer = 16 * 1024 * 1024;
+/// Routes in one DumpPart: what the main loop takes in at once.
+constexpr std::size_t dump_part = 4096;
+/// A dump that was interrupted by changes so often is taken as it is.
+constexpr int dump_tries = 3;
+constexpr const char* compat_mode = "/proc/sys/net/ipv4/nexthop_compat_mode";
+
+void signal_event(const Fd& event) {
+  const std::uint64_t one = 1;
+  // The counter cannot be full, and a reader that is gone needs no signal.
+  [[maybe_unused]] const ssize_t written = ::write(event.get(), &one, sizeof one);
+}
+
+/// Blocks unless the descriptor is non-blocking.
+void clear_event(const Fd& event) {
+  std::uint64_t count = 0;
+  while (::read(event.get(), &count, sizeof count) < 0 && errno == EINTR) {
+  }
+}
+
+/// With 1 the kernel announces every route behind a group that changes; 0 spares it that. Per
+/// network namespace.
+bool disable_compat_mode() {
+  const Fd file(::open(compat_mode, O_RDWR | O_CLOEXEC));
+  if (!file) return false;
+  std::array<char, 2> value{};
+  if (::pread(file.get(), value.data(), 1, 0) == 1 && value[0] == '0') return true;
+  return ::pwrite(file.get(), "0", 1, 0) == 1 && ::pread(file.get(), value.data(), 1, 0) == 1 &&
+         value[0] == '0';
+}
+
+}  // namespace
+
+struct Programmer::State {
+  State(const Settings& given, netlink::Socket opened)
+      : settings(given), socket(std::move(opened)) {}
+
+  Settings settings;
+  netlink::Socket socket;
+  netlink::Batch messages;
+  std::uint32_t port = 0;
+  bool fast_groups = false;
+
+  Ring<Work, work_limit> work;
+  Ring<Report, report_limit> reports;
+  Fd wake_thread;
+  Fd wake_main;
+  std::atomic<bool> stopping{false};
+  /// Main thread's: submitted and not yet answered.
+  std::size_t outstanding = 0;
+  std::thread thread;
+
+  void run() {
+    pthread_setname_np(pthread_self(), "weft-fib");
+    while (!stopping) {
+      clear_event(wake_thread);
+      while (!stopping) {
+        auto next = work.pop();
+        if (!next) break;
+        std::visit([&](auto& one) { carry_out(std::move(one)); }, *next);
+      }
+    }
+  }
+
+  void report(Report report) {
+    while (!reports.push(report)) {
+      signal_event(wake_main);
+      if (stopping) return;
+      clear_event(wake_thread);  // next() signals it; work that came is looked for in run()
+    }
+    signal_event(wake_main);
+  }
+
+  void carry_out(Batch batch) {
+    messages.clear();
+    encode(messages, batch, settings);
+    netlink::Outcome outcome = socket.transact(messages, netlink::Batch::Ack::last);
+    Answer answer;
+    answer.batch = std::move(batch);
+    answer.faults.reserve(outcome.refused.size());
+    for (netlink::Refusal& refusal : outcome.refused) {
+      answer.faults.push_back({refusal.index, refusal.code, std::move(refusal.message)});
+    }
+    if (outcome.broken) answer.broken = outcome.broken->message;
+    report(std::move(answer));
+  }
+
+  void carry_out(DumpRequest /*all*/) {
+    DumpPart last;
+    last.last = true;
+    for (int tries = 0; tries < dump_tries; ++tries) {
+      bool interrupted = false;
+      const auto done = dump(tries > 0, interrupted);
+      if (!done) last.failed = done.error().message;
+      if (!done || !interrupted) break;
+    }
+    report(std::move(last));
+  }
+
+  Result<void, netlink::Refusal> dump(bool again, bool& interrupted) {
+    DumpPart part;
+    part.again = again;
+    messages.clear();
+    dump_nexthops(messages);
+    auto done = socket.dump(
+        messages,
+        [&](const netlink::Message& message) {
+          auto object = parse_nexthop(message);
+          if (object) part.nexthops.push_back(std::move(*object));
+        },
+        [&] { part.nexthops.clear(); });
+    if (!done) return done;
+    report(std::exchange(part, {}));
+    for (const Family family : {Family::ipv4, Family::ipv6}) {
+      messages.clear();
+      dump_routes(messages, family, settings.table, 0);
+      done = socket.dump(
+          messages,
+          [&](const netlink::Message& message) {
+            const auto route = parse_route(message);
+            if (route && route->table == settings.table) part.routes.push_back(*route);
+            if (part.routes.size() >= dump_part) report(std::exchange(part, {}));
+          },
+          [&] { interrupted = true; });
+      // A table that does not exist yet has no routes.
+      if (!done && done.error().code != ENOENT) return done;
+    }
+    report(std::move(part));
+    return {};
+  }
+};
+
+Programmer::Programmer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Programmer::Programmer(Programmer&&) noexcept = default;
+Programmer& Programmer::operator=(Programmer&&) noexcept = default;
+Programmer::~Programmer() {
+  stop();
+}
+
+Result<Programmer> Programmer::start(const Settings& settings) {
+  auto socket = netlink::Socket::open();
+  if (!socket) return socket.error();
+  socket->receive_buffer(socket_buffer);
+  socket->send_buffer(socket_buffer);
+  socket->timeout(std::chrono::seconds(60));
+  auto state = std::make_unique<State>(settings, std::move(socket).value());
+  state->port = state->socket.port();
+  state->fast_groups = disable_compat_mode();
+  state->wake_thread = Fd(eventfd(0, EFD_CLOEXEC));
+  state->wake_main = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!state->wake_thread || !state->wake_main) {
+    return Error{std::string("making an eventfd: ") + std::strerror(errno)};
+  }
+  // Signals are the main thread's.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &before);
+  state->thread = std::thread([raw = state.get()] { raw->run(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return Programmer(std::move(state));
+}
+
+bool Programmer::ready() const {
+  return state_->outstanding < work_limit;
+}
+
+void Programmer::submit(Work work) {
+  assert(ready());
+  ++state_->outstanding;
+  [[maybe_unused]] const bool fits = state_->work.push(work);
+  assert(fits);
+  signal_event(state_->wake_thread);
+}
+
+int Programmer::fd() const {
+  return state_->wake_main.get();
+}
+
+std::optional<Report> Programmer::next() {
+  auto report = state_->reports.pop();
+  if (!report) {
+    clear_event(state_->wake_main);
+    // Between the two the thread may have reported again.
+    report = state_->reports.pop();
+    if (!report) return std::nullopt;
+    signal_event(state_->wake_main);
+  }
+  const auto* part = std::get_if<DumpPart>(&*report);
+  if (part == nullptr || part->last) --state_->outstanding;
+  if (part != nullptr) signal_event(state_->wake_thread);  // it may wait for room
+  return report;
+}
+
+void Programmer::stop() {
+  if (!state_ || !state_->thread.joinable()) return;
+  state_->stopping = true;
+  signal_event(state_->wake_thread);
+  state_->thread.join();
+}
+
+std::uint32_t Programmer::port() const {
+  return state_->port;
+}
+bool Programmer::fast_groups() const {
+  return state_->fast_groups;
+}
+
+}  // namespace weft::fib

@@ -1,0 +1,166 @@
+// Table: what should be in the kernel, what is there, and the difference as batches of work. Pure:
+// wants, answers, kernel events and time in; batches and notices out. The latest want wins, nothing
+// is dropped, a foreign route is never touched. One operation per route is in flight at a time;
+// answers come back in the order of the work, which makes a dump exact. After a start the kernel's
+// routes are adopted, and those that nobody wanted by synced() are swept.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fib/batch.h"
+#include "fib/nexthops.h"
+#include "fib/route.h"
+#include "fib/settings.h"
+#include "net/result.h"
+#include "net/time.h"
+
+namespace weft::fib {
+
+/// A route somebody else put into, or took out of, the kernel (Monitor leaves out what we did
+/// ourselves).
+struct RouteEvent {
+  Route route;
+  bool deleted = false;
+  /// NLM_F_REPLACE: what stood at (prefix, table, metric) before is gone.
+  bool replaced = false;
+};
+struct NextHopEvent {
+  NextHopObject object;
+  bool deleted = false;
+};
+
+/// What made a repair necessary; the label `cause` of weft_fib_repairs_total.
+enum class Cause : std::uint8_t {
+  link,     ///< interface down or without carrier, and back
+  address,  ///< an address of ours went or came
+  route_deleted,
+  route_replaced,
+  nexthop_deleted,
+  nexthop_replaced,
+  dump,  ///< found missing or different by a dump (after an overrun or by an audit)
+};
+inline constexpr std::size_t causes = 7;
+std::string_view name(Cause cause);
+
+/// Something an operator should read once.
+struct Notice {
+  bool warning = false;
+  std::string message;
+};
+
+/// Upper bounds in seconds of the programming histogram's buckets; above the last is +Inf.
+inline constexpr std::array<double, 12> latency_bounds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                                       0.1,   0.25,   0.5,   1,    2.5,   10};
+struct Latency {
+  std::array<std::uint64_t, latency_bounds.size() + 1> buckets{};
+  std::uint64_t count = 0;
+  double sum = 0;
+};
+
+struct Snapshot {
+  /// In the kernel as wanted: [ipv4, ipv6][Kind].
+  std::array<std::array<std::uint64_t, 3>, 2> routes{};
+  /// Wanted and not (yet) in the kernel like that.
+  std::uint64_t pending = 0;
+  /// Of these: refused by the kernel, waiting for the next try.
+  std::uint64_t failed = 0;
+  /// Of these: a foreign route stands in their place.
+  std::uint64_t foreign = 0;
+  /// Found missing, different or superfluous in the kernel and not yet repaired: [ipv4, ipv6].
+  std::array<std::uint64_t, 2> drift{};
+  /// Adopted at start and not wanted by anyone so far.
+  std::uint64_t stale = 0;
+  std::uint64_t nexthops = 0;
+  std::uint64_t groups = 0;
+  /// Groups by number of members in the kernel: 1, 2, 3-4, 5-8, 9-16, more.
+  std::array<std::uint64_t, 6> ecmp_paths{};
+  std::array<std::uint64_t, causes> repairs{};
+  /// Route operations answered: [put, remove][ok, refused].
+  std::array<std::array<std::uint64_t, 2>, 2> operations{};
+  Latency programming;
+  std::uint64_t overruns = 0;
+  std::uint64_t dumps = 0;
+  bool synced = false;
+};
+
+/// After this long without synced() the sweep happens all the same.
+inline constexpr std::chrono::seconds sweep_limit{360};
+
+class Table {
+ public:
+  explicit Table(const Settings& settings);
+  Table(Table&&) noexcept;
+  Table& operator=(Table&&) noexcept;
+  ~Table();
+
+  /// Asks for the dump from which the kernel's routes are adopted; until it is in, take() gives
+  /// nothing else.
+  void start(Time now);
+
+  /// The group of these next hops (sorted, not empty), for want(); give it back with release().
+  GroupRef group(const NextHops& next_hops);
+  void release(GroupRef group);
+  [[nodiscard]] NextHops next_hops(GroupRef group) const;
+
+  /// A learned route. Costs a hash look-up, no allocation per route.
+  void want(const Prefix& prefix, GroupRef group, Time now);
+  void unwant(const Prefix& prefix, Time now);
+  /// The blackhole under an owned block; a full-length block gets none (the container's route is
+  /// the block).
+  void want_blackhole(const Prefix& block, Time now);
+  void unwant_blackhole(const Prefix& block, Time now);
+  /// <address>/32 dev lo scope link, so that proxy ARP answers without a default route. IPv4.
+  void want_gateway(const Address& address, Time now);
+  void unwant_gateway(const Address& address, Time now);
+
+  /// All that is wanted has been said (End-of-RIB from everybody): what else is ours in the kernel
+  /// goes.
+  void synced(Time now);
+
+  // What the kernel does by itself or for others.
+  void link(const Link& link, Time now);
+  void link_removed(std::uint32_t ifindex, Time now);
+  void address(const ConnectedSubnet& subnet, bool present, Time now);
+  void observed(const RouteEvent& event, Time now);
+  void observed(const NextHopEvent& event, Time now);
+  /// Notifications were lost: a dump will tell.
+  void overrun(Time now);
+  /// Compares the kernel with what we think it has (background audit, `weftctl fib check`).
+  void audit(Time now);
+
+  /// BFD or a session says the gateway is dead, or alive again: one group change per group that has
+  /// it. A group whose members are all dead keeps all of them: deleting it would take its
+  /// routes along.
+  void reachable(const Address& gateway, std::uint32_t ifindex, bool yes, Time now);
+
+  /// The next piece of work, if there is any now; at most batch_limit changes.
+  std::optional<Work> take(Time now);
+  void settle(Report report, Time now);
+
+  /// When tick() has something to do (retries, the sweep's time limit).
+  [[nodiscard]] std::optional<Time> deadline() const;
+  void tick(Time now);
+
+  std::vector<Notice> take_notices();
+
+  /// "installed", "pending", "failed: …", "foreign: proto static metric 20", "-" (not wanted); as
+  /// ctl::Route::kernel.
+  [[nodiscard]] std::string state(const Prefix& prefix, Kind kind = Kind::learned) const;
+  /// True when the kernel has acknowledged the route through this group.
+  [[nodiscard]] bool installed(const Prefix& prefix, GroupRef group) const;
+  [[nodiscard]] Snapshot snapshot() const;
+  /// Octets held for routes: entries, index and flags.
+  [[nodiscard]] std::size_t memory() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace weft::fib

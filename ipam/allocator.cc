@@ -1,0 +1,309 @@
+#include "ipam/allocator.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+
+namespace weft::ipam {
+
+namespace {
+
+/// `recorded` may come from a link alias, which abbreviates.
+bool is_same(const Attachment& recorded, const Attachment& asked) {
+  return recorded == asked || recorded == abbreviated(asked);
+}
+
+std::string described(const Attachment& attachment) {
+  return fmt::format("{} of container {} in network {}", attachment.ifname, attachment.container,
+                     attachment.network);
+}
+
+}  // namespace
+
+std::string_view name(BlockState state) {
+  return state == BlockState::owned ? "owned" : "draining";
+}
+
+Allocator::Allocator(std::string boot_id, std::uint64_t first_sequence)
+    : boot_id_(std::move(boot_id)), next_sequence_(first_sequence) {}
+
+Result<void> Allocator::configure(const Settings& settings) {
+  const auto planned = plan(settings);
+  if (!planned) return planned.error();
+  settings_ = settings;
+  pools_ = planned->pools;
+  for (auto& [id, block] : blocks_) block.state = BlockState::draining;
+  for (const BlockId& id : planned->owned) {
+    blocks_.try_emplace(id, OwnedBlock{Block(id.capacity()), BlockState::owned})
+        .first->second.state = BlockState::owned;
+  }
+  return {};
+}
+
+const Allocator::Holding* Allocator::holding(const Attachment& attachment) const {
+  const auto found = leases_.find(host_ifname(attachment));
+  if (found == leases_.end() || !is_same(found->second.lease.attachment, attachment))
+    return nullptr;
+  return &found->second;
+}
+
+const Lease* Allocator::find(const Attachment& attachment) const {
+  const Holding* holding = this->holding(attachment);
+  return holding == nullptr ? nullptr : &holding->lease;
+}
+
+const Lease* Allocator::find_host_ifname(const std::string& host_ifname) const {
+  const auto found = leases_.find(host_ifname);
+  return found == leases_.end() ? nullptr : &found->second.lease;
+}
+
+Result<Grant, Refusal> Allocator::allocate(const AllocateRequest& request, Time now) const {
+  const auto good = check(request.attachment);
+  if (!good) return Refusal{Refusal::Reason::bad_request, good.error().message};
+  const auto named_alike = leases_.find(host_ifname(request.attachment));
+  if (named_alike != leases_.end() &&
+      !is_same(named_alike->second.lease.attachment, request.attachment)) {
+    return Refusal{
+        Refusal::Reason::collision,
+        fmt::format("the host interface name {} is taken by {}; create the container again "
+                    "under another id",
+                    named_alike->first, described(named_alike->second.lease.attachment))};
+  }
+  Grant grant;
+  if (named_alike != leases_.end()) {
+    const Lease& held = named_alike->second.lease;
+    if (held.boot_id == boot_id_ && held.netns_inode != 0 &&
+        held.netns_inode == request.netns_inode && held.netns == request.netns) {
+      grant.lease = held;
+      grant.existing = true;
+      return grant;
+    }
+    grant.replaced = held;
+    grant.changes.emplace_back(freed(held, now));
+  }
+  const auto lease = pick(request, now);
+  if (!lease) return lease.error();
+  grant.lease = *lease;
+  grant.changes.emplace_back(Held{*lease});
+  return grant;
+}
+
+Result<Lease, Refusal> Allocator::pick(const AllocateRequest& request, Time now) const {
+  const auto pool = std::find_if(pools_.begin(), pools_.end(), [&](const Pool& candidate) {
+    return request.pool.empty() || candidate.name() == request.pool;
+  });
+  if (pool == pools_.end()) {
+    return Refusal{Refusal::Reason::unknown_pool,
+                   request.pool.empty()
+                       ? std::string("weftd has no pools; add one to its configuration")
+                       : fmt::format("there is no pool '{}'", request.pool.substr(0, 64))};
+  }
+  const auto from = blocks_.lower_bound(BlockId{pool->name(), 0, std::nullopt, std::nullopt});
+  for (auto entry = from; entry != blocks_.end() && entry->first.pool == pool->name(); ++entry) {
+    const auto& [id, block] = *entry;
+    if (block.state != BlockState::owned) continue;
+    auto ordinal = block.ordinals.next(now, settings_.cool_down);
+    while (ordinal && is_taken(id, *ordinal)) {
+      ordinal = block.ordinals.next(now, settings_.cool_down, ordinal);
+    }
+    if (!ordinal) continue;
+    return Lease{request.attachment,
+                 host_ifname(request.attachment),
+                 id,
+                 *ordinal,
+                 request.netns,
+                 request.netns_inode,
+                 boot_id_,
+                 now,
+                 next_sequence_};
+  }
+  return exhausted(pool->name(), now);
+}
+
+/// By a lease in another block with the same address: the pool was renumbered over its former self.
+bool Allocator::is_taken(const BlockId& block, std::uint32_t ordinal) const {
+  const auto ipv4 = block.ipv4_at(ordinal);
+  const auto ipv6 = block.ipv6_at(ordinal);
+  return (ipv4 && holders_.contains(*ipv4)) || (ipv6 && holders_.contains(*ipv6));
+}
+
+Refusal Allocator::exhausted(const std::string& pool, Time now) const {
+  std::uint32_t blocks = 0;
+  std::uint32_t held = 0;
+  std::uint32_t cooling = 0;
+  std::optional<Time> ready;
+  for (const auto& [id, block] : blocks_) {
+    if (id.pool != pool || block.state != BlockState::owned) continue;
+    ++blocks;
+    held += block.ordinals.held();
+    cooling += block.ordinals.cooling(now, settings_.cool_down);
+    const auto at = block.ordinals.next_ready(settings_.cool_down);
+    if (at && (!ready || *at < *ready)) ready = at;
+  }
+  std::string message =
+      fmt::format("pool {} has no free address on this host: {} held and {} resting in {} block{}",
+                  pool, held, cooling, blocks, blocks == 1 ? "" : "s");
+  if (ready && *ready > now) {
+    message += fmt::format("; the next is free in {} s",
+                           std::chrono::ceil<std::chrono::seconds>(*ready - now).count());
+  }
+  return {Refusal::Reason::exhausted, std::move(message)};
+}
+
+Freed Allocator::freed(const Lease& lease, Time now) const {
+  return {lease.block, lease.ordinal, now, boot_id_, lease.sequence};
+}
+
+Release Allocator::release(const Attachment& attachment, std::optional<std::uint64_t> sequence,
+                           Time now) const {
+  const Lease* lease = find(attachment);
+  if (lease == nullptr || (sequence && *sequence != lease->sequence)) return {};
+  return {*lease, {freed(*lease, now)}};
+}
+
+void Allocator::apply(const Changes& changes) {
+  for (const Change& change : changes) {
+    std::visit(Overloaded{
+                   [&](const Held& held) { apply_held(held.lease); },
+                   [&](const Freed& freed) { apply_freed(freed); },
+                   [&](const Dropped& dropped) { blocks_.erase(dropped.block); },
+               },
+               change);
+  }
+}
+
+void Allocator::apply_held(const Lease& lease) {
+  const auto block =
+      blocks_
+          .try_emplace(lease.block, OwnedBlock{Block(lease.block.capacity()), BlockState::draining})
+          .first;
+  block->second.ordinals.hold(lease.ordinal);
+  next_sequence_ = std::max(next_sequence_, lease.sequence + 1);
+  if (lease.ipv4()) holders_[*lease.ipv4()] = lease.host_ifname;
+  if (lease.ipv6()) holders_[*lease.ipv6()] = lease.host_ifname;
+  leases_.insert_or_assign(lease.host_ifname, Holding{lease, std::nullopt});
+}
+
+void Allocator::apply_freed(const Freed& change) {
+  next_sequence_ = std::max(next_sequence_, change.sequence + 1);
+  const auto block = blocks_
+                         .try_emplace(change.block, OwnedBlock{Block(change.block.capacity()),
+                                                               BlockState::draining})
+                         .first;
+  if (!block->second.ordinals.is_held(change.ordinal)) {
+    block->second.ordinals.free(change.ordinal, change.freed_at);  // replayed from the store
+    return;
+  }
+  const Address address = change.block.ipv4 ? *change.block.ipv4_at(change.ordinal)
+                                            : *change.block.ipv6_at(change.ordinal);
+  const auto holder = holders_.find(address);
+  assert(holder != holders_.end());
+  const auto held = leases_.find(holder->second);
+  assert(held != leases_.end());
+  if (held->second.lease.sequence != change.sequence) return;
+  block->second.ordinals.free(change.ordinal, change.freed_at);
+  leases_.erase(held);
+  if (change.block.ipv4) holders_.erase(*change.block.ipv4_at(change.ordinal));
+  if (change.block.ipv6) holders_.erase(*change.block.ipv6_at(change.ordinal));
+}
+
+Audit Allocator::audit(const Observation& seen, Time now) {
+  Audit audit;
+  for (auto& [host_ifname, holding] : leases_) {
+    if (seen.host_ifnames.contains(host_ifname)) {
+      holding.missing_since.reset();
+      continue;
+    }
+    const bool earlier_boot = holding.lease.boot_id != boot_id_;
+    if (!holding.missing_since) holding.missing_since = now;
+    if (!earlier_boot && (*holding.missing_since == now ||
+                          now - *holding.missing_since < settings_.audit_interval)) {
+      continue;
+    }
+    audit.freed.push_back(holding.lease);
+    audit.changes.emplace_back(freed(holding.lease, now));
+  }
+  for (const auto& [id, block] : blocks_) {
+    if (block.state == BlockState::draining && block.ordinals.held() == 0) {
+      audit.changes.emplace_back(Dropped{id});
+    }
+  }
+  return audit;
+}
+
+Audit Allocator::rebuild(const std::vector<KernelVeth>& veths, Time now) const {
+  Audit audit;
+  std::unordered_set<Address> taken;
+  for (const KernelVeth& veth : veths) {
+    const auto alias = parse_link_alias(veth.alias);
+    if (!alias || leases_.contains(veth.ifname)) continue;
+    auto lease = adopted(veth, *alias, now);
+    if (!lease) {
+      audit.complaints.push_back(lease.error().within(veth.ifname).message);
+      continue;
+    }
+    const Address address = lease->ipv4() ? *lease->ipv4() : *lease->ipv6();
+    if (is_taken(lease->block, lease->ordinal) || !taken.insert(address).second) {
+      audit.complaints.push_back(fmt::format("{}: its address {} is held by another container too",
+                                             veth.ifname, address.text()));
+      continue;
+    }
+    lease->sequence = next_sequence_ + audit.adopted.size();
+    audit.changes.emplace_back(Held{*lease});
+    audit.adopted.push_back(*std::move(lease));
+  }
+  return audit;
+}
+
+Result<Lease> Allocator::adopted(const KernelVeth& veth, const ParsedAlias& alias, Time now) const {
+  const Attachment& names = alias.attachment;
+  const bool whole = names.network.front() != '~' && names.container.front() != '~';
+  if (whole && host_ifname(names) != veth.ifname) {
+    return Error{fmt::format("its alias names {}, whose link would be {}", described(names),
+                             host_ifname(names))};
+  }
+  const auto pool = std::find_if(pools_.begin(), pools_.end(),
+                                 [&](const Pool& p) { return p.name() == alias.pool; });
+  if (pool == pools_.end() || alias.block >= pool->block_count()) {
+    return Error{fmt::format("its alias names block {} of pool {}, which does not exist",
+                             alias.block, alias.pool)};
+  }
+  const BlockId block = pool->block(alias.block);
+  if (alias.ordinal >= block.capacity()) {
+    return Error{fmt::format("its alias names address {} of block {}, which has {}", alias.ordinal,
+                             alias.block, block.capacity())};
+  }
+  Lease lease{names, veth.ifname, block, alias.ordinal, "", 0, boot_id_, now, 0};
+  if ((veth.ipv4 && veth.ipv4 != lease.ipv4()) || (veth.ipv6 && veth.ipv6 != lease.ipv6())) {
+    return Error{fmt::format("its routes lead to {}, which is not the address its alias names",
+                             veth.ipv4 ? veth.ipv4->text() : veth.ipv6->text())};
+  }
+  return lease;
+}
+
+std::vector<BlockStatus> Allocator::blocks(Time now) const {
+  std::vector<BlockStatus> statuses;
+  for (const auto& [id, block] : blocks_) {
+    const std::uint32_t held = block.ordinals.held();
+    if (block.state == BlockState::draining && held == 0) continue;
+    const std::uint32_t cooling = block.ordinals.cooling(now, settings_.cool_down);
+    statuses.push_back({id, block.state, block.ordinals.capacity(), held, cooling,
+                        block.ordinals.capacity() - held - cooling});
+  }
+  return statuses;
+}
+
+std::vector<LeaseStatus> Allocator::leases() const {
+  std::vector<LeaseStatus> statuses;
+  statuses.reserve(leases_.size());
+  for (const auto& [host_ifname, holding] : leases_) {
+    statuses.push_back({holding.lease, !holding.missing_since.has_value()});
+  }
+  std::sort(statuses.begin(), statuses.end(), [](const LeaseStatus& a, const LeaseStatus& b) {
+    return a.lease.attachment < b.lease.attachment;
+  });
+  return statuses;
+}
+
+}  // namespace weft::ipam

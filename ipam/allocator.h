@@ -1,0 +1,185 @@
+// Allocator: which attachment holds which ordinal of which of this host's blocks (facts as Calico
+// and Coil settled them: one block owner, idempotent by attachment, FIFO with cool-down,
+// sequence-guarded frees). Pure, and in two steps so that a crash at any point leaves a consistent
+// state: a request is answered with the changes it needs, nothing has happened yet; once the store
+// has committed them, apply() makes them so. The same apply() replays the store at start.
+//
+//   auto grant = allocator.allocate(request, now);         // const
+//   store.commit(grant->changes);                          // on failure: forget the grant, answer
+//   the error allocator.apply(grant->changes);
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "ipam/block.h"
+#include "ipam/claims.h"
+#include "ipam/lease.h"
+#include "ipam/settings.h"
+#include "net/result.h"
+#include "net/time.h"
+
+namespace weft::ipam {
+
+struct AllocateRequest {
+  Attachment attachment;
+  /// CNI_NETNS verbatim and the inode of the namespace.
+  std::string netns;
+  std::uint64_t netns_inode = 0;
+  /// By name; empty: the first pool.
+  std::string pool;
+};
+
+struct Refusal {
+  enum class Reason : std::uint8_t {
+    bad_request,   ///< the attachment breaks CNI's rules
+    unknown_pool,  ///< no pool of that name, or none at all
+    exhausted,     ///< no free address in this host's blocks; may pass
+    collision,     ///< another attachment has the same host interface name (2^-44)
+  };
+  Reason reason = Reason::exhausted;
+  std::string message;
+};
+
+struct Grant {
+  Lease lease;
+  /// It held the address already: same attachment, same namespace, same boot. Then there are no
+  /// changes.
+  bool existing = false;
+  /// The lease of an earlier life of the attachment, whose veth must go before the new one can
+  /// come.
+  std::optional<Lease> replaced;
+  Changes changes;
+};
+
+struct Release {
+  /// What was held; nothing when the attachment is unknown or `sequence` is of another allocation.
+  /// Both are success.
+  std::optional<Lease> lease;
+  Changes changes;
+};
+
+/// What the kernel shows of this host's containers.
+struct Observation {
+  /// Names of the links of this host's namespace that begin with "weft".
+  std::unordered_set<std::string> host_ifnames;
+};
+
+/// A host veth as the kernel has it, for the rebuild.
+struct KernelVeth {
+  std::string ifname;
+  std::string alias;
+  /// Where the routes of protocol weft on this link lead.
+  std::optional<Address> ipv4;
+  std::optional<Address> ipv6;
+};
+
+struct Audit {
+  /// Leases that end, with their changes in `changes`.
+  std::vector<Lease> freed;
+  /// Containers found in the kernel and unknown until now, with their changes in `changes`.
+  std::vector<Lease> adopted;
+  /// What an operator should look at, one sentence each.
+  std::vector<std::string> complaints;
+  Changes changes;
+};
+
+enum class BlockState : std::uint8_t {
+  owned,     ///< ours: allocate, announce
+  draining,  ///< no longer ours by the settings, but containers are in it: announce, do not
+             ///< allocate
+};
+std::string_view name(BlockState state);
+
+struct BlockStatus {
+  BlockId id;
+  BlockState state = BlockState::owned;
+  std::uint32_t capacity = 0;
+  std::uint32_t held = 0;
+  std::uint32_t cooling = 0;
+  std::uint32_t free = 0;
+};
+
+struct LeaseStatus {
+  Lease lease;
+  /// False: the last audit saw no veth of it.
+  bool attached = true;
+};
+
+class Allocator {
+ public:
+  /// `first_sequence` is above every number used before (the store knows).
+  Allocator(std::string boot_id, std::uint64_t first_sequence);
+
+  /// Takes settings over, at start (before the store's changes are applied) and at reload. Blocks
+  /// that are gone from them drain. On an error nothing has changed.
+  Result<void> configure(const Settings& settings);
+
+  [[nodiscard]] Result<Grant, Refusal> allocate(const AllocateRequest& request, Time now) const;
+  /// Without `sequence` whatever the attachment holds is freed (CNI DEL).
+  [[nodiscard]] Release release(const Attachment& attachment, std::optional<std::uint64_t> sequence,
+                                Time now) const;
+  [[nodiscard]] const Lease* find(const Attachment& attachment) const;
+  /// By the name of the host end.
+  [[nodiscard]] const Lease* find_host_ifname(const std::string& host_ifname) const;
+
+  /// Committed changes happen. A Freed whose sequence is not the holder's does nothing.
+  void apply(const Changes& changes);
+
+  /// Compares what is held with the kernel. Frees a lease whose veth was missing in two audits at
+  /// least `audit_interval` apart, and at once one of an earlier boot: its namespace is gone with
+  /// that boot. A veth that lives is proof enough that its namespace does, and without one no
+  /// packet reaches the address. Drops drained blocks.
+  Audit audit(const Observation& seen, Time now);
+
+  /// After the loss of the store: leases read back from the aliases of the host's veths. Safe to
+  /// run at any start.
+  [[nodiscard]] Audit rebuild(const std::vector<KernelVeth>& veths, Time now) const;
+
+  /// By pool and index, the owned and those that still drain: exactly the blocks to be announced.
+  [[nodiscard]] std::vector<BlockStatus> blocks(Time now) const;
+  /// By attachment.
+  [[nodiscard]] std::vector<LeaseStatus> leases() const;
+  [[nodiscard]] std::size_t lease_count() const { return leases_.size(); }
+  [[nodiscard]] const Settings& settings() const { return settings_; }
+
+ private:
+  struct OwnedBlock {
+    Block ordinals;
+    BlockState state;
+  };
+  struct Holding {
+    Lease lease;
+    /// The first of the audits in a row that saw no veth.
+    std::optional<Time> missing_since;
+  };
+
+  [[nodiscard]] Result<Lease, Refusal> pick(const AllocateRequest& request, Time now) const;
+  [[nodiscard]] Refusal exhausted(const std::string& pool, Time now) const;
+  [[nodiscard]] const Holding* holding(const Attachment& attachment) const;
+  [[nodiscard]] Freed freed(const Lease& lease, Time now) const;
+  [[nodiscard]] bool is_taken(const BlockId& block, std::uint32_t ordinal) const;
+  [[nodiscard]] Result<Lease> adopted(const KernelVeth& veth, const ParsedAlias& alias,
+                                      Time now) const;
+  void apply_held(const Lease& lease);
+  void apply_freed(const Freed& change);
+
+  Settings settings_;
+  std::string boot_id_;
+  std::uint64_t next_sequence_;
+  std::vector<Pool> pools_;
+  std::map<BlockId, OwnedBlock> blocks_;
+  /// By the name of the host end, which follows from the attachment.
+  std::unordered_map<std::string, Holding> leases_;
+  /// Every address held in any block: a renumbered pool may overlap its former self.
+  std::unordered_map<Address, std::string> holders_;
+};
+
+}  // namespace weft::ipam

@@ -1,0 +1,82 @@
+#include "ipam/block.h"
+
+#include <cassert>
+
+#include "ipam/pool.h"
+
+namespace weft::ipam {
+
+Block::Block(std::uint32_t capacity) : slots_(capacity) {
+  assert(capacity >= 1 && capacity <= block_capacity_limit);
+  for (std::uint32_t ordinal = 0; ordinal < capacity; ++ordinal) link_after(last_, ordinal);
+}
+
+bool Block::is_cooling(const Slot& slot, Time now, std::chrono::seconds cool_down) const {
+  return slot.freed_at && now < *slot.freed_at + cool_down;
+}
+
+std::optional<std::uint32_t> Block::next(Time now, std::chrono::seconds cool_down,
+                                         std::optional<std::uint32_t> after) const {
+  const std::uint16_t place = after ? slots_[*after].after : first_;
+  if (place == none || is_cooling(slots_[place], now, cool_down)) return std::nullopt;
+  return place;
+}
+
+std::optional<Time> Block::next_ready(std::chrono::seconds cool_down) const {
+  if (first_ == none) return std::nullopt;
+  const Slot& slot = slots_[first_];
+  return slot.freed_at ? *slot.freed_at + cool_down : Time{};
+}
+
+void Block::hold(std::uint32_t ordinal) {
+  assert(!is_held(ordinal));
+  unlink(ordinal);
+  slots_[ordinal].held = true;
+  ++held_;
+}
+
+void Block::free(std::uint32_t ordinal, Time freed_at) {
+  Slot& slot = slots_[ordinal];
+  if (slot.held) {
+    slot.held = false;
+    --held_;
+  } else {
+    unlink(ordinal);
+  }
+  slot.freed_at = freed_at;
+  std::uint16_t place = last_;
+  while (place != none && slots_[place].freed_at && *slots_[place].freed_at > freed_at) {
+    place = slots_[place].before;
+  }
+  link_after(place, ordinal);
+}
+
+bool Block::is_held(std::uint32_t ordinal) const {
+  return slots_[ordinal].held;
+}
+
+std::uint32_t Block::cooling(Time now, std::chrono::seconds cool_down) const {
+  std::uint32_t count = 0;
+  for (std::uint16_t place = last_; place != none && is_cooling(slots_[place], now, cool_down);
+       place = slots_[place].before) {
+    ++count;
+  }
+  return count;
+}
+
+void Block::unlink(std::uint32_t ordinal) {
+  const Slot& slot = slots_[ordinal];
+  (slot.before == none ? first_ : slots_[slot.before].after) = slot.after;
+  (slot.after == none ? last_ : slots_[slot.after].before) = slot.before;
+}
+
+void Block::link_after(std::uint16_t place, std::uint32_t ordinal) {
+  const auto self = static_cast<std::uint16_t>(ordinal);
+  Slot& slot = slots_[ordinal];
+  slot.before = place;
+  slot.after = place == none ? first_ : slots_[place].after;
+  (slot.before == none ? first_ : slots_[slot.before].after) = self;
+  (slot.after == none ? last_ : slots_[slot.after].before) = self;
+}
+
+}  // namespace weft::ipam

@@ -1,0 +1,61 @@
+// Block: the ordinals of one block, each free, held or cooling. Free ones wait in a queue in the
+// order they were freed, so the address handed out is always the one unused for longest; a freed
+// one rests for the cool-down before its turn comes (peers may still hold connections to its last
+// owner). Not here: who holds an ordinal.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "net/time.h"
+
+namespace weft::ipam {
+
+class Block {
+ public:
+  /// All ordinals free, in rising order, none cooling. 1 <= capacity <= block_capacity_limit.
+  explicit Block(std::uint32_t capacity);
+
+  /// The ordinal whose turn it is, or the one behind `after` in the queue; none when there is no
+  /// other or it cools until after `now`. It stays free.
+  [[nodiscard]] std::optional<std::uint32_t> next(
+      Time now, std::chrono::seconds cool_down,
+      std::optional<std::uint32_t> after = std::nullopt) const;
+  /// When next() may give one again; none when every ordinal is held.
+  [[nodiscard]] std::optional<Time> next_ready(std::chrono::seconds cool_down) const;
+
+  /// Takes a free ordinal out of the queue, wherever it stands and whether it cools or not.
+  void hold(std::uint32_t ordinal);
+  /// The ordinal goes to the place in the queue that `freed_at` earns it: the end, but when records
+  /// are replayed.
+  void free(std::uint32_t ordinal, Time freed_at);
+
+  [[nodiscard]] bool is_held(std::uint32_t ordinal) const;
+  [[nodiscard]] std::uint32_t capacity() const { return static_cast<std::uint32_t>(slots_.size()); }
+  [[nodiscard]] std::uint32_t held() const { return held_; }
+  [[nodiscard]] std::uint32_t cooling(Time now, std::chrono::seconds cool_down) const;
+
+ private:
+  static constexpr std::uint16_t none = 0xffff;
+  struct Slot {
+    /// Neighbours in the queue; of no meaning while held.
+    std::uint16_t before = none;
+    std::uint16_t after = none;
+    bool held = false;
+    /// Never used before: no cool-down.
+    std::optional<Time> freed_at;
+  };
+
+  [[nodiscard]] bool is_cooling(const Slot& slot, Time now, std::chrono::seconds cool_down) const;
+  void unlink(std::uint32_t ordinal);
+  void link_after(std::uint16_t place, std::uint32_t ordinal);
+
+  std::vector<Slot> slots_;
+  std::uint16_t first_ = none;
+  std::uint16_t last_ = none;
+  std::uint32_t held_ = 0;
+};
+
+}  // namespace weft::ipam

@@ -1,0 +1,128 @@
+#include "ipam/pool.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+
+namespace weft::ipam {
+
+namespace {
+
+constexpr std::size_t pool_name_limit = 32;
+
+bool is_pool_name(std::string_view text) {
+  return !text.empty() && text.size() <= pool_name_limit &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '-' || c == '_';
+         });
+}
+
+/// Block `index` of `range`; the host bits of a block are few, those of the pool may be 128.
+Prefix carved(const Prefix& range, unsigned block_length, std::uint32_t index) {
+  const unsigned host_bits = bits(range.family()) - block_length;
+  return {range.address().plus(std::uint64_t{index} << host_bits), block_length};
+}
+
+/// Blocks in the range, at most 2^32-1: more than any network has hosts.
+std::uint32_t blocks_in(const Prefix& range, unsigned block_length) {
+  const unsigned index_bits = block_length - range.length();
+  return index_bits >= 32 ? 0xffffffffU : std::uint32_t{1} << index_bits;
+}
+
+Result<void> check_range(const Prefix& range, Family family, unsigned block_length) {
+  const unsigned shortest = bits(family) - 12;
+  if (range.family() != family) {
+    return Error{fmt::format("{} is not an {} prefix", range.text(), name(family))};
+  }
+  if (block_length < shortest || block_length > bits(family)) {
+    return Error{fmt::format("the {} block length must be {} to {}, not {}", name(family), shortest,
+                             bits(family), block_length)};
+  }
+  if (block_length < range.length()) {
+    return Error{
+        fmt::format("blocks of length /{} do not fit into {}; the block length must be {} to {}",
+                    block_length, range.text(), std::max(shortest, range.length()), bits(family))};
+  }
+  if (range.address().is_multicast() || range.address().is_loopback() ||
+      range.address().is_link_local()) {
+    return Error{
+        fmt::format("{} holds no addresses that containers could be reached at", range.text())};
+  }
+  return {};
+}
+
+}  // namespace
+
+std::uint32_t BlockId::capacity() const {
+  const Prefix& range = ipv4 ? *ipv4 : *ipv6;
+  return std::uint32_t{1} << (bits(range.family()) - range.length());
+}
+
+std::optional<Address> BlockId::ipv4_at(std::uint32_t ordinal) const {
+  assert(ordinal < capacity());
+  return ipv4 ? std::optional(ipv4->address().plus(ordinal)) : std::nullopt;
+}
+
+std::optional<Address> BlockId::ipv6_at(std::uint32_t ordinal) const {
+  assert(ordinal < capacity());
+  return ipv6 ? std::optional(ipv6->address().plus(ordinal)) : std::nullopt;
+}
+
+std::string BlockId::text() const {
+  if (ipv4 && ipv6) return ipv4->text() + " " + ipv6->text();
+  return ipv4 ? ipv4->text() : ipv6->text();
+}
+
+Pool::Pool(PoolSettings settings, std::uint32_t block_count)
+    : settings_(std::move(settings)), block_count_(block_count) {}
+
+Result<Pool> Pool::create(const PoolSettings& settings) {
+  if (!is_pool_name(settings.name)) {
+    return Error{fmt::format("the pool name '{}' must be 1 to {} letters, digits, '-' and '_'",
+                             settings.name, pool_name_limit)};
+  }
+  const std::string place = fmt::format("pool {}", settings.name);
+  if (!settings.ipv4 && !settings.ipv6) {
+    return Error{"a pool needs an ipv4 prefix, an ipv6 prefix or both"}.within(place);
+  }
+  std::uint32_t block_count = 0xffffffffU;
+  if (settings.ipv4) {
+    const auto good = check_range(*settings.ipv4, Family::ipv4, settings.ipv4_block_length);
+    if (!good) return good.error().within(place);
+    block_count = std::min(block_count, blocks_in(*settings.ipv4, settings.ipv4_block_length));
+  }
+  if (settings.ipv6) {
+    const auto good = check_range(*settings.ipv6, Family::ipv6, settings.ipv6_block_length);
+    if (!good) return good.error().within(place);
+    block_count = std::min(block_count, blocks_in(*settings.ipv6, settings.ipv6_block_length));
+  }
+  const unsigned paired_length = settings.ipv4_block_length + 96U;
+  if (settings.ipv4 && settings.ipv6 && settings.ipv6_block_length != paired_length) {
+    return Error{
+        fmt::format("IPv4 blocks of /{} pair with IPv6 blocks of /{}, not /{}: both must hold "
+                    "as many addresses",
+                    settings.ipv4_block_length, paired_length, settings.ipv6_block_length)}
+        .within(place);
+  }
+  return Pool(settings, block_count);
+}
+
+BlockId Pool::block(std::uint32_t index) const {
+  assert(index < block_count_);
+  BlockId id{settings_.name, index, std::nullopt, std::nullopt};
+  if (settings_.ipv4) id.ipv4 = carved(*settings_.ipv4, settings_.ipv4_block_length, index);
+  if (settings_.ipv6) id.ipv6 = carved(*settings_.ipv6, settings_.ipv6_block_length, index);
+  return id;
+}
+
+bool Pool::overlaps(const Pool& other) const {
+  const auto overlap = [](const std::optional<Prefix>& a, const std::optional<Prefix>& b) {
+    return a && b && a->overlaps(*b);
+  };
+  return overlap(settings_.ipv4, other.settings_.ipv4) ||
+         overlap(settings_.ipv6, other.settings_.ipv6);
+}
+
+}  // namespace weft::ipam

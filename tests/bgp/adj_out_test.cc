@@ -1,0 +1,558 @@
+#include "bgp/adj_out.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <random>
+
+#include "bgp/message.h"
+#include "bgp/update.h"
+#include "tests/bgp/model.h"
+#include "tests/bgp/tables.h"
+
+namespace weft::bgp {
+namespace {
+
+constexpr Asn own_as{65000};
+constexpr std::size_t all = std::numeric_limits<std::size_t>::max();
+
+/// The far end of a session: what it holds after all that was sent to it.
+class Receiver {
+ public:
+  struct Route {
+    Attributes attributes;
+    PathNextHop next_hop;
+    bool operator==(const Route&) const = default;
+  };
+
+  Receiver(const Negotiated& negotiated, bool external)
+      : negotiated_(negotiated), decoder_(Inbound{negotiated, external, own_as, true}) {}
+
+  void read(Bytes stream) {
+    while (!stream.empty()) {
+      const auto frame = next_message(stream, negotiated_.max_send);
+      ASSERT_TRUE(frame && *frame) << "no whole message";
+      stream = stream.subspan((*frame)->size());
+      ++messages;
+      const auto update = decoder_.decode((*frame)->body());
+      ASSERT_TRUE(update);
+      ASSERT_EQ(update->handling(), Handling::accept);
+      apply(*update);
+    }
+  }
+
+  std::map<Prefix, Route> routes;
+  std::map<Family, int> end_of_rib;
+  std::size_t messages = 0;
+  std::size_t superfluous_withdrawals = 0;
+
+ private:
+  void apply(const Update& update) {
+    for (const NlriRange& range : update.withdrawals()) {
+      for (const Nlri& each : range) {
+        if (routes.erase(each.prefix) == 0) ++superfluous_withdrawals;
+      }
+    }
+    for (const Announcement& announcement : update.announcements()) {
+      for (const Nlri& each : announcement.nlri) {
+        routes[each.prefix] = {update.attributes(), announcement.next_hop};
+      }
+    }
+    if (const auto family = update.end_of_rib()) {
+      ++end_of_rib[*family == unicast(Family::ipv4) ? Family::ipv4 : Family::ipv6];
+    }
+  }
+
+  Negotiated negotiated_;
+  UpdateDecoder decoder_;
+};
+
+Negotiated both_families() {
+  Negotiated made;
+  made.families = {{unicast(Family::ipv4), false, false, false},
+                   {unicast(Family::ipv6), false, false, false}};
+  made.four_octet_as = true;
+  return made;
+}
+
+Policy everything() {
+  PeerSettings peer;
+  peer.export_filter = Filter::accept;
+  return Policy::to_export({}, peer, true);
+}
+
+AdjOutPeer how(bool external, unsigned n) {
+  AdjOutPeer made;
+  made.external = external;
+  made.local_as = own_as;
+  made.policy = everything();
+  made.negotiated = both_families();
+  made.next_hop = {Address::ipv4(0xc6336400 + n), {}};  // 198.51.100.n
+  return made;
+}
+
+class AdjOutTest : public testing::Test {
+ protected:
+  AdjOutTest() {
+    rib_.connected(documentation_subnet());
+    for (unsigned n = 1; n <= 5; ++n) {
+      RibPeer facts = external_peer(n);
+      facts.external = n <= 3;
+      rib_.attach(PeerId(n), facts);
+    }
+  }
+
+  void announce(unsigned peer, std::string_view to, const Attributes& attributes) {
+    const auto ids = held(store_, attributes);
+    const auto next_hop = rib_.next_hop(PeerId(peer), Address::ipv4(0xc0000200 + peer));
+    rib_.announce(prefix(to), 0, ids.id(), *next_hop);
+  }
+  void originate(std::string_view to) {
+    const auto ids = held(store_, path_of({}));
+    rib_.originate(prefix(to), ids.id());
+  }
+  void decide() {
+    std::vector<RouteChange> changes;
+    rib_.decide(all, changes);
+  }
+  void join(unsigned peer, const AdjOutPeer& as) {
+    adj_out_.join(PeerId(peer), Family::ipv4, as);
+    receivers_.try_emplace(peer, as.negotiated, as.external);
+  }
+  Receiver& drained(unsigned peer) {
+    decide();
+    std::vector<std::byte> out;
+    while (adj_out_.produce(PeerId(peer), 65536, out)) {
+    }
+    Receiver& receiver = receivers_.at(peer);
+    receiver.read(out);
+    return receiver;
+  }
+
+  AttributeStore store_{own_as, RouterId{0x0a000001}};
+  Rib rib_{store_, {}};
+  AdjOut adj_out_{rib_};
+  std::map<unsigned, Receiver> receivers_;
+};
+
+TEST_F(AdjOutTest, SaysTheTableThenEndOfRibThenChanges) {
+  originate("10.64.0.0/26");
+  decide();
+  join(1, how(true, 1));
+  EXPECT_TRUE(adj_out_.pending(PeerId{1}));
+  EXPECT_FALSE(adj_out_.end_of_rib_sent(PeerId{1}, Family::ipv4));
+  EXPECT_EQ(drained(1).routes.size(), 1U);
+  EXPECT_EQ(drained(1).end_of_rib[Family::ipv4], 1);
+  EXPECT_TRUE(adj_out_.end_of_rib_sent(PeerId{1}, Family::ipv4));
+  EXPECT_FALSE(adj_out_.pending(PeerId{1}));
+  originate("10.64.0.64/26");
+  rib_.withdraw(PeerId::local, prefix("10.64.0.0/26"));
+  decide();
+  EXPECT_TRUE(adj_out_.pending(PeerId{1}));
+  const auto& routes = drained(1).routes;
+  ASSERT_EQ(routes.size(), 1U);
+  EXPECT_EQ(routes.begin()->first, prefix("10.64.0.64/26"));
+  EXPECT_EQ(drained(1).end_of_rib[Family::ipv4], 1);
+  EXPECT_EQ(adj_out_.advertised(PeerId{1}, Family::ipv4), 1U);
+  EXPECT_EQ(adj_out_.advertised_to(prefix("10.64.0.64/26")), 1U);
+}
+
+TEST_F(AdjOutTest, RewritesForAnotherAs) {
+  join(2, how(true, 2));
+  Attributes learned = path_of({65001, 65009});
+  learned.med = 7;
+  learned.local_pref = 300;
+  learned.originator_id = RouterId{3};
+  learned.cluster_list = {RouterId{4}};
+  learned.communities = {Community{0x12340001}};
+  learned.extended_communities = {ExtendedCommunity{0x0002000000000001},
+                                  ExtendedCommunity{0x4004000000000001}};
+  announce(1, "10.1.0.0/16", learned);
+  const Receiver::Route& route = drained(2).routes.at(prefix("10.1.0.0/16"));
+  Attributes wanted = path_of({65000, 65001, 65009});
+  wanted.communities = learned.communities;
+  wanted.extended_communities = {learned.extended_communities[0]};
+  EXPECT_EQ(route.attributes, wanted) << text(route.attributes);
+  EXPECT_EQ(route.next_hop.address, address("198.51.100.2"));
+}
+
+TEST_F(AdjOutTest, LeavesWhatItCanWithinTheAs) {
+  join(4, how(false, 4));
+  auto self = how(false, 5);
+  self.next_hop_self = true;
+  join(5, self);
+  Attributes learned = path_of({65001});
+  learned.med = 7;
+  announce(1, "10.1.0.0/16", learned);
+  originate("10.64.0.0/26");
+  learned.local_pref = 100;
+  EXPECT_EQ(drained(4).routes.at(prefix("10.1.0.0/16")).attributes, learned);
+  EXPECT_EQ(drained(4).routes.at(prefix("10.1.0.0/16")).next_hop.address, address("192.0.2.1"));
+  EXPECT_EQ(drained(4).routes.at(prefix("10.64.0.0/26")).next_hop.address, address("198.51.100.4"));
+  EXPECT_EQ(drained(5).routes.at(prefix("10.1.0.0/16")).next_hop.address, address("198.51.100.5"));
+}
+
+TEST_F(AdjOutTest, NeverTellsOneAsWhatItsOwnSpeakersSaid) {
+  join(1, how(true, 1));
+  join(4, how(false, 4));
+  announce(5, "10.1.0.0/16", path_of({65005}));
+  EXPECT_EQ(drained(1).routes.size(), 1U);
+  EXPECT_EQ(drained(4).routes.size(), 0U) << "RFC 4271 9.2";
+}
+
+TEST_F(AdjOutTest, GivesEachPeerOfAGroupItsNextHopAndNothingOfItsOwn) {
+  for (unsigned n = 1; n <= 3; ++n) join(n, how(true, n));
+  announce(1, "10.1.0.0/16", path_of({65001}));
+  announce(2, "10.2.0.0/16", path_of({65002}));
+  for (unsigned n = 1; n <= 3; ++n) {
+    Receiver& receiver = drained(n);
+    EXPECT_EQ(receiver.routes.size(), n == 3 ? 2U : 1U);
+    EXPECT_EQ(receiver.routes.count(prefix("10.1.0.0/16")), n == 1 ? 0U : 1U);
+    EXPECT_EQ(adj_out_.advertised(PeerId(n), Family::ipv4), receiver.routes.size());
+    for (const auto& [to, route] : receiver.routes) {
+      EXPECT_EQ(route.next_hop.address, Address::ipv4(0xc6336400 + n));
+    }
+  }
+  EXPECT_EQ(adj_out_.advertised_to(prefix("10.1.0.0/16")), 2U);
+}
+
+TEST_F(AdjOutTest, TakesBackWhatItsReceiverNowSaysItself) {
+  join(1, how(true, 1));
+  join(2, how(true, 2));
+  announce(1, "10.1.0.0/16", path_of({65001, 65009}));
+  EXPECT_EQ(drained(2).routes.size(), 1U);
+  EXPECT_EQ(drained(1).routes.size(), 0U);
+  announce(2, "10.1.0.0/16", path_of({65002}));
+  EXPECT_EQ(drained(2).routes.size(), 0U);
+  EXPECT_EQ(drained(1).routes.size(), 1U);
+  EXPECT_EQ(drained(1).superfluous_withdrawals + drained(2).superfluous_withdrawals, 0U);
+}
+
+TEST_F(AdjOutTest, HonoursWellKnownCommunities) {
+  join(1, how(true, 1));
+  join(4, how(false, 4));
+  for (const auto& [to, value] : {std::pair("10.1.0.0/16", community::no_export),
+                                  std::pair("10.2.0.0/16", community::no_advertise),
+                                  std::pair("10.3.0.0/16", community::no_export_subconfed)}) {
+    Attributes scoped = path_of({65002});
+    scoped.communities = {value};
+    announce(2, to, scoped);
+  }
+  EXPECT_EQ(drained(1).routes.size(), 0U);
+  EXPECT_EQ(drained(4).routes.size(), 2U);
+  EXPECT_EQ(drained(4).routes.count(prefix("10.2.0.0/16")), 0U);
+}
+
+TEST_F(AdjOutTest, WithdrawsWhatMayNoLongerGoOut) {
+  join(1, how(true, 1));
+  announce(2, "10.1.0.0/16", path_of({65002}));
+  EXPECT_EQ(drained(1).routes.size(), 1U);
+  Attributes scoped = path_of({65002});
+  scoped.communities = {community::no_export};
+  announce(2, "10.1.0.0/16", scoped);
+  EXPECT_EQ(drained(1).routes.size(), 0U);
+}
+
+/// Trap 4: a sender that spins, or an older version that stays.
+TEST_F(AdjOutTest, WithdrawsWhatFitsNoMessage) {
+  join(1, how(true, 1));
+  announce(2, "10.1.0.0/16", path_of({65002}));
+  EXPECT_EQ(drained(1).routes.size(), 1U);
+  Attributes wide = path_of({65002});
+  for (std::uint32_t i = 0; i < 1020; ++i) insert(wide.communities, Community{0x10000 + i});
+  announce(2, "10.1.0.0/16", wide);
+  EXPECT_EQ(drained(1).routes.size(), 0U);
+  EXPECT_EQ(adj_out_.too_big(), 1U);
+  EXPECT_EQ(adj_out_.advertised(PeerId{1}, Family::ipv4), 0U);
+  EXPECT_FALSE(adj_out_.pending(PeerId{1}));
+  announce(2, "10.1.0.0/16", path_of({65002}));
+  EXPECT_EQ(drained(1).routes.size(), 1U);
+}
+
+TEST_F(AdjOutTest, SaysNothingTwice) {
+  join(1, how(true, 1));
+  announce(2, "10.1.0.0/16", path_of({65002}));
+  const std::size_t messages = drained(1).messages;
+  announce(2, "10.1.0.0/16", path_of({65002, 65003}));
+  announce(2, "10.1.0.0/16", path_of({65002}));
+  EXPECT_EQ(drained(1).messages, messages) << "back where it was before anybody looked";
+  announce(2, "10.9.0.0/16", path_of({65002}));
+  rib_.withdraw(PeerId{2}, prefix("10.9.0.0/16"));
+  EXPECT_EQ(drained(1).messages, messages);
+}
+
+TEST_F(AdjOutTest, PacksRoutesOfOneAttributeSet) {
+  join(1, how(true, 1));
+  drained(1);
+  for (std::uint32_t i = 0; i < 1000; ++i) {
+    announce(2, Prefix(Address::ipv4(0x0a000000 + (i << 8)), 24).text(),
+             path_of({65002, 65100 + i % 2}));
+  }
+  const std::size_t before = drained(1).messages;
+  EXPECT_EQ(drained(1).routes.size(), 1000U);
+  EXPECT_LE(before, 3U) << "End-of-RIB and one message a set: 500 x 4 octets fit";
+}
+
+TEST_F(AdjOutTest, RepeatsTheTableOnRefreshButNotEndOfRib) {
+  join(1, how(true, 1));
+  join(3, how(true, 3));
+  announce(2, "10.1.0.0/16", path_of({65002}));
+  drained(1);
+  drained(3);
+  Receiver& receiver = receivers_.at(1);
+  receiver.routes.clear();
+  adj_out_.refresh(PeerId{1}, Family::ipv4);
+  EXPECT_TRUE(adj_out_.pending(PeerId{1}));
+  EXPECT_FALSE(adj_out_.pending(PeerId{3}));
+  EXPECT_EQ(drained(1).routes.size(), 1U);
+  EXPECT_EQ(receiver.end_of_rib[Family::ipv4], 1);
+}
+
+TEST_F(AdjOutTest, FollowsAChangedPolicyWithoutANewSession) {
+  join(1, how(true, 1));
+  announce(2, "10.1.0.0/16", path_of({65002}));
+  originate("10.64.0.0/26");
+  EXPECT_EQ(drained(1).routes.size(), 2U);
+  AdjOutPeer host = how(true, 1);
+  host.policy = Policy::to_export({}, {}, true);
+  adj_out_.change(PeerId{1}, Family::ipv4, host);
+  EXPECT_EQ(drained(1).routes.size(), 1U);
+  EXPECT_EQ(drained(1).routes.count(prefix("10.64.0.0/26")), 1U);
+  EXPECT_EQ(drained(1).end_of_rib[Family::ipv4], 1);
+  adj_out_.change(PeerId{1}, Family::ipv4, how(true, 9));
+  EXPECT_EQ(drained(1).routes.size(), 2U);
+  EXPECT_EQ(drained(1).routes.at(prefix("10.64.0.0/26")).next_hop.address, address("198.51.100.9"));
+}
+
+/// Trap 11: a peer that never reads costs a cursor, and hears the last state alone.
+TEST_F(AdjOutTest, NeverQueuesForAPeerThatDoesNotRead) {
+  join(1, how(true, 1));
+  join(3, how(true, 3));
+  drained(1);
+  drained(3);
+  for (std::uint32_t round = 0; round < 200; ++round) {
+    for (std::uint32_t i = 0; i < 1000; ++i) {
+      announce(2, Prefix(Address::ipv4(0x0a000000 + (i << 8)), 24).text(),
+               path_of({65002, 65100 + round, 65100 + i % 100}));
+    }
+    drained(3);
+    ASSERT_LT(adj_out_.memory(), AdjOut::max_backlog + 300'000);
+    ASSERT_LT(rib_.journal(Family::ipv4).memory(), 200'000U);
+  }
+  const std::size_t before = receivers_.at(1).messages;
+  EXPECT_EQ(drained(1).routes.size(), 1000U);
+  EXPECT_EQ(receivers_.at(1).routes.begin()->second.attributes,
+            receivers_.at(3).routes.begin()->second.attributes);
+  EXPECT_LT(receivers_.at(1).messages - before, 500U);
+}
+
+TEST_F(AdjOutTest, SpeaksToPeersOfTwoOctetAsNumbers) {
+  AdjOutPeer old = how(true, 1);
+  old.negotiated.four_octet_as = false;
+  join(1, old);
+  announce(2, "10.1.0.0/16", path_of({4200000001}));
+  EXPECT_EQ(drained(1).routes.at(prefix("10.1.0.0/16")).attributes, path_of({65000, 4200000001}));
+}
+
+TEST_F(AdjOutTest, SendsIpv4WithAnIpv6NextHop) {
+  AdjOutPeer unnumbered = how(true, 1);
+  unnumbered.negotiated.families[0].extended_next_hop = true;
+  unnumbered.next_hop = {address("fd00::1"), address("fe80::1")};
+  join(1, unnumbered);
+  unnumbered.next_hop = {address("fd00::3"), address("fe80::3")};
+  join(3, unnumbered);
+  announce(2, "10.1.0.0/16", path_of({65002}));
+  EXPECT_EQ(drained(1).routes.at(prefix("10.1.0.0/16")).next_hop,
+            (PathNextHop{address("fd00::1"), address("fe80::1")}));
+  EXPECT_EQ(drained(3).routes.at(prefix("10.1.0.0/16")).next_hop,
+            (PathNextHop{address("fd00::3"), address("fe80::3")}));
+}
+
+/// Receivers that read now and then, come and go, ask again and change, while the table does what
+/// it likes: whoever has read everything holds what the model says.
+class RandomAdjOut : public testing::TestWithParam<unsigned> {
+ protected:
+  struct Session {
+    AdjOutPeer how;
+    std::unique_ptr<Receiver> receiver;
+  };
+
+  RandomAdjOut() : random_(GetParam()), adj_out_(rib_, GetParam() % 2 == 0 ? 400 : 1U << 20) {
+    model_.own_as = own_as;
+    model_.subnets = documentation_subnet();
+    rib_.connected(model_.subnets);
+    for (unsigned n = 1; n <= peers; ++n) {
+      RibPeer facts = external_peer(n);
+      facts.external = n % 4 != 0;
+      model_.peers[PeerId(n)] = facts;
+      rib_.attach(PeerId(n), facts);
+    }
+  }
+
+  std::uint32_t below(std::uint32_t n) { return static_cast<std::uint32_t>(random_() % n); }
+  Prefix any_prefix() { return {Address::ipv4(0x0a000000 + (below(30) << 8)), 24}; }
+
+  void announce() {
+    const auto peer = PeerId(1 + below(peers));
+    Attributes made = path_of({65001 + below(3), 65100 + below(2)});
+    if (below(8) == 0) made.communities = {community::no_export};
+    if (below(16) == 0) made.communities = {community::no_advertise};
+    if (below(3) == 0) made.med = below(2);
+    Model::Path path{peer, 0, made, Address::ipv4(0xc0000200 + below(8) + 1), below(10) == 0};
+    const Prefix to = any_prefix();
+    const auto attributes = held(store_, made);
+    rib_.announce(to, 0, attributes.id(), *rib_.next_hop(peer, path.next_hop), path.filtered);
+    model_.routes[to][{peer, 0}] = path;
+  }
+  void withdraw() {
+    const auto peer = PeerId(below(peers + 1));
+    const Prefix to = any_prefix();
+    rib_.withdraw(peer, to);
+    model_.routes[to].erase({peer, 0});
+  }
+  void originate() {
+    const Prefix to = any_prefix();
+    Model::Path path;
+    path.attributes = path_of({});
+    const auto attributes = held(store_, path.attributes);
+    rib_.originate(to, attributes.id());
+    model_.routes[to][{PeerId::local, 0}] = path;
+  }
+  void drop() {
+    const auto peer = PeerId(1 + below(peers));
+    rib_.drop(peer, Family::ipv4);
+    for (auto& [to, paths] : model_.routes) paths.erase({peer, 0});
+  }
+
+  AdjOutPeer any_how(unsigned n) {
+    AdjOutPeer made = how(model_.peers[PeerId(n)].external, n);
+    if (below(4) == 0) made.policy = Policy::to_export({}, {}, true);
+    if (below(4) == 0) made.next_hop_self = true;
+    return made;
+  }
+  void session() {
+    const unsigned n = 1 + below(peers);
+    const auto found = sessions_.find(n);
+    if (found == sessions_.end()) {
+      Session made{any_how(n), nullptr};
+      made.receiver = std::make_unique<Receiver>(made.how.negotiated, made.how.external);
+      adj_out_.join(PeerId(n), Family::ipv4, made.how);
+      sessions_.emplace(n, std::move(made));
+      return;
+    }
+    const std::uint32_t dice = below(3);
+    if (dice == 0) {
+      adj_out_.leave(PeerId(n));
+      sessions_.erase(found);
+    } else if (dice == 1) {
+      adj_out_.refresh(PeerId(n), Family::ipv4);
+    } else {
+      found->second.how = any_how(n);
+      adj_out_.change(PeerId(n), Family::ipv4, found->second.how);
+    }
+  }
+
+  void step() {
+    const std::uint32_t dice = below(1000);
+    if (dice < 550) return announce();
+    if (dice < 850) return withdraw();
+    if (dice < 900) return originate();
+    if (dice < 905) return drop();
+    if (dice < 940) return session();
+    if (dice < 960) return decide(1 + below(5));
+  }
+
+  void decide(std::size_t limit) {
+    std::vector<RouteChange> changes;
+    rib_.decide(limit, changes);
+  }
+  bool produce(unsigned n, Session& session) {
+    std::vector<std::byte> out;
+    const bool more = adj_out_.produce(PeerId(n), 1 + below(500), out);
+    session.receiver->read(out);
+    return more;
+  }
+
+  void compare(unsigned n, const Session& session) {
+    std::map<Prefix, Receiver::Route> wanted;
+    for (const auto& [to, paths] : model_.routes) {
+      const auto outcome = model_.outcome(to);
+      if (!outcome.best) continue;
+      const auto route = expected(n, session.how, *outcome.best);
+      if (route) wanted[to] = *route;
+    }
+    const auto& got = session.receiver->routes;
+    for (const auto& [to, route] : wanted) {
+      ASSERT_EQ(got.count(to), 1U) << "peer " << n << " was not told of " << to.text();
+      EXPECT_EQ(got.at(to).attributes, route.attributes) << to.text();
+      EXPECT_EQ(got.at(to).next_hop, route.next_hop) << to.text();
+    }
+    for (const auto& [to, route] : got) {
+      EXPECT_EQ(wanted.count(to), 1U) << "peer " << n << " still holds " << to.text();
+    }
+    EXPECT_EQ(session.receiver->end_of_rib[Family::ipv4], 1) << "peer " << n;
+    EXPECT_FALSE(adj_out_.pending(PeerId(n)));
+  }
+
+  std::optional<Receiver::Route> expected(unsigned n, const AdjOutPeer& as,
+                                          const Model::Path& best) const {
+    const bool originated = best.peer == PeerId::local;
+    if (best.peer == PeerId(n)) return {};
+    if (!originated && !model_.external(best) && !as.external) return {};
+    if (best.attributes.has(community::no_advertise)) return {};
+    if (as.external && best.attributes.has(community::no_export)) return {};
+    if (as.policy == Policy::to_export({}, {}, true) && !originated) return {};
+    Receiver::Route route{best.attributes, as.next_hop};
+    if (as.external) {
+      route.attributes.as_path.prepend(own_as);
+      route.attributes.med.reset();
+    } else {
+      route.attributes.local_pref = 100;
+      if (!originated && !as.next_hop_self) route.next_hop.address = best.next_hop;
+    }
+    return route;
+  }
+
+  static constexpr unsigned peers = 7;
+  std::mt19937 random_;
+  AttributeStore store_{own_as, RouterId{0x0a000001}};
+  Rib rib_{store_, {}};
+  AdjOut adj_out_;
+  Model model_;
+  std::map<unsigned, Session> sessions_;
+};
+
+TEST_P(RandomAdjOut, ConvergesToTheModel) {
+  for (int round = 0; round < 40; ++round) {
+    for (int i = 0; i < 60; ++i) {
+      step();
+      if (below(8) != 0) continue;
+      for (auto& [n, session] : sessions_) {
+        if (below(1 + n) == 0) produce(n, session);
+      }
+    }
+    decide(all);
+    // Some rounds end with all read, others with some far behind.
+    const bool everybody = below(3) == 0;
+    for (auto& [n, session] : sessions_) {
+      if (!everybody && below(2) == 0) continue;
+      while (produce(n, session)) {
+      }
+      compare(n, session);
+      if (HasFailure()) FAIL() << "round " << round;
+    }
+    if (!everybody) continue;
+    for (auto& [n, session] : sessions_) {
+      EXPECT_EQ(adj_out_.advertised(PeerId(n), Family::ipv4), session.receiver->routes.size());
+    }
+  }
+  for (const auto& [n, session] : sessions_) adj_out_.leave(PeerId(n));
+  for (unsigned n = 0; n <= peers; ++n) rib_.drop(PeerId(n), Family::ipv4);
+  decide(all);
+  EXPECT_EQ(store_.size(), 0U) << "attributes leak";
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomAdjOut, testing::Range(1U, 41U));
+
+}  // namespace
+}  // namespace weft::bgp

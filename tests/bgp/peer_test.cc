@@ -1,0 +1,516 @@
+// One peer in virtual time; the other end is written out by hand, message by message.
+#include "bgp/peer.h"
+
+#include <gmock/gmock.h>
+
+#include <string>
+#include <vector>
+
+namespace weft::bgp {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+constexpr Time t0{1h};
+constexpr Asn our_as{65001};
+constexpr Asn their_as{65002};
+constexpr RouterId our_id{0x0a000005};
+const Address here = Address::ipv4(0xc0000201);
+const Address there = Address::ipv4(0xc0000202);
+
+PeerSettings settings() {
+  PeerSettings s;
+  s.name = "tor1";
+  s.address = there;
+  s.remote_as = their_as;
+  s.connect_retry = 8s;
+  return s;
+}
+
+struct Bench {
+  explicit Bench(const PeerSettings& with = settings(), RouterId id = our_id)
+      : peer(with, our_as, id, 1, 7, out, t0) {}
+
+  Outbox out;
+  Time now = t0;
+  Peer peer;
+
+  template <typename Order>
+  std::vector<Order> take() {
+    std::vector<Order> found;
+    std::vector<Action> rest;
+    for (Action& action : out.actions) {
+      if (auto* order = std::get_if<Order>(&action)) {
+        found.push_back(std::move(*order));
+      } else {
+        rest.push_back(std::move(action));
+      }
+    }
+    out.actions = std::move(rest);
+    return found;
+  }
+  void advance(Clock::duration by) {
+    const Time end = now + by;
+    while (peer.deadline() <= end) {
+      now = std::max(now, peer.deadline());
+      peer.tick(now);
+    }
+    now = end;
+  }
+  /// Connects out; the OPEN waits.
+  ConnectionId connect() {
+    peer.tick(now);
+    const auto orders = take<ConnectTo>();
+    EXPECT_EQ(orders.size(), 1U);
+    if (orders.empty()) return {};
+    peer.opened(orders[0].connection, here, now);
+    return orders[0].connection;
+  }
+  void hear(ConnectionId from, const Message& message) {
+    std::vector<std::byte> bytes;
+    encode(message, bytes);
+    peer.received(from, bytes, now);
+    EXPECT_FALSE(peer.next(now));
+  }
+  static Open open(RouterId id = RouterId{0x0a000002}, Asn as = their_as) {
+    Open open{as, 9s, id, {}};
+    open.capabilities.families = {unicast(Family::ipv4), unicast(Family::ipv6)};
+    open.capabilities.four_octet_as = as;
+    open.capabilities.route_refresh = true;
+    return open;
+  }
+  void establish(ConnectionId on) {
+    hear(on, open());
+    hear(on, Keepalive{});
+    EXPECT_EQ(peer.state(), PeerState::established);
+    out.actions.clear();
+  }
+  /// The NOTIFICATION with which `connection` was closed; nothing when it was not or silently.
+  std::optional<Notification> farewell(ConnectionId connection) {
+    for (const Action& action : out.actions) {
+      const auto* close = std::get_if<CloseConnection>(&action);
+      if (close == nullptr || close->connection != connection) continue;
+      Bytes rest = close->last;
+      while (!rest.empty()) {
+        const auto frame = next_message(rest, max_message_size);
+        if ((*frame)->type == MessageType::notification)
+          return decode_notification((*frame)->body());
+        rest = rest.subspan((*frame)->size());
+      }
+    }
+    return std::nullopt;
+  }
+  [[nodiscard]] bool closed(ConnectionId connection) const {
+    for (const Action& action : out.actions) {
+      const auto* close = std::get_if<CloseConnection>(&action);
+      if (close != nullptr && close->connection == connection) return true;
+    }
+    return false;
+  }
+};
+
+TEST(Peer, ConnectsAtTheFirstTick) {
+  PeerSettings with = settings();
+  with.source = here;
+  with.port = 1179;
+  Bench bench(with);
+  bench.peer.tick(t0);
+  const auto orders = bench.take<ConnectTo>();
+  ASSERT_EQ(orders.size(), 1U);
+  EXPECT_EQ(orders[0].remote, there);
+  EXPECT_EQ(orders[0].port, 1179);
+  EXPECT_EQ(orders[0].source, here);
+  EXPECT_TRUE(orders[0].gtsm);
+  EXPECT_EQ(bench.peer.state(), PeerState::connect);
+}
+
+TEST(Peer, EstablishesAndSaysWhatWasNegotiated) {
+  Bench bench;
+  const ConnectionId on = bench.connect();
+  std::vector<std::byte> said;
+  bench.peer.produce(on, said);
+  const auto frame = next_message(said, max_message_size);
+  ASSERT_TRUE(frame && *frame);
+  const auto open = decode_open((*frame)->body());
+  ASSERT_TRUE(open);
+  EXPECT_EQ(open->asn, our_as);
+  EXPECT_EQ(open->id, our_id);
+  EXPECT_EQ(open->hold_time, 9s);
+  bench.hear(on, Bench::open());
+  EXPECT_EQ(bench.peer.state(), PeerState::open_confirm);
+  EXPECT_FALSE(bench.peer.session());
+  bench.hear(on, Keepalive{});
+  ASSERT_TRUE(bench.peer.session());
+  EXPECT_EQ(bench.peer.session()->connection, on);
+  EXPECT_TRUE(bench.peer.session()->external);
+  EXPECT_EQ(bench.peer.session()->negotiated.families.size(), 2U);
+  EXPECT_EQ(bench.peer.established_count(), 1U);
+}
+
+TEST(Peer, TakesInputInAnyPieces) {
+  Bench bench;
+  const ConnectionId on = bench.connect();
+  std::vector<std::byte> bytes;
+  encode(Bench::open(), bytes);
+  encode(Keepalive{}, bytes);
+  for (const std::byte octet : bytes) {
+    bench.peer.received(on, Bytes(&octet, 1), bench.now);
+    EXPECT_FALSE(bench.peer.next(bench.now));
+  }
+  EXPECT_EQ(bench.peer.state(), PeerState::established);
+}
+
+TEST(Peer, GivesUpdatesOutAndNothingElse) {
+  Bench bench;
+  const ConnectionId on = bench.connect();
+  bench.establish(on);
+  std::vector<std::byte> bytes;
+  encode(Keepalive{}, bytes);
+  const std::size_t at = bytes.size();
+  bytes.resize(at + 16, std::byte{0xff});
+  for (const int octet : {0, 23, 2, 0, 0, 0, 0}) bytes.push_back(static_cast<std::byte>(octet));
+  encode(RouteRefresh{unicast(Family::ipv4)}, bytes);
+  bench.peer.received(on, bytes, bench.now);
+  auto frame = bench.peer.next(bench.now);
+  ASSERT_TRUE(frame);
+  EXPECT_EQ(frame->type, MessageType::update);
+  frame = bench.peer.next(bench.now);
+  ASSERT_TRUE(frame);
+  EXPECT_EQ(frame->type, MessageType::route_refresh);
+  EXPECT_FALSE(bench.peer.next(bench.now));
+}
+
+TEST(Peer, RetriesAFailedConnectAfterTheJitteredRetryTime) {
+  Bench bench;
+  bench.peer.tick(t0);
+  bench.peer.failed(bench.take<ConnectTo>().at(0).connection, "Connection refused", t0);
+  EXPECT_EQ(bench.peer.state(), PeerState::active);
+  EXPECT_THAT(bench.peer.last_error(), HasSubstr("Connection refused"));
+  EXPECT_GE(bench.peer.deadline(), t0 + 6s - 1ms);
+  EXPECT_LE(bench.peer.deadline(), t0 + 8s);
+  bench.advance(8s);
+  EXPECT_EQ(bench.take<ConnectTo>().size(), 1U);
+}
+
+TEST(Peer, AConnectThatHangsIsGivenUpForAnother) {
+  Bench bench;
+  bench.peer.tick(t0);
+  const auto first = bench.take<ConnectTo>().at(0).connection;
+  bench.advance(8s);
+  EXPECT_TRUE(bench.closed(first));
+  EXPECT_EQ(bench.take<ConnectTo>().size(), 1U);
+}
+
+// RFC 4271 6.8, RFC 6286 2.3: both connections have their OPEN; who stays depends on the
+// identifiers alone.
+struct Collision {
+  std::string name;
+  RouterId ours;
+  RouterId theirs;
+  Asn their_as;
+  bool incoming_speaks_first;
+  bool ours_stays;
+};
+class CollisionRule : public testing::TestWithParam<Collision> {};
+TEST_P(CollisionRule, LeavesOne) {
+  const Collision& with = GetParam();
+  PeerSettings peer = settings();
+  peer.remote_as = with.their_as;
+  Bench bench(peer, with.ours);
+  const ConnectionId outgoing = bench.connect();
+  const auto incoming = bench.peer.accept(here, bench.now);
+  ASSERT_TRUE(incoming);
+  const ConnectionId first = with.incoming_speaks_first ? *incoming : outgoing;
+  const ConnectionId second = with.incoming_speaks_first ? outgoing : *incoming;
+  bench.hear(first, Bench::open(with.theirs, with.their_as));
+  bench.hear(second, Bench::open(with.theirs, with.their_as));
+  const ConnectionId winner = with.ours_stays ? outgoing : *incoming;
+  const ConnectionId loser = with.ours_stays ? *incoming : outgoing;
+  ASSERT_TRUE(bench.farewell(loser));
+  EXPECT_EQ(bench.farewell(loser)->fault, Fault::ConnectionCollision);
+  EXPECT_FALSE(bench.closed(winner));
+  bench.hear(winner, Keepalive{});
+  EXPECT_EQ(bench.peer.state(), PeerState::established);
+}
+INSTANTIATE_TEST_SUITE_P(
+    Rfc4271, CollisionRule,
+    testing::Values(
+        Collision{"OurIdIsHigher", RouterId{9}, RouterId{2}, their_as, false, true},
+        Collision{"OurIdIsHigherTheySpeakFirst", RouterId{9}, RouterId{2}, their_as, true, true},
+        Collision{"TheirIdIsHigher", RouterId{2}, RouterId{9}, their_as, false, false},
+        Collision{"TheirIdIsHigherTheySpeakFirst", RouterId{2}, RouterId{9}, their_as, true, false},
+        Collision{"EqualIdsTheirAsIsHigher", RouterId{9}, RouterId{9}, their_as, false, false},
+        Collision{"EqualIdsOurAsIsHigher", RouterId{9}, RouterId{9}, Asn{64999}, false, true}),
+    [](const auto& row) { return row.param.name; });
+
+TEST(Peer, ANewConnectionBesideALiveSessionIsCeased) {
+  Bench bench;
+  const ConnectionId session = bench.connect();
+  bench.establish(session);
+  const auto late = bench.peer.accept(here, bench.now);
+  ASSERT_TRUE(late);
+  bench.hear(*late, Bench::open());
+  ASSERT_TRUE(bench.farewell(*late));
+  EXPECT_EQ(bench.farewell(*late)->fault, Fault::ConnectionCollision);
+  EXPECT_EQ(bench.peer.session()->connection, session);
+}
+
+// Trap: a peer that lost power comes back while its old session waits for the hold timer.
+TEST(Peer, ANewConnectionReplacesADeadLookingSession) {
+  Bench bench;
+  const ConnectionId session = bench.connect();
+  bench.establish(session);
+  bench.advance(5s);
+  const auto late = bench.peer.accept(here, bench.now);
+  ASSERT_TRUE(late);
+  bench.hear(*late, Bench::open());
+  EXPECT_TRUE(bench.closed(session));
+  bench.hear(*late, Keepalive{});
+  ASSERT_TRUE(bench.peer.session());
+  EXPECT_EQ(bench.peer.session()->connection, *late);
+}
+
+// Trap: a silent half-open connection occupies the peer's only slot for minutes.
+TEST(Peer, TheNewestConnectionReplacesASilentOne) {
+  PeerSettings passive = settings();
+  passive.passive = true;
+  Bench bench(passive);
+  bench.peer.tick(t0);
+  const auto silent = bench.peer.accept(here, t0);
+  const auto newest = bench.peer.accept(here, t0);
+  ASSERT_TRUE(silent && newest);
+  EXPECT_TRUE(bench.closed(*silent));
+  bench.establish(*newest);
+}
+
+TEST(Peer, ASilentConnectionIsDroppedSoonWhereAnotherWaits) {
+  Bench bench;
+  const ConnectionId outgoing = bench.connect();
+  const auto incoming = bench.peer.accept(here, bench.now);
+  ASSERT_TRUE(incoming);
+  bench.advance(open_wait_contended);
+  EXPECT_EQ(bench.farewell(outgoing)->fault, Fault::HoldTimerExpired);
+  EXPECT_EQ(bench.farewell(*incoming)->fault, Fault::HoldTimerExpired);
+}
+
+TEST(Peer, ASpeakingConnectionWinsOverALongSilentOne) {
+  Bench bench(settings(), RouterId{1});  // by the rule of identifiers the incoming one would stay
+  const ConnectionId outgoing = bench.connect();
+  const auto incoming = bench.peer.accept(here, bench.now);
+  ASSERT_TRUE(incoming);
+  bench.advance(3s);
+  bench.hear(outgoing, Bench::open());
+  EXPECT_TRUE(bench.closed(*incoming));
+  EXPECT_FALSE(bench.closed(outgoing));
+}
+
+TEST(Peer, NeverHoldsMoreThanTwoConnections) {
+  Bench bench;
+  bench.connect();
+  std::vector<ConnectionId> let_in;
+  for (int i = 0; i < 10; ++i) {
+    if (const auto id = bench.peer.accept(here, bench.now)) let_in.push_back(*id);
+  }
+  std::size_t open = 1;
+  for (const ConnectionId id : let_in) open += bench.closed(id) ? 0U : 1U;
+  EXPECT_EQ(open, 2U);
+}
+
+TEST(Peer, StaysAwayLongerAfterEachProtocolErrorAndLetsNobodyIn) {
+  Bench bench;
+  std::vector<Clock::duration> waits;
+  for (int i = 0; i < 8; ++i) {
+    const ConnectionId on = bench.connect();
+    bench.hear(on, Bench::open(RouterId{2}, Asn{65003}));
+    EXPECT_EQ(bench.farewell(on)->fault, Fault::BadPeerAs);
+    EXPECT_THAT(bench.peer.last_error(), HasSubstr("65003"));
+    EXPECT_FALSE(bench.peer.accept(here, bench.now));
+    waits.push_back(bench.peer.deadline() - bench.now);
+    bench.now = bench.peer.deadline();
+    bench.out.actions.clear();
+  }
+  EXPECT_LE(waits[0], 1s);
+  EXPECT_GE(waits[3], 6s - 1ms);
+  EXPECT_GE(waits[7], 22s);
+  EXPECT_LE(waits[7], max_idle_hold);
+}
+
+TEST(Peer, IsLetInAgainAtOnceWhenItOnlyLostItsConnection) {
+  Bench bench;
+  const ConnectionId on = bench.connect();
+  bench.establish(on);
+  bench.peer.closed(on, "closed by the peer", bench.now);
+  EXPECT_EQ(bench.peer.state(), PeerState::idle);
+  const auto back = bench.peer.accept(here, bench.now);
+  ASSERT_TRUE(back);
+  bench.establish(*back);
+}
+
+TEST(Peer, ShutdownSaysWhyAndStays) {
+  Bench bench;
+  const ConnectionId on = bench.connect();
+  bench.establish(on);
+  bench.peer.shutdown(Fault::AdministrativeShutdown, "moving racks", bench.now);
+  ASSERT_TRUE(bench.farewell(on));
+  EXPECT_EQ(bench.farewell(on)->fault, Fault::AdministrativeShutdown);
+  EXPECT_EQ(shutdown_text(*bench.farewell(on)), "moving racks");
+  EXPECT_FALSE(bench.peer.accept(here, bench.now));
+  EXPECT_EQ(bench.peer.deadline(), Time::max());
+  bench.peer.start(bench.now);
+  bench.out.actions.clear();
+  bench.establish(bench.connect());
+}
+
+TEST(Peer, ResetComesBack) {
+  Bench bench;
+  const ConnectionId on = bench.connect();
+  bench.establish(on);
+  bench.peer.reset(Fault::AdministrativeReset, "", bench.now);
+  EXPECT_EQ(bench.farewell(on)->fault, Fault::AdministrativeReset);
+  bench.out.actions.clear();
+  bench.advance(1s);
+  EXPECT_EQ(bench.take<ConnectTo>().size(), 1U);
+}
+
+TEST(Peer, ShowsWhatThePeersOperatorWrote) {
+  Bench bench;
+  const ConnectionId on = bench.connect();
+  bench.establish(on);
+  bench.hear(on, cease(Fault::AdministrativeShutdown, "upgrade"));
+  EXPECT_EQ(bench.peer.state(), PeerState::idle);
+  EXPECT_THAT(bench.peer.last_error(), HasSubstr("received Cease/Administrative Shutdown"));
+  EXPECT_THAT(bench.peer.last_error(), HasSubstr("upgrade"));
+  EXPECT_TRUE(bench.closed(on));
+  EXPECT_FALSE(bench.farewell(on)) << "a NOTIFICATION is not answered";
+}
+
+TEST(Peer, TheHoldTimerEndsASilentSession) {
+  Bench bench;
+  const ConnectionId on = bench.connect();
+  bench.establish(on);
+  bench.advance(8999ms);
+  EXPECT_EQ(bench.peer.state(), PeerState::established);
+  bench.advance(1ms);
+  EXPECT_EQ(bench.farewell(on)->fault, Fault::HoldTimerExpired);
+}
+
+TEST(Peer, UnreadBytesKeepASessionAlive) {
+  Bench bench;
+  const ConnectionId on = bench.connect();
+  bench.establish(on);
+  bench.now += 9s;
+  EXPECT_TRUE(bench.peer.hold_expiring(bench.now));
+  bench.peer.heard(on, bench.now);
+  EXPECT_FALSE(bench.peer.hold_expiring(bench.now));
+  bench.peer.tick(bench.now);
+  EXPECT_EQ(bench.peer.state(), PeerState::established);
+}
+
+// RFC 9687
+TEST(Peer, APeerThatTakesNothingIsDropped) {
+  PeerSettings with = settings();
+  with.send_hold = 20s;
+  Bench bench(with);
+  const ConnectionId on = bench.connect();
+  bench.establish(on);
+  bench.peer.producing(on, bench.now);
+  for (int i = 0; i < 19; ++i) {
+    bench.advance(1s);
+    bench.hear(on, Keepalive{});
+  }
+  EXPECT_EQ(bench.peer.state(), PeerState::established);
+  bench.peer.sent(on, false, bench.now);  // a little progress is life
+  for (int i = 0; i < 19; ++i) {
+    bench.advance(1s);
+    bench.hear(on, Keepalive{});
+  }
+  EXPECT_EQ(bench.peer.state(), PeerState::established);
+  bench.advance(1s);
+  EXPECT_EQ(bench.farewell(on)->fault, Fault::SendHoldTimerExpired);
+}
+
+TEST(Peer, APeerThatTakesNotEvenTheFirstOctetIsDropped) {
+  PeerSettings with = settings();
+  with.send_hold = 3s;
+  Bench bench(with);
+  const ConnectionId on = bench.connect();
+  bench.establish(on);
+  bench.peer.producing(on, bench.now);
+  bench.advance(3s);
+  ASSERT_TRUE(bench.farewell(on));
+  EXPECT_EQ(bench.farewell(on)->fault, Fault::SendHoldTimerExpired);
+}
+
+TEST(Peer, KeepalivesDoNotPileUpForASlowReader) {
+  PeerSettings with = settings();
+  with.hold_time = 3s;
+  Bench bench(with);
+  const ConnectionId on = bench.connect();
+  bench.establish(on);
+  std::vector<std::byte> said;
+  bench.peer.produce(on, said);
+  for (int i = 0; i < 100; ++i) {
+    bench.advance(1s);
+    bench.hear(on, Keepalive{});
+  }
+  said.clear();
+  bench.peer.produce(on, said);
+  EXPECT_EQ(said.size(), header_size);
+}
+
+TEST(Peer, AnswersNonsenseWithTheRightNotification) {
+  struct Case {
+    const char* what;
+    std::size_t at;
+    std::byte octet;
+    Fault answer;
+  };
+  for (const Case& with : {Case{"marker", 3, std::byte{0}, Fault::ConnectionNotSynchronized},
+                           Case{"length", 17, std::byte{18}, Fault::BadMessageLength},
+                           Case{"type 0", 18, std::byte{0}, Fault::BadMessageType},
+                           Case{"type 255", 18, std::byte{255}, Fault::BadMessageType}}) {
+    Bench bench;
+    const ConnectionId on = bench.connect();
+    bench.establish(on);
+    std::vector<std::byte> bytes;
+    encode(Keepalive{}, bytes);
+    bytes[with.at] = with.octet;
+    bench.peer.received(on, bytes, bench.now);
+    EXPECT_FALSE(bench.peer.next(bench.now));
+    ASSERT_TRUE(bench.farewell(on)) << with.what;
+    EXPECT_EQ(bench.farewell(on)->fault, with.answer) << with.what;
+  }
+}
+
+TEST(Peer, NoFamilyInCommonIsAnUnsupportedCapability) {
+  Bench bench;
+  const ConnectionId on = bench.connect();
+  Open open = Bench::open();
+  open.capabilities.families = {{25, 65}};
+  bench.hear(on, open);
+  EXPECT_EQ(bench.farewell(on)->fault, Fault::UnsupportedCapability);
+}
+
+TEST(Peer, LogsAreLimitedAndSayWhatWasHeldBack) {
+  Bench bench;
+  for (int i = 0; i < 1000; ++i) bench.peer.log(Level::warning, "again", t0);
+  EXPECT_EQ(bench.out.log.size(), log_limit);
+  bench.peer.log(Level::warning, "later", t0 + 60s);
+  EXPECT_THAT(bench.out.log.back().text, HasSubstr("970 lines held back"));
+}
+
+TEST(Peer, OnlyWhatASessionCannotBearResetsIt) {
+  const PeerSettings running = settings();
+  PeerSettings wanted = running;
+  wanted.description = "top of rack";
+  wanted.connect_retry = 30s;
+  wanted.prefix_limit = 10;
+  wanted.export_filter = Filter::accept;
+  EXPECT_FALSE(Peer::needs_reset(running, wanted));
+  wanted.hold_time = 30s;
+  EXPECT_TRUE(Peer::needs_reset(running, wanted));
+}
+
+}  // namespace
+}  // namespace weft::bgp

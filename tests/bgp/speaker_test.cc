@@ -1,0 +1,612 @@
+// The whole speaker in virtual time, its peers written out by hand.
+#include "bgp/speaker.h"
+
+#include <gmock/gmock.h>
+
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+
+#include "bgp/attributes.h"
+#include "bgp/message.h"
+#include "bgp/update.h"
+
+namespace weft::bgp {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+constexpr Time t0{1h};
+
+Prefix prefix(const char* text) {
+  return Prefix::parse(text).value();
+}
+Address address(const char* text) {
+  return Address::parse(text).value();
+}
+
+PeerSettings peer_of(int number) {
+  PeerSettings peer;
+  peer.name = "tor" + std::to_string(number);
+  peer.address = address(("192.0." + std::to_string(number) + ".2").c_str());
+  peer.remote_as = Asn{65100U + static_cast<std::uint32_t>(number)};
+  peer.hold_time = 90s;
+  peer.import_filter = Filter::accept;
+  return peer;
+}
+
+Settings node(int peers = 1) {
+  Settings settings;
+  settings.asn = Asn{65001};
+  settings.router_id = RouterId{0x0a000001};
+  for (int i = 1; i <= peers; ++i) settings.peers.push_back(peer_of(i));
+  return settings;
+}
+
+/// The far end of one peer.
+struct Far {
+  ConnectionId connection;
+  Negotiated negotiated;
+  /// What it holds after all it was told.
+  std::map<Prefix, PathNextHop> table;
+  std::map<Prefix, std::string> paths;
+  std::set<Family> ended;
+  int updates = 0;
+  std::optional<Notification> farewell;
+  bool closed = false;
+};
+
+struct Bench {
+  explicit Bench(const Settings& settings = node()) : speaker(settings, 1, t0) {
+    for (std::size_t i = 0; i < settings.peers.size() && i < 9; ++i) {
+      const auto number = std::to_string(i + 1);
+      const auto index = static_cast<std::uint32_t>(i + 1);
+      subnets.push_back({address(("192.0." + number + ".1").c_str()),
+                         Prefix(address(("192.0." + number + ".0").c_str()), 24), index});
+      subnets.push_back({address(("fd00:" + number + "::1").c_str()),
+                         Prefix(address(("fd00:" + number + "::").c_str()), 64), index});
+    }
+    speaker.connected(subnets, now);
+  }
+
+  Speaker speaker;
+  Time now = t0;
+  std::vector<ConnectedSubnet> subnets;
+  std::map<std::string, Far> fars;
+  std::map<Prefix, NextHops> fib;
+  std::size_t changes = 0;
+  std::vector<SyncDone> syncs;
+  std::string log;
+  bool reading = true;
+
+  Far& far(const std::string& name) { return fars[name]; }
+
+  /// Carries out everything, as a transport with endless room would.
+  void drain() {
+    for (bool more = true; more;) {
+      auto actions = speaker.take_actions();
+      more = !actions.empty();
+      for (auto& action : actions) carry_out(action);
+    }
+    for (const RouteChange& change : speaker.take_route_changes()) {
+      ++changes;
+      fib.erase(change.prefix);
+      if (change.kind == RouteKind::via) fib[change.prefix] = speaker.next_hops(change.next_hops);
+    }
+    for (const SyncDone& done : speaker.take_sync_done()) syncs.push_back(done);
+    for (const LogLine& line : speaker.take_log()) log += line.text + "\n";
+  }
+  void carry_out(Action& action) {
+    std::visit(Overloaded{
+                   [&](const ConnectTo& to) {
+                     for (const PeerStatus& peer : speaker.peers()) {
+                       if (peer.address == to.remote) far(peer.name).connection = to.connection;
+                     }
+                   },
+                   [&](const OutputReady& ready) {
+                     if (reading) take(ready.connection);
+                   },
+                   [&](const CloseConnection& order) {
+                     for (auto& [name, far] : fars) {
+                       if (far.connection != order.connection) continue;
+                       far.closed = true;
+                       hear(far, order.last);
+                     }
+                   },
+               },
+               action);
+  }
+  void take(ConnectionId connection) {
+    for (auto& [name, far] : fars) {
+      if (far.connection != connection) continue;
+      for (std::vector<std::byte> bytes;;) {
+        bytes.clear();
+        speaker.produce(connection, bytes, now);
+        if (bytes.empty()) return;
+        hear(far, bytes);
+        speaker.sent(connection, true, now);
+      }
+    }
+  }
+  static void hear(Far& far, Bytes bytes) {
+    while (!bytes.empty()) {
+      const auto frame = next_message(bytes, max_extended_message_size);
+      ASSERT_TRUE(frame && *frame);
+      bytes = bytes.subspan((*frame)->size());
+      if ((*frame)->type == MessageType::notification)
+        far.farewell = decode_notification((*frame)->body());
+      if ((*frame)->type == MessageType::update) learn(far, **frame);
+    }
+  }
+  static void learn(Far& far, const Frame& frame) {
+    ++far.updates;
+    Inbound inbound;
+    inbound.negotiated = far.negotiated;
+    inbound.enforce_first_as = false;
+    UpdateDecoder decoder(inbound);
+    const auto update = decoder.decode(frame.body());
+    ASSERT_TRUE(update) << text(update.error());
+    ASSERT_EQ(update->handling(), Handling::accept);
+    for (const auto& range : update->withdrawals()) {
+      for (const Nlri& nlri : range) far.table.erase(nlri.prefix);
+    }
+    for (const auto& announcement : update->announcements()) {
+      for (const Nlri& nlri : announcement.nlri) {
+        far.table[nlri.prefix] = announcement.next_hop;
+        far.paths[nlri.prefix] = update->attributes().as_path.text();
+      }
+    }
+    if (update->end_of_rib())
+      far.ended.insert(update->end_of_rib()->afi == 1 ? Family::ipv4 : Family::ipv6);
+  }
+
+  void tick(Clock::duration by = 0s) {
+    const Time end = now + by;
+    for (;;) {
+      const Time next = std::max(speaker.deadline(), now);
+      if (next > end) break;
+      now = next;
+      speaker.tick(now);
+      drain();
+    }
+    now = end;
+  }
+  void say(const std::string& name, const std::vector<std::byte>& bytes) {
+    for (std::size_t at = 0; at < bytes.size(); at += receive_size) {
+      speaker.received(far(name).connection,
+                       Bytes(bytes).subspan(at, std::min(receive_size, bytes.size() - at)), now);
+    }
+    drain();
+  }
+  void say(const std::string& name, const Message& message) {
+    std::vector<std::byte> bytes;
+    encode(message, bytes);
+    say(name, bytes);
+  }
+  static Open open_of(int number, bool graceful = true) {
+    Open open{Asn{65100U + static_cast<std::uint32_t>(number)},
+              90s,
+              RouterId{0x0a000100U + static_cast<std::uint32_t>(number)},
+              {}};
+    open.capabilities.families = {unicast(Family::ipv4), unicast(Family::ipv6)};
+    open.capabilities.four_octet_as = open.asn;
+    open.capabilities.route_refresh = true;
+    if (graceful) open.capabilities.graceful_restart = GracefulRestart{};
+    return open;
+  }
+  void establish(int number, bool graceful = true) {
+    const std::string name = "tor" + std::to_string(number);
+    tick();
+    Far& far = fars[name];
+    const ConnectionId connection = far.connection;
+    far = Far{};
+    far.connection = connection;
+    const Open open = open_of(number, graceful);
+    speaker.opened(far.connection, address(("192.0." + std::to_string(number) + ".1").c_str()),
+                   now);
+    far.negotiated = negotiate(open.capabilities, open.capabilities);
+    drain();
+    say(name, open);
+    say(name, Keepalive{});
+    ASSERT_EQ(status(name).state, PeerState::established) << log;
+  }
+  PeerStatus status(const std::string& name) {
+    for (const PeerStatus& peer : speaker.peers()) {
+      if (peer.name == name) return peer;
+    }
+    ADD_FAILURE() << "no " << name;
+    return {};
+  }
+  void end_of_rib(const std::string& name, Family family) {
+    std::vector<std::byte> bytes;
+    encode_end_of_rib(unicast(family), bytes);
+    say(name, bytes);
+  }
+  std::vector<std::byte> announcement(int number, const std::vector<Prefix>& prefixes,
+                                      std::vector<Asn> path = {}) {
+    Attributes attributes;
+    attributes.origin = Origin::igp;
+    path.insert(path.begin(), Asn{65100U + static_cast<std::uint32_t>(number)});
+    attributes.as_path = AsPath::sequence(std::move(path));
+    std::vector<std::byte> encoded;
+    encode_attributes(attributes, true, encoded);
+    std::vector<Nlri> nlri;
+    for (const Prefix& each : prefixes) nlri.push_back({each, 0});
+    const auto& session = far("tor" + std::to_string(number)).negotiated;
+    const PathNextHop via{address(("192.0." + std::to_string(number) + ".2").c_str()), {}};
+    std::vector<std::byte> bytes;
+    for (std::size_t done = 0; done < nlri.size();) {
+      done += encode_announcement(unicast(Family::ipv4), via, encoded,
+                                  std::span(nlri).subspan(done), session, bytes);
+    }
+    return bytes;
+  }
+  void announce(int number, const std::vector<Prefix>& prefixes, std::vector<Asn> path = {}) {
+    say("tor" + std::to_string(number), announcement(number, prefixes, std::move(path)));
+  }
+};
+
+std::vector<Prefix> many(std::uint32_t count) {
+  std::vector<Prefix> all;
+  for (std::uint32_t i = 0; i < count; ++i)
+    all.emplace_back(Address::ipv4(0x14000000 + (i << 8)), 24);
+  return all;
+}
+
+TEST(Speaker, UnknownSourcesAreRefused) {
+  Bench bench;
+  EXPECT_FALSE(bench.speaker.accepted(address("198.51.100.1"), address("192.0.1.1"), bench.now));
+  EXPECT_TRUE(bench.speaker.accepted(address("192.0.1.2"), address("192.0.1.1"), bench.now));
+}
+
+TEST(Speaker, HalfOpenConnectionsAreLimitedOverAllPeers) {
+  Settings settings = node(200);
+  for (PeerSettings& peer : settings.peers) peer.passive = true;
+  Bench bench(settings);
+  std::size_t let_in = 0;
+  for (const PeerSettings& peer : settings.peers) {
+    let_in += bench.speaker.accepted(peer.address, address("192.0.1.1"), bench.now) ? 1U : 0U;
+  }
+  EXPECT_EQ(let_in, half_open_limit);
+}
+
+// Pain R2: the own prefixes wait for nobody.
+TEST(Speaker, OwnPrefixesGoOutAtOnce) {
+  Bench bench(node(2));
+  bench.speaker.originate(prefix("10.64.0.0/26"), bench.now);
+  bench.speaker.originate(prefix("fd64::/122"), bench.now);
+  bench.drain();
+  bench.establish(1);
+  const Far& far = bench.far("tor1");
+  EXPECT_EQ(far.table.at(prefix("10.64.0.0/26")).address, address("192.0.1.1"));
+  EXPECT_EQ(far.table.at(prefix("fd64::/122")).address, address("fd00:1::1"));
+  EXPECT_EQ(far.paths.at(prefix("10.64.0.0/26")), "65001");
+  EXPECT_EQ(far.ended.size(), 2U) << "and End-of-RIB behind them";
+  bench.speaker.withdraw(prefix("10.64.0.0/26"), bench.now);
+  bench.drain();
+  EXPECT_FALSE(far.table.contains(prefix("10.64.0.0/26")));
+}
+
+TEST(Speaker, LearnsInstallsAndForgets) {
+  Bench bench(node(2));
+  bench.establish(1);
+  bench.establish(2);
+  bench.announce(1, {prefix("10.64.1.0/26")});
+  bench.announce(2, {prefix("10.64.1.0/26")});
+  EXPECT_EQ(bench.fib.at(prefix("10.64.1.0/26")).size(), 2U) << "ECMP over both";
+  const auto route = bench.speaker.route(prefix("10.64.1.0/26"));
+  ASSERT_TRUE(route);
+  EXPECT_EQ(route->paths.size(), 2U);
+  EXPECT_TRUE(route->paths[0].best);
+  EXPECT_TRUE(route->paths[1].multipath);
+  EXPECT_FALSE(route->paths[1].lost_at.empty());
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  EXPECT_EQ(bench.fib.at(prefix("10.64.1.0/26")).size(), 1U);
+  bench.speaker.closed(bench.far("tor2").connection, "reset", bench.now);
+  bench.drain();
+  EXPECT_THAT(bench.fib, IsEmpty());
+}
+
+// Trap 3: a refused route is an implicit withdrawal of the one before it.
+TEST(Speaker, ALoopedRouteReplacesTheOneBefore) {
+  Bench bench;
+  bench.establish(1);
+  bench.announce(1, {prefix("10.64.1.0/26")});
+  EXPECT_EQ(bench.fib.size(), 1U);
+  bench.announce(1, {prefix("10.64.1.0/26")}, {Asn{65001}});
+  EXPECT_THAT(bench.fib, IsEmpty());
+  EXPECT_EQ(bench.status("tor1").families[0].received, 1U);
+  EXPECT_EQ(bench.status("tor1").families[0].accepted, 0U);
+  EXPECT_THAT(bench.speaker.route(prefix("10.64.1.0/26"))->paths.at(0).lost_at, HasSubstr("loop"));
+}
+
+TEST(Speaker, TheHostFilterTakesPoolsOnlyAndGivesOwnOnly) {
+  Settings settings = node(2);
+  settings.pools = {prefix("10.64.0.0/16")};
+  for (PeerSettings& peer : settings.peers) peer.import_filter.reset();
+  Bench bench(settings);
+  bench.establish(1);
+  bench.establish(2);
+  bench.announce(1, {prefix("10.64.1.0/26"), prefix("172.16.0.0/12"), prefix("0.0.0.0/0")});
+  EXPECT_EQ(bench.fib.size(), 1U);
+  EXPECT_THAT(bench.far("tor2").table, IsEmpty()) << "a host never transits";
+}
+
+TEST(Speaker, SyncIsDoneWhenEveryPeerHasSentEndOfRib) {
+  Bench bench(node(2));
+  bench.establish(1);
+  bench.end_of_rib("tor1", Family::ipv4);
+  bench.end_of_rib("tor1", Family::ipv6);
+  EXPECT_THAT(bench.syncs, IsEmpty()) << "tor2 is not even there";
+  bench.establish(2);
+  bench.end_of_rib("tor2", Family::ipv4);
+  ASSERT_EQ(bench.syncs.size(), 1U);
+  EXPECT_EQ(bench.syncs[0].family, Family::ipv4);
+  EXPECT_FALSE(bench.syncs[0].timed_out);
+  bench.end_of_rib("tor2", Family::ipv6);
+  EXPECT_EQ(bench.syncs.size(), 2U);
+  EXPECT_TRUE(bench.status("tor2").families[1].end_of_rib_received);
+  EXPECT_TRUE(bench.status("tor2").families[1].end_of_rib_sent);
+}
+
+TEST(Speaker, SyncHasAnUpperBound) {
+  Bench bench(node(2));
+  bench.establish(1);
+  bench.end_of_rib("tor1", Family::ipv4);
+  bench.tick(sync_limit - 1s);
+  EXPECT_THAT(bench.syncs, IsEmpty());
+  bench.tick(1s);
+  ASSERT_EQ(bench.syncs.size(), 2U);
+  EXPECT_TRUE(bench.syncs[0].timed_out);
+}
+
+TEST(Speaker, APeerThatKnowsNoEndOfRibIsTakenForDoneAfterAWhile) {
+  Bench bench;
+  bench.establish(1, false);
+  bench.tick(9s);
+  EXPECT_THAT(bench.syncs, IsEmpty());
+  bench.tick(2s);
+  ASSERT_EQ(bench.syncs.size(), 2U);
+  EXPECT_FALSE(bench.syncs[0].timed_out);
+}
+
+TEST(Speaker, WithoutPeersSyncIsDoneAtOnce) {
+  Bench bench(node(0));
+  bench.tick();
+  EXPECT_EQ(bench.syncs.size(), 2U);
+}
+
+TEST(Speaker, TheOtherFamilysNextHopFollowsTheInterface) {
+  Bench bench;
+  bench.speaker.originate(prefix("fd64::/122"), bench.now);
+  bench.establish(1);
+  EXPECT_EQ(bench.far("tor1").table.at(prefix("fd64::/122")).address, address("fd00:1::1"));
+  bench.subnets[1].address = address("fd00:1::99");
+  bench.subnets.push_back({address("fe80::7"), prefix("fe80::/64"), 1});
+  bench.speaker.connected(bench.subnets, bench.now);
+  bench.drain();
+  const PathNextHop via = bench.far("tor1").table.at(prefix("fd64::/122"));
+  EXPECT_EQ(via.address, address("fd00:1::99"));
+  EXPECT_EQ(via.link_local, address("fe80::7"));
+}
+
+TEST(Speaker, WithoutANextHopNothingOfTheFamilyIsSaidUntilThereIsOne) {
+  Bench bench;
+  bench.subnets.pop_back();
+  bench.speaker.connected(bench.subnets, bench.now);
+  bench.speaker.originate(prefix("fd64::/122"), bench.now);
+  bench.establish(1);
+  EXPECT_THAT(bench.far("tor1").table, IsEmpty());
+  EXPECT_THAT(bench.log, HasSubstr("no ipv6 address of ours"));
+  bench.subnets.push_back({address("fe80::7"), prefix("fe80::/64"), 1});
+  bench.speaker.connected(bench.subnets, bench.now);
+  bench.drain();
+  EXPECT_EQ(bench.far("tor1").table.at(prefix("fd64::/122")).address, address("fe80::7"));
+}
+
+TEST(Speaker, TooManyPrefixesEndTheSession) {
+  Settings settings = node();
+  settings.peers[0].prefix_limit = 10;
+  Bench bench(settings);
+  bench.establish(1);
+  bench.announce(1, many(10));
+  EXPECT_EQ(bench.status("tor1").state, PeerState::established);
+  bench.announce(1, {prefix("10.64.1.0/26")});
+  ASSERT_TRUE(bench.far("tor1").farewell);
+  EXPECT_EQ(bench.far("tor1").farewell->fault, Fault::MaximumPrefixes);
+  EXPECT_EQ(bench.far("tor1").farewell->data.size(), 7U);
+  EXPECT_THAT(bench.fib, IsEmpty());
+}
+
+TEST(Speaker, LinkDownTakesTheSessionsOverItAtOnce) {
+  Bench bench(node(2));
+  bench.establish(1);
+  bench.establish(2);
+  bench.announce(1, {prefix("10.64.1.0/26")});
+  bench.announce(2, {prefix("10.64.1.0/26")});
+  bench.speaker.link_down(1, bench.now);
+  bench.drain();
+  EXPECT_NE(bench.status("tor1").state, PeerState::established);
+  EXPECT_TRUE(bench.far("tor1").closed);
+  EXPECT_EQ(bench.status("tor2").state, PeerState::established);
+  EXPECT_EQ(bench.fib.at(prefix("10.64.1.0/26")).size(), 1U);
+}
+
+// Pain R23: untouched peers stay up.
+TEST(Speaker, ApplyTouchesOnlyWhatChanged) {
+  Settings settings = node(3);
+  Bench bench(settings);
+  for (int i = 1; i <= 3; ++i) bench.establish(i);
+  bench.speaker.apply(settings, bench.now);
+  EXPECT_THAT(bench.speaker.take_actions(), IsEmpty());
+
+  settings.peers[0].description = "top of rack";
+  settings.peers[1].hold_time = 30s;
+  settings.peers.erase(settings.peers.begin() + 2);
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_EQ(bench.status("tor1").state, PeerState::established);
+  EXPECT_EQ(bench.status("tor1").description, "top of rack");
+  EXPECT_EQ(bench.far("tor2").farewell->fault, Fault::OtherConfigurationChange);
+  EXPECT_EQ(bench.far("tor3").farewell->fault, Fault::PeerDeconfigured);
+  EXPECT_EQ(bench.speaker.peers().size(), 2U);
+
+  settings.peers.push_back(peer_of(3));
+  bench.speaker.apply(settings, bench.now);
+  bench.establish(3);
+  settings.peers[0].shutdown = true;
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_EQ(bench.far("tor1").farewell->fault, Fault::AdministrativeShutdown);
+}
+
+TEST(Speaker, AnExportFilterChangesWithoutAReset) {
+  Settings settings = node(2);
+  Bench bench(settings);
+  bench.establish(1);
+  bench.establish(2);
+  bench.announce(1, {prefix("10.64.1.0/26")});
+  EXPECT_THAT(bench.far("tor2").table, IsEmpty());
+  settings.peers[1].export_filter = Filter::accept;
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_EQ(bench.far("tor2").paths.at(prefix("10.64.1.0/26")), "65001 65101");
+  settings.peers[1].export_filter = Filter::host;
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_THAT(bench.far("tor2").table, IsEmpty());
+  EXPECT_EQ(bench.status("tor2").established_count, 1U);
+}
+
+TEST(Speaker, AnotherAsStartsOver) {
+  Settings settings = node();
+  Bench bench(settings);
+  bench.speaker.originate(prefix("10.64.0.0/26"), bench.now);
+  bench.establish(1);
+  bench.announce(1, {prefix("10.64.1.0/26")});
+  settings.asn = Asn{65009};
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_TRUE(bench.far("tor1").closed);
+  EXPECT_THAT(bench.fib, IsEmpty());
+  bench.establish(1);
+  EXPECT_EQ(bench.far("tor1").paths.at(prefix("10.64.0.0/26")), "65009");
+}
+
+// Pain R4, R5: the default exit keeps what peers and kernel have.
+TEST(Speaker, StoppingQuietlySaysNothingAndChangesNoRoute) {
+  Bench bench;
+  bench.establish(1);
+  bench.announce(1, {prefix("10.64.1.0/26")});
+  bench.speaker.stop(false, "", bench.now);
+  bench.drain();
+  EXPECT_TRUE(bench.far("tor1").closed);
+  EXPECT_FALSE(bench.far("tor1").farewell);
+  EXPECT_EQ(bench.fib.size(), 1U);
+  EXPECT_EQ(bench.speaker.deadline(), Time::max());
+  EXPECT_FALSE(bench.speaker.accepted(address("192.0.1.2"), address("192.0.1.1"), bench.now));
+}
+
+TEST(Speaker, StoppingWithCeaseSaysWhy) {
+  Bench bench;
+  bench.establish(1);
+  bench.announce(1, {prefix("10.64.1.0/26")});
+  bench.speaker.stop(true, "rebooting", bench.now);
+  bench.drain();
+  ASSERT_TRUE(bench.far("tor1").farewell);
+  EXPECT_EQ(shutdown_text(*bench.far("tor1").farewell), "rebooting");
+  EXPECT_EQ(bench.fib.size(), 1U);
+}
+
+TEST(Speaker, ARefreshedPeerHearsEverythingAgain) {
+  Bench bench;
+  bench.speaker.originate(prefix("10.64.0.0/26"), bench.now);
+  bench.establish(1);
+  bench.far("tor1").table.clear();
+  bench.say("tor1", RouteRefresh{unicast(Family::ipv4)});
+  EXPECT_TRUE(bench.far("tor1").table.contains(prefix("10.64.0.0/26")));
+}
+
+// Trap 11: a peer that never reads costs no memory, and finds the last state when it reads again.
+TEST(Speaker, ChangesCoalesceForAPeerThatDoesNotRead) {
+  Bench bench;
+  bench.establish(1);
+  bench.reading = false;
+  const int before = bench.far("tor1").updates;
+  for (int i = 0; i < 1000; ++i) {
+    bench.speaker.originate(prefix("10.64.0.0/26"), bench.now);
+    bench.drain();
+    bench.speaker.withdraw(prefix("10.64.0.0/26"), bench.now);
+    bench.drain();
+  }
+  bench.speaker.originate(prefix("10.64.0.64/26"), bench.now);
+  bench.drain();
+  bench.take(bench.far("tor1").connection);
+  EXPECT_LE(bench.far("tor1").updates - before, 3);
+  EXPECT_EQ(bench.far("tor1").table.size(), 1U);
+}
+
+// A large table is taken in slices: between two of them the driver serves everybody else.
+TEST(Speaker, LosingALargePeerIsDoneInSlices) {
+  Bench bench;
+  bench.establish(1);
+  bench.announce(1, many(50'000));
+  bench.tick();
+  EXPECT_EQ(bench.fib.size(), 50'000U);
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.changes = 0;
+  bench.drain();
+  EXPECT_LT(bench.changes, 20'000U);
+  EXPECT_LT(bench.speaker.deadline(), bench.now);
+  bench.tick();
+  EXPECT_THAT(bench.fib, IsEmpty());
+}
+
+TEST(Speaker, AnUpdateTooEarlyIsAnErrorOfTheMachine) {
+  Bench bench;
+  bench.tick();
+  Far& far = bench.far("tor1");
+  far.negotiated = negotiate(Bench::open_of(1).capabilities, Bench::open_of(1).capabilities);
+  bench.speaker.opened(far.connection, address("192.0.1.1"), bench.now);
+  bench.drain();
+  bench.say("tor1", Bench::open_of(1));
+  bench.say("tor1", bench.announcement(1, {prefix("10.64.1.0/26")}));
+  ASSERT_TRUE(far.farewell);
+  EXPECT_EQ(far.farewell->fault, Fault::UnexpectedInOpenConfirm);
+  EXPECT_THAT(bench.fib, IsEmpty());
+}
+
+TEST(Speaker, CountsWhatGoesOverTheWire) {
+  Bench bench;
+  bench.speaker.originate(prefix("10.64.0.0/26"), bench.now);
+  bench.establish(1);
+  bench.announce(1, {prefix("10.64.1.0/26")});
+  const PeerStatus status = bench.status("tor1");
+  EXPECT_EQ(status.received.open, 1U);
+  EXPECT_EQ(status.received.keepalive, 1U);
+  EXPECT_EQ(status.received.update, 1U);
+  EXPECT_EQ(status.sent.open, 1U);
+  EXPECT_EQ(status.sent.update, 3U) << "one route and two End-of-RIB";
+  EXPECT_EQ(status.families[0].advertised, 1U);
+  EXPECT_EQ(status.families[0].selected, 1U);
+  EXPECT_EQ(bench.speaker.advertised_to(prefix("10.64.0.0/26")), 1U);
+  EXPECT_EQ(bench.speaker.counts(Family::ipv4).local, 1U);
+  EXPECT_EQ(bench.speaker.counts(Family::ipv4).learned, 1U);
+  EXPECT_EQ(status.asn, Asn{65101});
+  EXPECT_EQ(status.hold_time, 90s);
+}
+
+TEST(Speaker, VerbsForAnUnknownPeerSayWho) {
+  Bench bench;
+  EXPECT_THAT(bench.speaker.reset_peer("spine9", "", bench.now).error().message,
+              HasSubstr("spine9"));
+}
+
+}  // namespace
+}  // namespace weft::bgp

@@ -1,0 +1,514 @@
+// weft-cni as a runtime runs it, in real namespaces: what it builds, that packets flow through it,
+// and what is left when something fails.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "net/attachment.h"
+#include "tests/cni/system/standin.h"
+#include "tests/cni/system/world.h"
+
+namespace weft {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::Not;
+
+class Plugin : public testing::Test {
+ protected:
+  void SetUp() override { start_weftd(); }
+
+  void start_weftd() {
+    weftd_ = std::make_unique<test::Standin>(test::World::path(world_.host()), world_.directory(),
+                                             settings_);
+  }
+  void kill_weftd() { weftd_.reset(); }
+  /// What every weft host has: an address for what it sends itself.
+  void add_router_address() {
+    test::World::in(world_.host(), "ip addr add 10.255.0.11/32 dev lo");
+    test::World::in(world_.host(), "ip addr add fd00::11/128 dev lo");
+  }
+
+  struct Call {
+    std::string command = "ADD";
+    std::string container = "c1";
+    std::string netns;
+    std::string ifname = "eth0";
+    std::string config = R"({"cniVersion":"1.0.0","name":"weft","type":"weft"})";
+    std::map<std::string, std::string> more = {};
+  };
+  test::Output call(const Call& call) {
+    std::map<std::string, std::string> environment{
+        {"CNI_COMMAND", call.command}, {"CNI_CONTAINERID", call.container},
+        {"CNI_NETNS", call.netns},     {"CNI_IFNAME", call.ifname},
+        {"CNI_PATH", "/opt/cni/bin"},  {"WEFT_SOCKET", world_.socket()}};
+    for (const auto& [name, value] : call.more) environment[name] = value;
+    return test::run({"nsenter", "--net=" + test::World::path(world_.host()),
+                      std::string(WEFT_BINARY_DIR) + "/weft-cni"},
+                     environment, call.config);
+  }
+  test::Output add(const std::string& container, const std::string& netns) {
+    return call({"ADD", container, test::World::path(netns)});
+  }
+  test::Output del(const std::string& container, const std::string& netns_path = "") {
+    return call({"DEL", container, netns_path});
+  }
+
+  static int code(const test::Output& output) {
+    const json error = json::parse(output.out, nullptr, false);
+    return error.is_object() ? error.value("code", 0) : -1;
+  }
+  std::string host_links() {
+    return test::World::in(world_.host(), "ip -d link show type veth").out;
+  }
+  std::string host_routes() {
+    return test::World::in(world_.host(), "ip route show").out +
+           test::World::in(world_.host(), "ip -6 route show").out;
+  }
+
+  test::World world_;
+  ipam::Settings settings_ = test::example_pools();
+  std::unique_ptr<test::Standin> weftd_;
+};
+
+TEST_F(Plugin, WiresTwoContainersThatReachEachOther) {
+  const std::string a = world_.add_namespace("a");
+  const std::string b = world_.add_namespace("b");
+  const auto first = add("a", a);
+  ASSERT_EQ(first.status, 0) << first.out << first.err;
+  ASSERT_EQ(add("b", b).status, 0);
+  const json result = json::parse(first.out);
+  EXPECT_EQ(result["ips"][0]["address"], "10.64.0.128/32");
+  EXPECT_EQ(result["ips"][1]["address"], "fd64:0:0:1::80/128");
+
+  // No default route, no uplink, nothing on the host but its containers.
+  EXPECT_THAT(host_routes(), Not(HasSubstr("default")));
+  EXPECT_EQ(test::World::in(world_.host(), "ip -4 -o addr show scope global").out, "");
+  const auto reaches = [&](const std::string& from, const std::string& to) {
+    const auto ping = test::World::in(from, "ping -c 1 -W 2 " + to);
+    EXPECT_EQ(ping.status, 0) << from << " to " << to << "\n" << ping.out;
+  };
+  reaches(a, "10.64.0.129");
+  reaches(b, "10.64.0.128");
+  reaches(a, "fd64:0:0:1::81");
+  reaches(b, "fd64:0:0:1::80");
+  // Without their permanent neighbours they find the gateway by proxy ARP and by NDP, whatever the
+  // host's arp_ignore.
+  test::World::in(world_.host(), "sysctl -qw net.ipv4.conf.all.arp_ignore=1");
+  for (const std::string& netns : {a, b, world_.host()}) {
+    test::World::in(netns, "ip neigh flush all nud permanent");
+    test::World::in(netns, "ip -6 neigh flush all nud permanent");
+    EXPECT_THAT(test::World::in(netns, "ip neigh show").out, Not(HasSubstr("PERMANENT")));
+  }
+  reaches(a, "10.64.0.129");
+  reaches(b, "10.64.0.128");
+  reaches(a, "fd64:0:0:1::81");
+}
+
+TEST_F(Plugin, PrintsWhatItBuilt) {
+  const std::string netns = world_.add_namespace("c");
+  Call with{"ADD", "c1", test::World::path(netns)};
+  with.config = R"({"cniVersion":"1.1.0","name":"weft","type":"weft","mtu":9000,
+                    "routes":[{"dst":"10.0.0.0/8"}],"dns":{"nameservers":["10.0.0.53"]}})";
+  const auto output = call(with);
+  ASSERT_EQ(output.status, 0) << output.out;
+  EXPECT_EQ(output.err, "");
+  const Attachment attachment{"weft", "c1", "eth0"};
+  const std::string host = host_ifname(attachment);
+  const std::string mac = text(container_mac(attachment));
+  const std::string path = test::World::path(netns);
+  EXPECT_EQ(json::parse(output.out), json::parse(fmt::format(
+                                         R"({{"cniVersion":"1.1.0",
+                    "interfaces":[{{"name":"{}","mac":"02:77:65:66:74:01","mtu":9000}},
+                                  {{"name":"eth0","mac":"{}","mtu":9000,"sandbox":"{}"}}],
+                    "ips":[{{"interface":1,"address":"10.64.0.128/32","gateway":"169.254.1.1"}},
+                           {{"interface":1,"address":"fd64:0:0:1::80/128","gateway":"fe80::1"}}],
+                    "routes":[{{"dst":"0.0.0.0/0","gw":"169.254.1.1"}},{{"dst":"10.0.0.0/8","gw":"169.254.1.1"}},
+                              {{"dst":"::/0","gw":"fe80::1"}}],
+                    "dns":{{"nameservers":["10.0.0.53"]}}}})",
+                                         host, mac, path)));
+
+  const json link =
+      json::parse(test::World::in(world_.host(), "ip -j -d link show " + host).out)[0];
+  EXPECT_EQ(link["mtu"], 9000);
+  EXPECT_EQ(link["address"], "02:77:65:66:74:01");
+  EXPECT_EQ(link["operstate"], "UP");
+  EXPECT_EQ(link["num_tx_queues"], 1);
+  EXPECT_EQ(link["num_rx_queues"], 1);
+  EXPECT_EQ(link["inet6_addr_gen_mode"], "none");
+  EXPECT_EQ(link["ifalias"], "weft:containers:2:0:weft:c1:eth0");
+  const json inside = json::parse(test::World::in(netns, "ip -j -d link show eth0").out)[0];
+  EXPECT_EQ(inside["address"], mac);
+  EXPECT_EQ(inside["mtu"], 9000);
+  EXPECT_NE(inside["ifindex"], link["ifindex"]);
+  EXPECT_THAT(test::World::in(netns, "ip link show lo").out, HasSubstr("LOOPBACK,UP"));
+
+  const auto setting = [&](const std::string& netns_name, const std::string& name) {
+    std::string value = test::World::in(netns_name, "sysctl -n " + name).out;
+    return value.substr(0, value.find('\n'));
+  };
+  EXPECT_EQ(setting(world_.host(), "net.ipv4.conf." + host + ".proxy_arp"), "1");
+  EXPECT_EQ(setting(world_.host(), "net.ipv4.conf." + host + ".forwarding"), "1");
+  EXPECT_EQ(setting(world_.host(), "net.ipv4.neigh." + host + ".proxy_delay"), "0");
+  EXPECT_EQ(setting(world_.host(), "net.ipv6.conf." + host + ".forwarding"), "1");
+  EXPECT_EQ(setting(world_.host(), "net.ipv6.conf." + host + ".accept_ra"), "0");
+  EXPECT_EQ(setting(world_.host(), "net.ipv6.conf." + host + ".accept_dad"), "0");
+  EXPECT_EQ(setting(world_.host(), "net.ipv4.ip_forward"), "1");
+  EXPECT_EQ(setting(world_.host(), "net.ipv6.conf.all.forwarding"), "1");
+  EXPECT_EQ(setting(netns, "net.ipv6.conf.eth0.accept_dad"), "0");
+
+  const auto lines = [](const std::string& netns_name, const std::string& command) {
+    return test::World::in(netns_name, command).out;
+  };
+  EXPECT_EQ(lines(world_.host(), "ip -4 addr show dev " + host), "");
+  EXPECT_THAT(lines(world_.host(), "ip -6 -o addr show dev " + host),
+              HasSubstr("fe80::1/64 scope link"));
+  EXPECT_THAT(lines(world_.host(), "ip -6 -o addr show dev " + host), Not(HasSubstr("tentative")));
+  EXPECT_THAT(lines(netns, "ip -6 -o addr show dev eth0"), Not(HasSubstr("tentative")));
+  EXPECT_THAT(lines(world_.host(), "ip route show"),
+              HasSubstr("10.64.0.128 dev " + host + " proto 87 scope link"));
+  EXPECT_THAT(lines(world_.host(), "ip route show"),
+              HasSubstr("169.254.1.1 dev lo proto 87 scope link"));
+  EXPECT_THAT(lines(world_.host(), "ip -6 route show"),
+              HasSubstr("fd64:0:0:1::80 dev " + host + " proto 87"));
+  EXPECT_THAT(lines(world_.host(), "ip neigh show dev " + host),
+              HasSubstr("10.64.0.128 lladdr " + mac + " PERMANENT"));
+  EXPECT_THAT(lines(world_.host(), "ip -6 neigh show dev " + host),
+              HasSubstr("fd64:0:0:1::80 lladdr " + mac + " PERMANENT"));
+  EXPECT_THAT(lines(netns, "ip route show"), HasSubstr("default via 169.254.1.1 dev eth0"));
+  EXPECT_THAT(lines(netns, "ip route show"),
+              HasSubstr("169.254.1.1 dev eth0 proto static scope link"));
+  EXPECT_THAT(lines(netns, "ip route show"), HasSubstr("10.0.0.0/8 via 169.254.1.1 dev eth0"));
+  EXPECT_THAT(lines(netns, "ip -6 route show"), HasSubstr("default via fe80::1 dev eth0"));
+}
+
+TEST_F(Plugin, FirstPacketNeedsNoResolution) {
+  add_router_address();
+  const std::string netns = world_.add_namespace("c");
+  ASSERT_EQ(add("c1", netns).status, 0);
+  // Neither side answers ARP: only the permanent neighbours are left.
+  const std::string host = host_ifname({"weft", "c1", "eth0"});
+  test::World::in(netns, "sysctl -qw net.ipv4.conf.eth0.arp_ignore=8");
+  test::World::in(world_.host(), "sysctl -qw net.ipv4.conf." + host + ".proxy_arp=0");
+  EXPECT_EQ(test::World::in(world_.host(), "ping -c 1 -W 1 10.64.0.128").status, 0);
+  EXPECT_EQ(test::World::in(netns, "ping -c 1 -W 1 10.255.0.11").status, 0);
+  EXPECT_EQ(test::World::in(world_.host(), "ping -c 1 -W 1 fd64:0:0:1::80").status, 0);
+}
+
+TEST_F(Plugin, EveryVersionWiresTheSame) {
+  int number = 0;
+  for (const char* version : {"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}) {
+    const std::string name = fmt::format("v{}", number++);
+    const std::string netns = world_.add_namespace(name);
+    Call with{"ADD", name, test::World::path(netns)};
+    with.config = fmt::format(R"({{"cniVersion":"{}","name":"weft","type":"weft"}})", version);
+    const auto output = call(with);
+    ASSERT_EQ(output.status, 0) << output.out;
+    EXPECT_EQ(json::parse(output.out)["cniVersion"], version);
+    with.command = "DEL";
+    EXPECT_EQ(call(with).status, 0);
+  }
+  EXPECT_EQ(host_links(), "");
+}
+
+TEST_F(Plugin, CheckPassesRightAfterAddAndNamesWhatIsBroken) {
+  const std::string netns = world_.add_namespace("c");
+  const auto added = add("c1", netns);
+  ASSERT_EQ(added.status, 0);
+  const std::string host = host_ifname({"weft", "c1", "eth0"});
+  Call check{"CHECK", "c1", test::World::path(netns)};
+  json config = json::parse(check.config);
+  config["prevResult"] = json::parse(added.out);
+  check.config = config.dump();
+  const auto good = call(check);
+  ASSERT_EQ(good.status, 0) << good.out;
+  EXPECT_EQ(good.out, "");
+  struct Breakage {
+    std::string where, breaks, mends, message;
+  };
+  const std::vector<Breakage> breakages{
+      {world_.host(), "ip link set " + host + " down", "ip link set " + host + " up",
+       host + " is down"},
+      {world_.host(), "ip addr add fe80::1/64 nodad dev " + host, "true", "addr-lost"},
+      {world_.host(), "ip route del 10.64.0.128",
+       "ip route add 10.64.0.128 dev " + host + " proto 87",
+       "the route 10.64.0.128/32 dev " + host + " is missing"},
+      {world_.host(), "ip -6 addr del fe80::1/64 dev " + host,
+       "ip addr add fe80::1/64 nodad dev " + host, host + " has no address fe80::1/64"},
+      {netns, "ip route del default", "ip route add default via 169.254.1.1",
+       "the route 0.0.0.0/0 via 169.254.1.1 dev eth0 is missing"},
+      {netns, "ip -6 route del default", "ip route add default via fe80::1 dev eth0",
+       "the route ::/0 via fe80::1 dev eth0 is missing"},
+      {netns, "ip link set eth0 address 02:00:00:00:00:09",
+       "ip link set eth0 address " + text(container_mac({"weft", "c1", "eth0"})),
+       "eth0 has the MAC address"},
+      {netns, "ip -6 addr del fd64:0:0:1::80/128 dev eth0",
+       "ip addr add fd64:0:0:1::80/128 nodad dev eth0", "eth0 has no address fd64:0:0:1::80/128"}};
+  for (const Breakage& breakage : breakages) {
+    test::World::in(breakage.where, breakage.breaks);
+    const auto output = call(check);
+    if (breakage.message ==
+        "addr-lost") {  // downing the link lost it; now mended again with the routes it took along
+      test::World::in(world_.host(), "ip route replace 10.64.0.128 dev " + host + " proto 87");
+      test::World::in(world_.host(),
+                      "ip -6 route replace fd64:0:0:1::80 dev " + host + " proto 87");
+      ASSERT_EQ(call(check).status, 0) << call(check).out;
+      continue;
+    }
+    EXPECT_EQ(output.status, 1) << breakage.breaks;
+    EXPECT_EQ(code(output), 100);
+    EXPECT_THAT(output.out, HasSubstr(breakage.message));
+    test::World::in(breakage.where, breakage.mends);
+  }
+  ASSERT_EQ(del("c1").status, 0);
+  const auto gone = call(check);
+  EXPECT_EQ(gone.status, 1);
+  EXPECT_THAT(gone.out, HasSubstr("no address on record"));
+}
+
+TEST_F(Plugin, AnInterfaceThatExistsIsAnErrorAndNothingChanges) {
+  add_router_address();
+  const std::string netns = world_.add_namespace("c");
+  ASSERT_EQ(add("c1", netns).status, 0);
+  const std::string links = host_links();
+  const std::string routes = host_routes();
+  const auto again = add("c1", netns);
+  EXPECT_EQ(again.status, 1);
+  EXPECT_THAT(again.out, HasSubstr("has an interface eth0 already"));
+  EXPECT_EQ(host_links(), links);
+  EXPECT_EQ(host_routes(), routes);
+  EXPECT_EQ(test::World::in(world_.host(), "ping -c 1 -W 1 10.64.0.128").status, 0);
+}
+
+TEST_F(Plugin, DelTakesTheVethWhateverBecameOfTheNamespace) {
+  const std::string netns = world_.add_namespace("c");
+  ASSERT_EQ(add("c1", netns).status, 0);
+  EXPECT_EQ(del("c1", "").status, 0) << "no namespace given";
+  EXPECT_EQ(host_links(), "");
+  EXPECT_THAT(host_routes(), Not(HasSubstr("10.64.0.128")));
+  EXPECT_EQ(del("c1", "").status, 0) << "again";
+  EXPECT_EQ(del("c1", "/run/netns/nowhere").status, 0);
+  EXPECT_EQ(del("never-added", test::World::path(netns)).status, 0);
+  ASSERT_EQ(add("c1", netns).status, 0);
+  world_.remove_namespace(netns);
+  const auto gone = del("c1", test::World::path(netns));
+  EXPECT_EQ(gone.status, 0) << gone.out;
+  EXPECT_EQ(gone.out, "");
+}
+
+TEST_F(Plugin, FailureAfterTheLeaseLeavesNothing) {
+  const std::string netns = world_.add_namespace("c");
+  // A default route of someone else's: the last step but one fails.
+  test::World::in(netns, "ip link add other type veth peer name other2");
+  test::World::in(netns, "ip link set other up");
+  test::World::in(netns, "ip route add default dev other");
+  const auto output = add("c1", netns);
+  EXPECT_EQ(output.status, 1);
+  EXPECT_THAT(output.out, HasSubstr("adding the container's route 0.0.0.0/0"));
+  EXPECT_EQ(host_links(), "");
+  EXPECT_THAT(host_routes(), Not(HasSubstr("10.64.")));
+  EXPECT_NE(test::World::in(netns, "ip link show eth0").status, 0);
+  // The address rests; the next container gets another one.
+  test::World::in(netns, "ip route del default dev other");
+  const auto again = add("c1", netns);
+  ASSERT_EQ(again.status, 0) << again.out;
+  EXPECT_EQ(json::parse(again.out)["ips"][0]["address"], "10.64.0.129/32");
+}
+
+TEST_F(Plugin, FailureLeavesNothingThoughWeftdDiedMeanwhile) {
+  const std::string netns = world_.add_namespace("c");
+  test::World::in(netns, "ip link add other type veth peer name other2");
+  test::World::in(netns, "ip link set other up");
+  test::World::in(netns, "ip route add default dev other");
+  kill_weftd();
+  weftd_ = std::make_unique<test::Standin>(test::World::path(world_.host()), world_.directory(),
+                                           settings_, 1);
+  const auto output = add("c1", netns);
+  EXPECT_EQ(output.status, 1);
+  EXPECT_THAT(output.out, HasSubstr("adding the container's route 0.0.0.0/0"));
+  EXPECT_THAT(output.err, HasSubstr("the address is left to weftd's audit"));
+  EXPECT_EQ(host_links(), "");
+  EXPECT_NE(test::World::in(netns, "ip link show eth0").status, 0);
+}
+
+TEST_F(Plugin, AStaleVethOfItsOwnGivesWay) {
+  const std::string netns = world_.add_namespace("c");
+  const std::string stale = host_ifname({"weft", "c1", "eth0"});
+  test::World::in(world_.host(), "ip link add " + stale + " type veth peer name gone");
+  test::World::in(world_.host(),
+                  "ip link set " + stale + " alias weft:containers:2:9:weft:c1:eth0");
+  EXPECT_EQ(add("c1", netns).status, 0);
+  ASSERT_EQ(del("c1").status, 0);
+  test::World::in(world_.host(), "ip link add " + stale + " type veth peer name gone");
+  test::World::in(world_.host(), "ip link set " + stale + " alias someone-elses");
+  const auto refused = add("c1", netns);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.out, HasSubstr("that is not weft's"));
+  EXPECT_EQ(test::World::in(world_.host(), "ip link show " + stale).status, 0) << "left alone";
+}
+
+TEST_F(Plugin, NamespacesThatCannotBe) {
+  const auto gone = call({"ADD", "c1", "/run/netns/nowhere"});
+  EXPECT_EQ(gone.status, 1);
+  EXPECT_EQ(code(gone), 8);
+  const auto own = call({"ADD", "c1", test::World::path(world_.host())});
+  EXPECT_EQ(own.status, 1);
+  EXPECT_EQ(code(own), 8);
+  const auto file = call({"ADD", "c1", "/etc/hostname"});
+  EXPECT_EQ(code(file), 8);
+  EXPECT_THAT(file.out, HasSubstr("not a network namespace"));
+  EXPECT_EQ(host_links(), "");
+  EXPECT_EQ(host_routes(), "") << "nothing was touched";
+}
+
+TEST_F(Plugin, WithoutWeftdAddSaysTryAgainAndDelStillCleans) {
+  const std::string netns = world_.add_namespace("c");
+  const std::string other = world_.add_namespace("d");
+  ASSERT_EQ(add("c1", netns).status, 0);
+  kill_weftd();
+  const auto refused = add("d1", other);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_EQ(code(refused), 11);
+  EXPECT_THAT(refused.out, HasSubstr(world_.socket()));
+  EXPECT_NE(test::World::in(other, "ip link show eth0").status, 0);
+  const auto deleted = del("c1", test::World::path(netns));
+  EXPECT_EQ(deleted.status, 0);
+  EXPECT_EQ(deleted.out, "");
+  EXPECT_THAT(deleted.err, HasSubstr("weft-cni: "));
+  EXPECT_EQ(host_links(), "");
+  EXPECT_EQ(del("c1", test::World::path(netns)).status, 0);
+  const auto status =
+      call({"STATUS", "", "", "", R"({"cniVersion":"1.1.0","name":"weft","type":"weft"})"});
+  EXPECT_EQ(code(status), 50);
+}
+
+TEST_F(Plugin, WeftdKilledAndStartedAgainKnowsItsContainers) {
+  add_router_address();
+  const std::string a = world_.add_namespace("a");
+  const std::string b = world_.add_namespace("b");
+  ASSERT_EQ(add("a", a).status, 0);
+  kill_weftd();
+  EXPECT_EQ(test::World::in(world_.host(), "ping -c 1 -W 1 10.64.0.128").status, 0);
+  start_weftd();
+  const auto second = add("b", b);
+  ASSERT_EQ(second.status, 0) << second.out;
+  EXPECT_EQ(json::parse(second.out)["ips"][0]["address"], "10.64.0.129/32");
+  EXPECT_EQ(del("a").status, 0);
+}
+
+TEST_F(Plugin, StatusAndGc) {
+  constexpr const char* plain = R"({"cniVersion":"1.1.0","name":"weft","type":"weft"})";
+  const auto status = call({"STATUS", "", "", "", plain});
+  EXPECT_EQ(status.status, 0) << status.out;
+  EXPECT_EQ(status.out, "");
+  for (const char* name : {"a", "b", "c"}) {
+    ASSERT_EQ(add(name, world_.add_namespace(name)).status, 0);
+  }
+  EXPECT_EQ(call({"GC", "", "", "", plain}).status, 0);
+  EXPECT_THAT(host_routes(), HasSubstr("10.64.0.130")) << "no list: nothing happens";
+  const auto collected =
+      call({"GC", "", "", "", R"({"cniVersion":"1.1.0","name":"weft","type":"weft",
+      "cni.dev/valid-attachments":[{"containerID":"b","ifname":"eth0"}]})"});
+  EXPECT_EQ(collected.status, 0) << collected.out;
+  EXPECT_THAT(host_routes(), HasSubstr("10.64.0.129"));
+  EXPECT_THAT(host_routes(), Not(HasSubstr("10.64.0.128")));
+  EXPECT_THAT(host_routes(), Not(HasSubstr("10.64.0.130")));
+  EXPECT_EQ(call({"GC", "", "", "", R"({"cniVersion":"1.1.0","name":"other","type":"weft",
+      "cni.dev/valid-attachments":[]})"})
+                .status,
+            0);
+  EXPECT_THAT(host_routes(), HasSubstr("10.64.0.129")) << "another network's containers stay";
+}
+
+TEST_F(Plugin, ExhaustedPoolSaysTryAgain) {
+  settings_.pools[0].ipv4_block_length = 32;
+  settings_.pools[0].ipv6_block_length = 128;
+  kill_weftd();
+  start_weftd();
+  ASSERT_EQ(add("a", world_.add_namespace("a")).status, 0);
+  const auto full = add("b", world_.add_namespace("b"));
+  EXPECT_EQ(code(full), 11);
+  EXPECT_THAT(full.out, HasSubstr("no free address"));
+  EXPECT_EQ(code(call({"STATUS", "", "", "", R"({"cniVersion":"1.1.0","name":"weft"})"})), 50);
+}
+
+TEST_F(Plugin, OneFamilyOnly) {
+  add_router_address();
+  for (const bool ipv4 : {true, false}) {
+    kill_weftd();
+    settings_ = test::example_pools();
+    (ipv4 ? settings_.pools[0].ipv6 : settings_.pools[0].ipv4) = std::nullopt;
+    std::filesystem::remove(world_.directory() / "weft.db");
+    std::filesystem::remove(world_.directory() / "weft.db-wal");
+    start_weftd();
+    const std::string netns = world_.add_namespace(ipv4 ? "four" : "six");
+    const auto output = add("c1", netns);
+    ASSERT_EQ(output.status, 0) << output.out;
+    EXPECT_EQ(json::parse(output.out)["ips"].size(), 1U);
+    EXPECT_EQ(test::World::in(world_.host(),
+                              ipv4 ? "ping -c 1 -W 1 10.64.0.128" : "ping -c 1 -W 1 fd64:0:0:1::80")
+                  .status,
+              0);
+    ASSERT_EQ(del("c1").status, 0);
+  }
+}
+
+TEST_F(Plugin, ContainersWithIpv6TurnedOffGetItOnTheirInterface) {
+  add_router_address();
+  const std::string netns = world_.add_namespace("c");
+  test::World::in(
+      netns, "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1");
+  const auto output = add("c1", netns);
+  ASSERT_EQ(output.status, 0) << output.out;
+  EXPECT_EQ(test::World::in(world_.host(), "ping -c 1 -W 1 fd64:0:0:1::80").status, 0);
+}
+
+TEST_F(Plugin, SpeaksTheRuntimesLanguage) {
+  const auto garbage =
+      call({"ADD", "c1", test::World::path(world_.add_namespace("c")), "eth0", "\x01garbage"});
+  EXPECT_EQ(garbage.status, 1);
+  EXPECT_EQ(code(garbage), 6);
+  const auto missing = call({"ADD", "", ""});
+  EXPECT_EQ(code(missing), 4);
+  EXPECT_THAT(missing.out, HasSubstr("[CNI_CONTAINERID,CNI_NETNS]"));
+  const auto version = call({"VERSION", "", "dummy", "dummy", R"({"cniVersion":"1.0.0"})"});
+  EXPECT_EQ(version.status, 0);
+  EXPECT_EQ(json::parse(version.out)["supportedVersions"].size(), 7U);
+  const auto about = call({"", "", "", "", ""});
+  EXPECT_EQ(about.status, 0);
+  EXPECT_EQ(about.out, "");
+  EXPECT_THAT(about.err, testing::StartsWith(
+                             "CNI weft plugin v0.1.0\nCNI protocol versions supported: 0.1.0, "));
+}
+
+TEST_F(Plugin, ManyAtOnce) {
+  std::vector<std::string> names;
+  std::string script = "set -e\n";
+  constexpr int count = 24;
+  for (int i = 0; i < count; ++i) {
+    names.push_back(fmt::format("m{}", i));
+    const std::string netns = world_.add_namespace(names.back());
+    script += fmt::format(
+        "echo '{{\"cniVersion\":\"1.0.0\",\"name\":\"weft\",\"type\":\"weft\"}}' | "
+        "CNI_COMMAND=ADD CNI_CONTAINERID={} CNI_NETNS={} {} >{}/{}.out &\n",
+        names.back(), test::World::path(netns), std::string(WEFT_BINARY_DIR) + "/weft-cni",
+        world_.directory().string(), names.back());
+  }
+  script += "wait\n";
+  const auto all =
+      test::run({"nsenter", "--net=" + test::World::path(world_.host()), "sh", "-c", script},
+                {{"CNI_IFNAME", "eth0"}, {"CNI_PATH", "/p"}, {"WEFT_SOCKET", world_.socket()}});
+  ASSERT_EQ(all.status, 0) << all.err;
+  const json routes = json::parse(test::World::in(world_.host(), "ip -j route show proto 87").out);
+  EXPECT_EQ(routes.size(), count + 1U) << "one each, and 169.254.1.1";
+  for (const std::string& name : names) EXPECT_EQ(del(name).status, 0);
+  EXPECT_EQ(host_links(), "");
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,255 @@
+#include "ctl/protocol.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace weft::ctl {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+const Attachment attachment{"demo", "0123456789abcdef", "eth0"};
+
+std::vector<Request> every_request() {
+  return {AddRequest{attachment, "/run/netns/c1", 4026532281, "containers", 1450},
+          AddRequest{attachment, "/run/netns/c1", 0, "", std::nullopt},
+          DelRequest{attachment},
+          CheckRequest{attachment},
+          StatusRequest{},
+          PeersRequest{},
+          RoutesRequest{},
+          RoutesRequest{*Prefix::parse("fd64:0:0:1::/112")},
+          BlocksRequest{},
+          ContainersRequest{}};
+}
+
+TEST(RequestLine, ComesBackAsItWas) {
+  for (const Request& request : every_request()) {
+    const std::string line = encode(request);
+    EXPECT_EQ(line.find('\n'), std::string::npos);
+    const auto decoded = decode_request(line);
+    ASSERT_TRUE(decoded) << line << ": " << decoded.error().message;
+    EXPECT_EQ(*decoded, request) << line;
+  }
+}
+
+TEST(RequestLine, IsWhatTheDocumentationSays) {
+  EXPECT_EQ(encode(Request{StatusRequest{}}), R"({"method":"status"})");
+  EXPECT_EQ(encode(Request{RoutesRequest{*Prefix::parse("10.0.0.0/8")}}),
+            R"({"method":"routes","prefix":"10.0.0.0/8"})");
+  EXPECT_EQ(encode(Request{DelRequest{attachment}}),
+            R"({"method":"del","attachment":{"network":"demo",)"
+            R"("container":"0123456789abcdef","ifname":"eth0"}})");
+}
+
+struct Refused {
+  const char* name;
+  std::string line;
+  const char* sentence;
+};
+
+class RequestRefused : public testing::TestWithParam<Refused> {};
+
+TEST_P(RequestRefused, NamesTheField) {
+  const auto decoded = decode_request(GetParam().line);
+  ASSERT_FALSE(decoded);
+  EXPECT_EQ(decoded.error().code, ErrorCode::bad_request);
+  EXPECT_THAT(decoded.error().message, HasSubstr(GetParam().sentence));
+}
+
+std::string add_with(const std::string& more) {
+  return R"({"method":"add","attachment":{"network":"n","container":"c","ifname":"eth0"})" + more +
+         "}";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, RequestRefused,
+    testing::Values(
+        Refused{"Empty", "", "one JSON object"}, Refused{"NoJson", "status", "one JSON object"},
+        Refused{"List", "[]", "one JSON object"},
+        Refused{"Trailing", R"({"method":"status"} x)", "one JSON object"},
+        Refused{"KeyTwice", R"({"method":"status","method":"add"})", "no key twice"},
+        Refused{"KeyTwiceInside",
+                R"({"method":"del","attachment":{"network":"n","container":"c",)"
+                R"("container":"d","ifname":"e"}})",
+                "no key twice"},
+        Refused{"Deep", std::string(60000, '['), "one JSON object"},
+        Refused{"NoMethod", "{}", "field 'method' is missing"},
+        Refused{"MethodType", R"({"method":1})", "field 'method' must be a text"},
+        Refused{"UnknownMethod", R"({"method":"stats"})", "unknown method 'stats'; weftd knows"},
+        Refused{"UnknownField", R"({"method":"status","verbose":true})",
+                "status: field 'verbose' is unknown"},
+        Refused{
+            "UnknownNested",
+            R"({"method":"del","attachment":{"network":"n","container":"c","ifname":"e","x":1}})",
+            "del: field 'attachment.x' is unknown"},
+        Refused{"MissingNested", R"({"method":"del","attachment":{"network":"n","container":"c"}})",
+                "field 'attachment.ifname' is missing"},
+        Refused{"Missing", R"({"method":"check"})", "check: field 'attachment' is missing"},
+        Refused{"NotAnObject", R"({"method":"check","attachment":"c"})",
+                "field 'attachment' must be an object, not a text"},
+        Refused{"TextIsNumber", add_with(R"(,"netns":7,"netns_inode":1)"),
+                "field 'netns' must be a text, not a number"},
+        Refused{"NumberIsText", add_with(R"(,"netns":"/n","netns_inode":"1")"),
+                "field 'netns_inode' must be a whole number, not a text"},
+        Refused{"NumberIsFraction", add_with(R"(,"netns":"/n","netns_inode":1.5)"),
+                "field 'netns_inode' must be a whole number, not a fraction"},
+        Refused{"Negative", add_with(R"(,"netns":"/n","netns_inode":-1)"),
+                "field 'netns_inode' is -1"},
+        Refused{"MtuLow", add_with(R"(,"netns":"/n","netns_inode":1,"mtu":1279)"),
+                "field 'mtu' is 1279, not in 1280..65535"},
+        Refused{"MtuHigh", add_with(R"(,"netns":"/n","netns_inode":1,"mtu":65536)"),
+                "field 'mtu' is 65536, not in 1280..65535"},
+        Refused{"MtuHuge", add_with(R"(,"netns":"/n","netns_inode":1,"mtu":4294968796)"),
+                "field 'mtu' is 4294968796"},
+        Refused{"NetnsEmpty", add_with(R"(,"netns":"","netns_inode":1)"), "field 'netns' is empty"},
+        Refused{"NetnsLong",
+                add_with(",\"netns\":\"" + std::string(4097, 'n') + "\",\"netns_inode\":1"),
+                "field 'netns' is 4097 octets long, more than 4096"},
+        Refused{"ContainerEmpty",
+                R"({"method":"del","attachment":{"network":"n","container":"","ifname":"e"}})",
+                "field 'attachment.container' is empty"},
+        Refused{"ContainerLong",
+                R"({"method":"del","attachment":{"network":"n","container":")" +
+                    std::string(256, 'c') + R"(","ifname":"e"}})",
+                "field 'attachment.container' is 256 octets long, more than 255"},
+        Refused{"IfnameLong",
+                R"({"method":"del","attachment":{"network":"n","container":"c",)"
+                R"("ifname":"sixteen-octets-x"}})",
+                "field 'attachment.ifname' is 16 octets long, more than 15"},
+        Refused{"ControlCharacter",
+                "{\"method\":\"del\",\"attachment\":{\"network\":\"a\\nb\",\"container\":\"c\","
+                "\"ifname\":\"e\"}}",
+                "field 'attachment.network' holds a control character"},
+        Refused{"PrefixType", R"({"method":"routes","prefix":["10.0.0.0/8"]})",
+                "field 'prefix' must be a prefix, not a list"},
+        Refused{"PrefixHostBits", R"({"method":"routes","prefix":"10.0.0.1/8"})",
+                "field 'prefix': 10.0.0.1/8 has host bits set; the prefix is 10.0.0.0/8"},
+        Refused{"TooLong", R"({"method":"status"})" + std::string(line_limit, ' '),
+                "longer than 65536 octets"}),
+    [](const auto& c) { return c.param.name; });
+
+Status full_status() {
+  Status status;
+  status.version = "0.1.0";
+  status.node = "h1";
+  status.asn = 4200000011;
+  status.router_id = "10.255.0.11";
+  status.uptime = std::chrono::seconds(77);
+  status.peers_established = 1;
+  status.peers = 2;
+  status.rib_routes = {{"ipv4", 3}, {"ipv6", 1ULL << 40}};
+  status.fib_routes = {{"ipv4", 3}};
+  status.fib_pending = 1;
+  status.blocks = 1;
+  status.containers = 4;
+  status.addresses_free = 60;
+  status.warnings = {"peer tor2 is down: \"hold timer expired\"\n", "caf\xc3\xa9"};
+  return status;
+}
+
+Peers full_peers() {
+  Peer peer{"tor1", "rack 1",  "192.0.2.1", 65001, "external", "Established",
+            {},     "1.1.1.1", "192.0.2.0", {},    {},         {"route-refresh", "as4"},
+            {},     "",        10,          12,    1};
+  peer.since = std::chrono::seconds(5);
+  peer.hold_time = std::chrono::seconds(9);
+  peer.keepalive = std::chrono::seconds(3);
+  peer.families = {{"ipv4", 3, 2, 1, 1, true}, {"ipv6", 0, 0, 0, 1, false}};
+  return {{peer, Peer{}}};
+}
+
+struct Answer {
+  Request request;
+  Reply reply;
+};
+
+std::vector<Answer> every_answer() {
+  const Lease lease{*Address::parse("10.64.2.193"),
+                    *Address::parse("fd64::c1"),
+                    "weft0123456789a",
+                    1450,
+                    "weft:containers:11:1:demo",
+                    true};
+  const Route route{
+      "10.64.2.192/26",
+      "bgp",
+      {{"tor1", "192.0.2.1", "65001 {65010,65011}", "igp", 100, 0, {"65001:1"}, true, false, ""},
+       {"tor2", "192.0.2.3", "", "incomplete", {}, {}, {}, false, true, "as-path"}},
+      {"192.0.2.1 dev eth1"},
+      "installed"};
+  return {
+      {AddRequest{attachment, "/n", 1, "", {}}, lease},
+      {CheckRequest{attachment}, Lease{{}, {}, "weft1", 1500, "", false}},
+      {DelRequest{attachment}, Done{}},
+      {StatusRequest{}, full_status()},
+      {PeersRequest{}, full_peers()},
+      {PeersRequest{}, Peers{}},
+      {RoutesRequest{}, Routes{{route, Route{}}}},
+      {BlocksRequest{},
+       Blocks{{{"containers", 11, "10.64.2.192/26", "fd64::c0/122", "owned", 64, 3, 1, 60, 2}}}},
+      {ContainersRequest{}, Containers{{{attachment, "10.64.2.193", "", "weft1", "/run/netns/c1",
+                                         "containers", std::chrono::seconds(9), "attached"}}}},
+      {StatusRequest{}, Failure{ErrorCode::bad_request, "no"}},
+      {AddRequest{attachment, "/n", 1, "", {}}, Failure{ErrorCode::exhausted, "none free"}},
+      {CheckRequest{attachment}, Failure{ErrorCode::not_found, "not found"}},
+      {StatusRequest{}, Failure{ErrorCode::busy, "starting"}},
+      {StatusRequest{}, Failure{ErrorCode::internal, "oh"}}};
+}
+
+TEST(ReplyLine, ComesBackAsItWas) {
+  for (const Answer& answer : every_answer()) {
+    const std::string line = encode(answer.reply);
+    EXPECT_EQ(line.find('\n'), std::string::npos);
+    const auto decoded = decode_reply(line, answer.request);
+    ASSERT_TRUE(decoded) << line << ": " << decoded.error().message;
+    EXPECT_EQ(*decoded, answer.reply) << line;
+  }
+}
+
+TEST(ReplyLine, ReplacesWhatIsNotUtf8) {
+  const std::string line = encode(Reply{Failure{ErrorCode::internal, "name \xff\xfe of a peer"}});
+  const auto decoded = decode_reply(line, StatusRequest{});
+  ASSERT_TRUE(decoded) << line;
+  EXPECT_THAT(std::get<Failure>(*decoded).message, StartsWith("name \xef\xbf\xbd"));
+}
+
+TEST(ReplyLine, MayComeFromANewerWeftd) {
+  const auto unknown = decode_reply(R"({"ok":{"peers":[],"colour":"red"}})", PeersRequest{});
+  ASSERT_TRUE(unknown);
+  EXPECT_EQ(std::get<Peers>(*unknown), Peers{});
+  const auto code = decode_reply(R"({"error":{"code":"tired","message":"m"}})", PeersRequest{});
+  ASSERT_TRUE(code);
+  EXPECT_EQ(std::get<Failure>(*code), (Failure{ErrorCode::internal, "m"}));
+}
+
+TEST(ReplyLine, IsRefusedWithASentence) {
+  const std::vector<std::pair<const char*, const char*>> table{
+      {"", "not a JSON object"},
+      {"[]", "not a JSON object"},
+      {"{}", "neither 'ok' nor 'error'"},
+      {R"({"ok":[]})", "field 'ok' must be an object, not a list"},
+      {R"({"ok":{}})", "field 'ok.peers' is missing"},
+      {R"({"ok":{"peers":[{"name":1}]}})", "field 'ok.peers[0].name' must be a text"},
+      {R"({"error":{"code":"busy"}})", "field 'error.message' is missing"}};
+  for (const auto& [line, sentence] : table) {
+    const auto decoded = decode_reply(line, PeersRequest{});
+    ASSERT_FALSE(decoded) << line;
+    EXPECT_THAT(decoded.error().message, HasSubstr(sentence));
+  }
+}
+
+TEST(ErrorCodeName, IsWhatStandsOnTheWire) {
+  EXPECT_EQ(name(ErrorCode::bad_request), "bad-request");
+  EXPECT_EQ(name(ErrorCode::not_found), "not-found");
+  EXPECT_EQ(name(ErrorCode::exhausted), "exhausted");
+  EXPECT_EQ(name(ErrorCode::busy), "busy");
+  EXPECT_EQ(name(ErrorCode::internal), "internal");
+}
+
+}  // namespace
+}  // namespace weft::ctl

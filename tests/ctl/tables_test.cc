@@ -1,0 +1,265 @@
+#include "ctl/tables.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace weft::ctl {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+constexpr Style plain{.colour = false};
+constexpr Style coloured{.colour = true};
+
+TEST(DurationText, ShowsTheTwoLargestUnits) {
+  EXPECT_EQ(duration_text(0s), "0s");
+  EXPECT_EQ(duration_text(-5s), "0s");
+  EXPECT_EQ(duration_text(59s), "59s");
+  EXPECT_EQ(duration_text(60s), "1m");
+  EXPECT_EQ(duration_text(151s), "2m31s");
+  EXPECT_EQ(duration_text(3600s), "1h");
+  EXPECT_EQ(duration_text(3h + 59s), "3h");
+  EXPECT_EQ(duration_text(3h + 61s), "3h1m");
+  EXPECT_EQ(duration_text(76h + 59min), "3d4h");
+  EXPECT_EQ(duration_text(std::chrono::hours(24 * 1000)), "1000d");
+}
+
+Status some_status() {
+  Status status;
+  status.version = "0.1.0";
+  status.node = "h1";
+  status.asn = 4200000011;
+  status.router_id = "10.255.0.11";
+  status.uptime = 76h;
+  status.peers_established = 2;
+  status.peers = 2;
+  status.rib_routes = {{"ipv4", 3}, {"ipv6", 2}};
+  status.fib_routes = {{"ipv4", 2}};
+  status.blocks = 1;
+  status.containers = 4;
+  status.addresses_free = 57;
+  return status;
+}
+
+TEST(StatusTable, IsShortWhenAllIsWell) {
+  EXPECT_EQ("\n" + table(some_status(), coloured),
+            R"(
+weftd 0.1.0 on h1, AS 4200000011, router-id 10.255.0.11, up 3d4h
+  peers          2 of 2 established
+  ipv4 routes    3 known, 2 in the kernel
+  ipv6 routes    2 known, 0 in the kernel
+  blocks         1 owned, 57 addresses free
+  containers     4
+)");
+}
+
+TEST(StatusTable, BeginsWithTheWarnings) {
+  Status status = some_status();
+  status.warnings = {"peer tor2 is down", "10.64.1.0/26 belongs to another daemon"};
+  status.fib_pending = 7;
+  EXPECT_THAT("\n" + table(status, plain), StartsWith(R"(
+WARNING: peer tor2 is down
+WARNING: 10.64.1.0/26 belongs to another daemon
+
+)"
+                                                      "weftd 0.1.0"));
+  EXPECT_THAT(table(status, plain),
+              HasSubstr("  not in kernel  7 wanted there and not there yet\n"));
+  EXPECT_THAT(table(status, coloured), StartsWith("\033[1;31mWARNING: peer tor2 is down\033[0m\n"));
+}
+
+Peers some_peers() {
+  Peer tor1;
+  tor1.name = "tor1";
+  tor1.description = "rack 1, left";
+  tor1.address = "192.0.2.1";
+  tor1.asn = 65001;
+  tor1.type = "external";
+  tor1.state = "Established";
+  tor1.since = 76h;
+  tor1.router_id = "10.255.0.1";
+  tor1.local_address = "192.0.2.0";
+  tor1.hold_time = 9s;
+  tor1.keepalive = 3s;
+  tor1.capabilities = {"multiprotocol ipv4", "as4"};
+  tor1.families = {{"ipv4", 5, 3, 2, 1, true}, {"ipv6", 4, 4, 4, 1, false}};
+  tor1.last_error = "closed by the peer";
+  tor1.messages_received = 812;
+  tor1.messages_sent = 799;
+  tor1.established_count = 2;
+  Peer tor2;
+  tor2.name = "tor2-with-a-long-name";
+  tor2.address = "fd00::2";
+  tor2.state = "Active";
+  tor2.since = 151s;
+  tor2.last_error = "hold timer expired";
+  return {{tor1, tor2}};
+}
+
+TEST(PeersTable, MarksWhatIsDown) {
+  EXPECT_EQ("\n" + table(some_peers(), plain),
+            R"(
+  NAME                   ADDRESS       AS  STATE          FOR  IPV4-IN  OUT  IPV6-IN  OUT  WHY
+  tor1                   192.0.2.1  65001  Established   3d4h   3 of 5    1        4    1
+! tor2-with-a-long-name  fd00::2        -  Active       2m31s        -    -        -    -  hold timer expired
+)");
+}
+
+TEST(PeersTable, ColoursWhatIsDownOnly) {
+  const std::string text = table(some_peers(), coloured);
+  EXPECT_THAT(text, HasSubstr("\033[1;31m! tor2"));
+  EXPECT_THAT(text, HasSubstr("hold timer expired\033[0m\n"));
+  EXPECT_THAT(text, HasSubstr("\n  tor1"));
+  EXPECT_THAT(table(some_peers(), plain), Not(HasSubstr("\033")));
+}
+
+TEST(PeerDetail, ShowsEverything) {
+  EXPECT_EQ("\n" + detail(some_peers().peers[0], plain),
+            R"(
+peer tor1 (rack 1, left)
+  state          Established for 3d4h
+  last error     closed by the peer
+  address        192.0.2.1
+  local address  192.0.2.0
+  AS             65001 external
+  router-id      10.255.0.1
+  hold time      9s, keepalive every 3s
+  messages       812 received, 799 sent
+  sessions       2 established so far
+  capabilities   multiprotocol ipv4, as4
+  FAMILY  RECEIVED  ACCEPTED  SELECTED  ADVERTISED  END-OF-RIB
+  ipv4           5         3         2           1  received
+  ipv6           4         4         4           1  awaited
+)");
+}
+
+TEST(FindPeer, TakesNamesBeforeAddresses) {
+  Peers peers = some_peers();
+  EXPECT_EQ(find_peer(peers, "fd00::2"), &peers.peers[1]);
+  EXPECT_EQ(find_peer(peers, "tor1"), &peers.peers[0]);
+  EXPECT_EQ(find_peer(peers, "tor"), nullptr);
+  peers.peers[1].name = "192.0.2.1";
+  EXPECT_EQ(find_peer(peers, "192.0.2.1"), &peers.peers[1]);
+}
+
+Routes some_routes() {
+  Path left{"tor1", "192.0.2.1", "65001 4200000012", "igp", 100, 0, {"65001:1", "65001:2"}, true,
+            false,  ""};
+  Path right{"tor2", "192.0.2.3", "65002 4200000012", "igp", {}, {}, {}, false, true, "router-id"};
+  Path worse{"tor3", "192.0.2.5", "65003 65002 4200000012", "igp", {}, {}, {},
+             false,  false,       "as-path length"};
+  return {{{"10.64.1.0/26",
+            "bgp",
+            {left, right, worse},
+            {"192.0.2.1 dev eth1", "192.0.2.3 dev eth2"},
+            "installed"},
+           {"10.64.2.192/26",
+            "local",
+            {{"local", "", "", "igp", {}, {}, {}, true, false, ""}},
+            {},
+            "-"},
+           {"10.64.3.0/26", "bgp", {right}, {"192.0.2.3 dev eth2"}, "pending"},
+           {"10.64.4.0/26", "bgp", {right}, {"192.0.2.3 dev eth2"}, "foreign: proto static"}}};
+}
+
+TEST(RoutesTable, MarksWhatTheKernelLacks) {
+  EXPECT_EQ("\n" + table(some_routes(), plain),
+            R"(
+  PREFIX          SOURCE  AS-PATH           PATHS  NEXT HOPS                               KERNEL
+  10.64.1.0/26    bgp     65001 4200000012      3  192.0.2.1 dev eth1, 192.0.2.3 dev eth2  installed
+  10.64.2.192/26  local   -                     1  -                                       -
+~ 10.64.3.0/26    bgp     -                     1  192.0.2.3 dev eth2                      pending
+! 10.64.4.0/26    bgp     -                     1  192.0.2.3 dev eth2                      foreign: proto static
+)");
+}
+
+TEST(RouteDetail, SaysWhereEachPathLost) {
+  EXPECT_EQ("\n" + detail(some_routes().routes[0], plain),
+            R"(
+route 10.64.1.0/26, bgp
+  kernel         installed
+  next hops      192.0.2.1 dev eth1
+                 192.0.2.3 dev eth2
+  PEER  NEXT HOP   AS-PATH                 ORIGIN  LOCAL-PREF  MED  COMMUNITIES      VERDICT
+  tor1  192.0.2.1  65001 4200000012        igp            100    0  65001:1 65001:2  best
+  tor2  192.0.2.3  65002 4200000012        igp              -    -  -                shares the load, lost at router-id
+  tor3  192.0.2.5  65003 65002 4200000012  igp              -    -  -                lost at as-path length
+)");
+}
+
+TEST(LongestMatch, IsTheRouteAnAddressTakes) {
+  Routes routes = some_routes();
+  routes.routes.push_back({"0.0.0.0/0", "bgp", {}, {}, ""});
+  EXPECT_EQ(longest_match(routes, *Address::parse("10.64.1.9"))->text(), "10.64.1.0/26");
+  EXPECT_EQ(longest_match(routes, *Address::parse("192.0.2.9"))->text(), "0.0.0.0/0");
+  EXPECT_FALSE(longest_match(routes, *Address::parse("fd00::1")));
+}
+
+TEST(BlocksTable, MarksWhatIsFullOrUnheard) {
+  const Blocks blocks{
+      {{"containers", 11, "10.64.2.192/26", "fd64::c0/122", "owned", 64, 3, 1, 60, 2},
+       {"containers", 12, "10.64.3.0/26", "", "owned", 64, 64, 0, 0, 2},
+       {"lab", 0, "10.65.0.0/26", "", "owned", 64, 0, 0, 64, 0}}};
+  EXPECT_EQ("\n" + table(blocks, plain),
+            R"(
+  POOL        INDEX  IPV4            IPV6          STATE  HELD  COOLING  FREE  OF  ADVERTISED
+  containers     11  10.64.2.192/26  fd64::c0/122  owned     3        1    60  64  to 2
+~ containers     12  10.64.3.0/26    -             owned    64        0     0  64  to 2
+! lab             0  10.65.0.0/26    -             owned     0        0    64  64  to nobody
+)");
+}
+
+TEST(ContainersTable, ShortensIdsThatStayTellable) {
+  const std::string twin(64, 'a');
+  const Containers containers{
+      {{{"demo", "0123456789abcdef0123456789abcdef", "eth0"},
+        "10.64.2.193",
+        "fd64::c1",
+        "weft0123456789a",
+        "/run/netns/c1",
+        "containers",
+        61s,
+        "attached"},
+       {{"demo", twin, "eth0"}, "10.64.2.194", "", "weft1", "/n", "containers", 2h, "no-veth"},
+       {{"demo", twin.substr(0, 40) + "b", "eth0"},
+        "10.64.2.195",
+        "",
+        "weft2",
+        "/n",
+        "containers",
+        2h,
+        "attached"}}};
+  EXPECT_EQ("\n" + table(containers, plain),
+            R"(
+  NETWORK  CONTAINER                                                         IFNAME  IPV4         IPV6      HOST-IFNAME      POOL         AGE  STATE
+  demo     0123456789ab                                                      eth0    10.64.2.193  fd64::c1  weft0123456789a  containers  1m1s  attached
+! demo     aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa  eth0    10.64.2.194  -         weft1            containers    2h  no-veth
+  demo     aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab                         eth0    10.64.2.195  -         weft2            containers    2h  attached
+)");
+}
+
+TEST(EmptyLists, SaySoInWords) {
+  EXPECT_EQ(table(Peers{}, plain), "no peers are configured (bgp.peers)\n");
+  EXPECT_EQ(table(Routes{}, plain), "no routes are known\n");
+  EXPECT_EQ(table(Blocks{}, plain), "this host owns no blocks (pools.<name>.claim)\n");
+  EXPECT_EQ(table(Containers{}, plain), "no containers are attached\n");
+}
+
+TEST(Tables, PrintNoControlCharactersOfOthers) {
+  Peers peers = some_peers();
+  peers.peers[1].last_error =
+      "peer says: \033[2J\a\r\n\xc2\x9b"
+      "caf\xc3\xa9";
+  for (const std::string& text : {table(peers, plain), detail(peers.peers[1], plain)}) {
+    EXPECT_THAT(text, HasSubstr("peer says: ?[2J????caf\xc3\xa9"));
+    EXPECT_THAT(text, Not(HasSubstr("\033")));
+  }
+}
+
+}  // namespace
+}  // namespace weft::ctl

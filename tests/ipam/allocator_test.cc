@@ -1,0 +1,332 @@
+#include "ipam/allocator.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
+
+namespace weft::ipam {
+namespace {
+
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+constexpr Time at(int second) {
+  return Time(seconds(second));
+}
+
+/// Two blocks of four addresses, paired; 60 s of cool-down, audits every 30 s.
+Settings small_pool(const char* ipv4 = "10.64.0.0/24", const char* ipv6 = "fd64::/120") {
+  PoolSettings pool;
+  pool.name = "small";
+  pool.ipv4 = *Prefix::parse(ipv4);
+  pool.ipv6 = *Prefix::parse(ipv6);
+  pool.ipv4_block_length = 30;
+  pool.ipv6_block_length = 126;
+  pool.claim = StaticIndex{1, 2};
+  Settings settings;
+  settings.pools = {pool};
+  settings.cool_down = seconds(60);
+  settings.audit_interval = seconds(30);
+  return settings;
+}
+
+class Allocation : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(allocator_.configure(small_pool())); }
+
+  static AllocateRequest request(const std::string& container, std::uint64_t inode = 0,
+                                 const std::string& pool = "") {
+    return {{"net", container, "eth0"},
+            "/run/netns/" + container,
+            inode != 0 ? inode : stable_hash(container),
+            pool};
+  }
+  Result<Grant, Refusal> add(const AllocateRequest& request, int second) {
+    auto grant = allocator_.allocate(request, at(second));
+    if (grant) allocator_.apply(grant->changes);
+    return grant;
+  }
+  std::string address(const std::string& container, int second = 0) {
+    const auto grant = add(request(container), second);
+    return grant ? grant->lease.ipv4()->text() : grant.error().message;
+  }
+  Release del(const std::string& container, int second,
+              std::optional<std::uint64_t> sequence = std::nullopt) {
+    const Release release = allocator_.release({"net", container, "eth0"}, sequence, at(second));
+    allocator_.apply(release.changes);
+    return release;
+  }
+  static Observation seen(const std::vector<std::string>& containers) {
+    Observation observation;
+    for (const auto& container : containers) {
+      observation.host_ifnames.insert(host_ifname({"net", container, "eth0"}));
+    }
+    return observation;
+  }
+
+  Allocator allocator_{"boot-1", 100};
+};
+
+TEST_F(Allocation, UsesEveryAddressOfEveryOwnBlockAndNoOther) {
+  std::vector<std::string> given;
+  for (int i = 0; i < 8; ++i) given.push_back(address(fmt::format("c{}", i)));
+  EXPECT_THAT(given, testing::ElementsAre("10.64.0.8", "10.64.0.9", "10.64.0.10", "10.64.0.11",
+                                          "10.64.0.12", "10.64.0.13", "10.64.0.14", "10.64.0.15"));
+  EXPECT_EQ(allocator_.find({"net", "c7", "eth0"})->ipv6()->text(), "fd64::f");
+  const auto none = add(request("c8"), 0);
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().reason, Refusal::Reason::exhausted);
+  EXPECT_THAT(none.error().message, HasSubstr("8 held and 0 resting in 2 blocks"));
+}
+
+TEST_F(Allocation, NothingHappensBeforeItIsApplied) {
+  const auto first = allocator_.allocate(request("a"), at(0));
+  const auto second = allocator_.allocate(request("b"), at(0));
+  EXPECT_EQ(first->lease.ipv4(), second->lease.ipv4());
+  EXPECT_EQ(allocator_.lease_count(), 0U);
+}
+
+TEST_F(Allocation, RepeatedAddGivesTheSameLease) {
+  const auto first = add(request("a"), 0);
+  const auto again = add(request("a"), 50);
+  EXPECT_FALSE(first->existing);
+  EXPECT_TRUE(again->existing);
+  EXPECT_EQ(again->lease, first->lease);
+  EXPECT_TRUE(again->changes.empty());
+}
+
+TEST_F(Allocation, AnotherNamespaceEndsTheOldLease) {
+  const auto first = add(request("a", 1), 0);
+  const auto second = add(request("a", 2), 1);
+  EXPECT_FALSE(second->existing);
+  EXPECT_EQ(second->replaced, first->lease);
+  EXPECT_NE(second->lease.ipv4(), first->lease.ipv4());
+  EXPECT_GT(second->lease.sequence, first->lease.sequence);
+  EXPECT_EQ(allocator_.lease_count(), 1U);
+  EXPECT_EQ(allocator_.blocks(at(1))[0].cooling, 1U);
+}
+
+TEST_F(Allocation, InterfacesOfOneContainerAreApart) {
+  AllocateRequest second = request("a");
+  second.attachment.ifname = "eth1";
+  EXPECT_NE(add(request("a"), 0)->lease.ipv4(), add(second, 0)->lease.ipv4());
+}
+
+TEST_F(Allocation, FreedAddressesRestAndComeBackInOrder) {
+  for (int i = 0; i < 8; ++i) address(fmt::format("c{}", i));
+  del("c5", 10);
+  del("c2", 20);
+  EXPECT_THAT(address("x", 30),
+              HasSubstr("6 held and 2 resting in 2 blocks; the next is free in 40 s"));
+  EXPECT_EQ(address("x", 70), "10.64.0.13");
+  EXPECT_EQ(address("y", 80), "10.64.0.10");
+}
+
+TEST_F(Allocation, ReleaseOfTheUnknownIsSuccess) {
+  EXPECT_EQ(del("nobody", 0).lease, std::nullopt);
+  address("a");
+  EXPECT_TRUE(del("a", 1).lease);
+  EXPECT_FALSE(del("a", 2).lease);
+  EXPECT_EQ(allocator_.blocks(at(2))[0].cooling, 1U);
+}
+
+TEST_F(Allocation, ReleaseOfAnEarlierAllocationLeavesTheLaterAlone) {
+  const auto first = add(request("a", 1), 0);
+  const auto second = add(request("a", 2), 1);
+  EXPECT_FALSE(del("a", 2, first->lease.sequence).lease);
+  EXPECT_EQ(allocator_.lease_count(), 1U);
+  EXPECT_TRUE(del("a", 3, second->lease.sequence).lease);
+  EXPECT_EQ(allocator_.lease_count(), 0U);
+}
+
+TEST_F(Allocation, RefusesWithReasons) {
+  EXPECT_EQ(add(request("a", 0, "other"), 0).error().reason, Refusal::Reason::unknown_pool);
+  EXPECT_EQ(add(request("a/b"), 0).error().reason, Refusal::Reason::bad_request);
+  Allocator poolless("boot-1", 1);
+  EXPECT_THAT(poolless.allocate(request("a"), at(0)).error().message, HasSubstr("has no pools"));
+}
+
+TEST_F(Allocation, AuditFreesWhatTwiceHadNoVeth) {
+  address("a");
+  address("b");
+  EXPECT_TRUE(allocator_.audit(seen({"a"}), at(100)).freed.empty());
+  EXPECT_FALSE(allocator_.leases()[1].attached);
+  EXPECT_TRUE(allocator_.audit(seen({"a"}), at(129)).freed.empty()) << "too soon after the first";
+  const Audit audit = allocator_.audit(seen({"a"}), at(130));
+  ASSERT_EQ(audit.freed.size(), 1U);
+  EXPECT_EQ(audit.freed[0].attachment.container, "b");
+  allocator_.apply(audit.changes);
+  EXPECT_EQ(allocator_.lease_count(), 1U);
+  EXPECT_EQ(allocator_.blocks(at(130))[0].cooling, 1U);
+}
+
+TEST_F(Allocation, AuditForgivesAVethThatIsBack) {
+  address("a");
+  EXPECT_TRUE(allocator_.audit(seen({}), at(100)).freed.empty());
+  EXPECT_TRUE(allocator_.audit(seen({"a"}), at(130)).freed.empty());
+  EXPECT_TRUE(allocator_.audit(seen({}), at(160)).freed.empty());
+  EXPECT_FALSE(allocator_.audit(seen({}), at(190)).freed.empty());
+}
+
+TEST_F(Allocation, AuditTwiceAtOnceIsOneAudit) {
+  Settings settings = small_pool();
+  settings.audit_interval = seconds(0);
+  ASSERT_TRUE(allocator_.configure(settings));
+  address("a");
+  EXPECT_TRUE(allocator_.audit(seen({}), at(100)).freed.empty());
+  EXPECT_TRUE(allocator_.audit(seen({}), at(100)).freed.empty());
+}
+
+TEST_F(Allocation, AnotherBootEndsAllThatHasNoVeth) {
+  const auto old = add(request("a"), 0);
+  Allocator rebooted("boot-2", 100);
+  ASSERT_TRUE(rebooted.configure(small_pool()));
+  rebooted.apply(old->changes);
+  // The same container comes back before the audit, its namespace with the same number by chance.
+  const auto again = rebooted.allocate(request("a"), at(5));
+  EXPECT_FALSE(again->existing);
+  EXPECT_EQ(again->replaced, old->lease);
+  const Audit audit = rebooted.audit({}, at(6));
+  ASSERT_EQ(audit.freed.size(), 1U);
+  rebooted.apply(audit.changes);
+  EXPECT_EQ(rebooted.lease_count(), 0U);
+}
+
+TEST_F(Allocation, SequenceGoesOnAboveWhatWasReplayed) {
+  const auto first = add(request("a"), 0);
+  EXPECT_EQ(first->lease.sequence, 100U);
+  Allocator next("boot-1", 50);
+  ASSERT_TRUE(next.configure(small_pool()));
+  next.apply(first->changes);
+  EXPECT_EQ(next.allocate(request("b"), at(1))->lease.sequence, 101U);
+}
+
+TEST_F(Allocation, BlocksThatAreGoneFromTheSettingsDrain) {
+  address("a");
+  Settings smaller = small_pool();
+  smaller.pools[0].claim = StaticBlocks{{3}};
+  ASSERT_TRUE(allocator_.configure(smaller));
+  const auto blocks = allocator_.blocks(at(0));
+  ASSERT_EQ(blocks.size(), 2U) << "block 2 drains, block 3 is owned";
+  EXPECT_EQ(blocks[0].state, BlockState::draining);
+  EXPECT_EQ(blocks[0].held, 1U);
+  EXPECT_EQ(address("b"), "10.64.0.12");
+  del("a", 1);
+  EXPECT_EQ(allocator_.blocks(at(1)).size(), 1U) << "empty: not to be announced";
+  const Audit audit = allocator_.audit(seen({"b"}), at(2));
+  ASSERT_EQ(audit.changes.size(), 1U);
+  EXPECT_EQ(std::get<Dropped>(audit.changes[0]).block.index, 2U);
+  allocator_.apply(audit.changes);
+  EXPECT_TRUE(allocator_.audit(seen({"b"}), at(3)).changes.empty());
+}
+
+TEST_F(Allocation, ABlockThatComesBackIsOwnedAgain) {
+  address("a");
+  Settings none = small_pool();
+  none.pools.clear();
+  ASSERT_TRUE(allocator_.configure(none));
+  ASSERT_TRUE(allocator_.configure(small_pool()));
+  EXPECT_EQ(allocator_.blocks(at(0)).size(), 2U);
+  EXPECT_EQ(address("b"), "10.64.0.9");
+}
+
+TEST_F(Allocation, BadSettingsChangeNothing) {
+  Settings bad = small_pool();
+  bad.pools[0].claim = StaticIndex{1000, 2};
+  EXPECT_FALSE(allocator_.configure(bad));
+  EXPECT_EQ(address("a"), "10.64.0.8");
+}
+
+TEST_F(Allocation, RenumberedPoolNeverGivesAnAddressThatIsStillHeld) {
+  EXPECT_EQ(address("a"), "10.64.0.8");
+  // The same IPv4 range, cut the same, with other IPv6 addresses: other blocks over the same
+  // ordinals.
+  ASSERT_TRUE(allocator_.configure(small_pool("10.64.0.0/24", "fd65::/120")));
+  EXPECT_EQ(address("b"), "10.64.0.9");
+  EXPECT_EQ(allocator_.find({"net", "b", "eth0"})->ipv6()->text(), "fd65::9");
+  EXPECT_EQ(allocator_.find({"net", "a", "eth0"})->ipv6()->text(), "fd64::8");
+  del("a", 1);
+  del("b", 2);
+  EXPECT_EQ(allocator_.lease_count(), 0U);
+}
+
+TEST_F(Allocation, RebuildsFromTheLinks) {
+  std::vector<KernelVeth> veths;
+  std::vector<Lease> leases;
+  for (const char* container : {"a", "b"}) {
+    const Lease lease = add(request(container), 0)->lease;
+    veths.push_back({host_ifname(lease.attachment), link_alias(lease), lease.ipv4(), lease.ipv6()});
+    leases.push_back(lease);
+  }
+  EXPECT_TRUE(allocator_.rebuild(veths, at(1)).changes.empty()) << "all known";
+  Allocator fresh("boot-1", 500);
+  ASSERT_TRUE(fresh.configure(small_pool()));
+  const Audit audit = fresh.rebuild(veths, at(2));
+  EXPECT_TRUE(audit.complaints.empty());
+  ASSERT_EQ(audit.adopted.size(), 2U);
+  fresh.apply(audit.changes);
+  for (const Lease& lease : leases) {
+    const Lease* found = fresh.find(lease.attachment);
+    ASSERT_NE(found, nullptr);
+    EXPECT_EQ(found->ipv4(), lease.ipv4());
+    EXPECT_EQ(found->ipv6(), lease.ipv6());
+  }
+  EXPECT_NE(fresh.find(leases[0].attachment)->sequence, fresh.find(leases[1].attachment)->sequence);
+  EXPECT_EQ(fresh.allocate(request("c"), at(3))->lease.ipv4()->text(), "10.64.0.10");
+}
+
+TEST_F(Allocation, RebuildKnowsAContainerByItsAbbreviatedName) {
+  AllocateRequest long_named = request("a");
+  long_named.attachment.container = std::string(200, 'a');
+  const Lease lease = add(long_named, 0)->lease;
+  Allocator fresh("boot-1", 500);
+  ASSERT_TRUE(fresh.configure(small_pool()));
+  fresh.apply(
+      fresh.rebuild({{host_ifname(lease.attachment), link_alias(lease), {}, {}}}, at(2)).changes);
+  ASSERT_NE(fresh.find(lease.attachment), nullptr);
+  const Release release = fresh.release(lease.attachment, std::nullopt, at(3));
+  EXPECT_TRUE(release.lease);
+}
+
+TEST_F(Allocation, RebuildComplainsAboutWhatCannotBe) {
+  const Lease lease = add(request("a"), 0)->lease;
+  const std::string alias = link_alias(lease);
+  const std::string ifname = host_ifname(lease.attachment);
+  Allocator fresh("boot-1", 500);
+  ASSERT_TRUE(fresh.configure(small_pool()));
+  const auto complaint = [&](const KernelVeth& veth) {
+    const Audit audit = fresh.rebuild({veth}, at(1));
+    EXPECT_TRUE(audit.changes.empty());
+    return audit.complaints.empty() ? std::string() : audit.complaints[0];
+  };
+  EXPECT_EQ(complaint({"eth7", "uplink", {}, {}}), "") << "not ours";
+  EXPECT_THAT(complaint({"weft00000000000", alias, {}, {}}),
+              HasSubstr("whose link would be " + ifname));
+  EXPECT_THAT(complaint({ifname, alias, *Address::parse("10.9.9.9"), {}}),
+              HasSubstr("routes lead to 10.9.9.9"));
+  EXPECT_THAT(complaint({ifname, "weft:gone:2:0:net:a:eth0", {}, {}}), HasSubstr("does not exist"));
+  EXPECT_THAT(complaint({ifname, "weft:small:999:0:net:a:eth0", {}, {}}),
+              HasSubstr("does not exist"));
+  EXPECT_THAT(complaint({ifname, "weft:small:2:4:net:a:eth0", {}, {}}), HasSubstr("which has 4"));
+  const Attachment other{"net", "b", "eth0"};
+  const Audit audit = fresh.rebuild(
+      {{ifname, alias, {}, {}}, {host_ifname(other), "weft:small:2:0:net:b:eth0", {}, {}}}, at(1));
+  EXPECT_EQ(audit.adopted.size(), 1U);
+  ASSERT_EQ(audit.complaints.size(), 1U);
+  EXPECT_THAT(audit.complaints[0], HasSubstr("10.64.0.8 is held by another container too"));
+}
+
+TEST_F(Allocation, ABlockOfThePoolThatIsNotOursIsAdoptedAsDraining) {
+  const Attachment attachment{"net", "a", "eth0"};
+  allocator_.apply(
+      allocator_.rebuild({{host_ifname(attachment), "weft:small:9:1:net:a:eth0", {}, {}}}, at(1))
+          .changes);
+  const auto blocks = allocator_.blocks(at(1));
+  ASSERT_EQ(blocks.size(), 3U);
+  EXPECT_EQ(blocks[2].id.index, 9U);
+  EXPECT_EQ(blocks[2].state, BlockState::draining);
+}
+
+}  // namespace
+}  // namespace weft::ipam

@@ -1,0 +1,410 @@
+// Network: speakers joined by links, in virtual time, from one seed. It drives each Speaker as the
+// transport would, but delays, splits, cuts and breaks what goes between them. The same seed gives
+// the same history. Not a model of TCP: what arrives arrives in order and once, or the connection
+// is dead.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <queue>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bgp/speaker.h"
+
+namespace weft::sim {
+
+using namespace std::chrono_literals;
+using bgp::ConnectionId;
+using bgp::Speaker;
+
+class Network {
+ public:
+  using NodeId = std::size_t;
+  using LinkId = std::size_t;
+
+  explicit Network(std::uint32_t seed) : random_(seed), seed_(seed) {}
+
+  [[nodiscard]] Time now() const { return now_; }
+
+  /// A node of AS 65001 + its number. Runs from start() on.
+  NodeId add_node() {
+    auto node = std::make_unique<Node>();
+    const auto id = static_cast<std::uint32_t>(nodes_.size());
+    node->settings.asn = bgp::Asn{65001 + id};
+    node->settings.router_id = bgp::RouterId{0x0aff0001 + id};
+    nodes_.push_back(std::move(node));
+    return id;
+  }
+
+  /// A subnet of their own, 10.0.<link>.0/24: .1 for the first, .2 for the second; both connect.
+  LinkId link(NodeId first, NodeId second,
+              const std::function<void(bgp::PeerSettings&)>& adjust = {}) {
+    const auto id = static_cast<std::uint32_t>(links_.size());
+    const std::array<Address, 2> ends{Address::ipv4(0x0a000001 + (id << 8)),
+                                      Address::ipv4(0x0a000002 + (id << 8))};
+    links_.push_back({{first, second}, ends, true});
+    for (const std::size_t side : {0UL, 1UL}) {
+      Node& node = *nodes_[side == 0 ? first : second];
+      bgp::PeerSettings peer;
+      peer.name = "link" + std::to_string(id);
+      peer.address = ends[1 - side];
+      peer.families = {Family::ipv4};
+      peer.import_filter = bgp::Filter::accept;
+      peer.export_filter = bgp::Filter::accept;
+      if (adjust) adjust(peer);
+      node.settings.peers.push_back(peer);
+      node.subnets.push_back({ends[side], Prefix(ends[side], 24), id + 1});
+    }
+    return id;
+  }
+
+  void start(NodeId id) {
+    Node& node = *nodes_[id];
+    node.speaker =
+        std::make_unique<Speaker>(node.settings, seed_ * 1000003ULL + id + 17 * ++node.lives, now_);
+    node.speaker->connected(node.subnets, now_);
+    for (const Prefix& prefix : node.originated) node.speaker->originate(prefix, now_);
+    drain(id);
+  }
+  void start_all() {
+    for (NodeId id = 0; id < nodes_.size(); ++id) start(id);
+  }
+
+  /// The process is gone; its connections are reset, its kernel routes stay until it is back.
+  void crash(NodeId id) {
+    Node& node = *nodes_[id];
+    node.speaker.reset();
+    node.fib.clear();
+    for (auto& wire : wires_) {
+      for (const std::size_t side : {0UL, 1UL}) {
+        if (wire->node[side] != id) continue;
+        if (!wire->dead) break_wire(*wire, side);
+        wire->id[side].reset();  // the next life counts its connections anew
+      }
+    }
+  }
+
+  /// Nothing passes any more, and nobody is told.
+  void cut(LinkId id) {
+    links_[id].up = false;
+    for (auto& wire : wires_) {
+      if (wire->link == id) wire->dead = true;
+    }
+  }
+  void heal(LinkId id) { links_[id].up = true; }
+  [[nodiscard]] bool is_up(LinkId id) const { return links_[id].up; }
+
+  /// The node takes this long over each chunk that it reads.
+  void read_slowly(NodeId id, Clock::duration each) { nodes_[id]->slowness = each; }
+
+  void originate(NodeId id, const Prefix& prefix) {
+    nodes_[id]->originated.insert(prefix);
+    if (nodes_[id]->speaker) nodes_[id]->speaker->originate(prefix, now_);
+    drain(id);
+  }
+  void withdraw(NodeId id, const Prefix& prefix) {
+    nodes_[id]->originated.erase(prefix);
+    if (nodes_[id]->speaker) nodes_[id]->speaker->withdraw(prefix, now_);
+    drain(id);
+  }
+
+  void run(Clock::duration span) {
+    const Time end = now_ + span;
+    for (;;) {
+      const Time event = queue_.empty() ? Time::max() : queue_.top().at;
+      Time timer = Time::max();
+      NodeId due = 0;
+      for (NodeId id = 0; id < nodes_.size(); ++id) {
+        if (!nodes_[id]->speaker) continue;
+        const Time deadline = std::max(nodes_[id]->speaker->deadline(), now_);
+        if (deadline < timer) {
+          timer = deadline;
+          due = id;
+        }
+      }
+      const Time next = std::min(event, timer);
+      if (next > end) break;
+      now_ = std::max(now_, next);
+      ++steps_;
+      if (event <= timer) {
+        auto work = std::move(const_cast<Event&>(queue_.top()).work);
+        queue_.pop();
+        work();
+      } else {
+        note("tick", due);
+        nodes_[due]->speaker->tick(now_);
+        drain(due);
+      }
+    }
+    now_ = end;
+  }
+
+  // ---- what came of it
+
+  [[nodiscard]] std::size_t size() const { return nodes_.size(); }
+  [[nodiscard]] Speaker& speaker(NodeId id) { return *nodes_[id]->speaker; }
+  [[nodiscard]] bool runs(NodeId id) const { return nodes_[id]->speaker != nullptr; }
+  [[nodiscard]] bool has(NodeId id, const Prefix& prefix) const {
+    return nodes_[id]->originated.contains(prefix) || nodes_[id]->fib.contains(prefix);
+  }
+  [[nodiscard]] const std::map<Prefix, NextHops>& fib(NodeId id) const { return nodes_[id]->fib; }
+  [[nodiscard]] const std::set<Prefix>& originated(NodeId id) const {
+    return nodes_[id]->originated;
+  }
+  [[nodiscard]] Time last_change() const { return last_change_; }
+  [[nodiscard]] std::uint64_t history() const { return history_; }
+  [[nodiscard]] std::uint64_t steps() const { return steps_; }
+  /// Connections that both ends hold open on a link.
+  [[nodiscard]] std::size_t open_connections(LinkId id) const {
+    return static_cast<std::size_t>(std::count_if(
+        wires_.begin(), wires_.end(),
+        [&](const auto& wire) { return wire->link == id && !wire->dead && wire->open; }));
+  }
+  /// Follows the next hops from a node to whoever originated the prefix: every branch must arrive
+  /// within size() hops.
+  [[nodiscard]] bool leads_home(NodeId from, const Prefix& prefix) const {
+    return leads_home(from, prefix, 0);
+  }
+
+  std::minstd_rand& random() { return random_; }
+  std::uint32_t roll(std::uint32_t bound) {
+    return static_cast<std::uint32_t>(random_() >> 8) % bound;
+  }
+
+ private:
+  struct Node {
+    bgp::Settings settings;
+    std::vector<ConnectedSubnet> subnets;
+    std::set<Prefix> originated;
+    std::unique_ptr<Speaker> speaker;
+    std::map<Prefix, NextHops> fib;
+    Clock::duration slowness{0};
+    std::uint64_t lives = 0;
+  };
+  struct Link {
+    std::array<NodeId, 2> node;
+    std::array<Address, 2> address;
+    bool up = true;
+  };
+  /// A connection; side 0 made it.
+  struct Wire {
+    LinkId link = 0;
+    std::array<NodeId, 2> node{};
+    std::array<std::optional<ConnectionId>, 2> id;
+    std::array<Time, 2> arrives{};
+    std::array<bool, 2> writing{};
+    bool open = false;
+    bool dead = false;
+  };
+  struct Event {
+    Time at;
+    std::uint64_t order;
+    std::function<void()> work;
+    bool operator<(const Event& other) const {
+      return std::tie(at, order) > std::tie(other.at, other.order);
+    }
+  };
+
+  void at(Time when, std::function<void()> work) { queue_.push({when, ++order_, std::move(work)}); }
+  Clock::duration delay() { return std::chrono::microseconds(50 + roll(20'000)); }
+
+  void note(std::string_view what, NodeId id, std::size_t size = 0) {
+    const std::uint64_t word = static_cast<std::uint64_t>(now_.time_since_epoch().count()) * 31 +
+                               id * 7 + size + std::hash<std::string_view>{}(what);
+    history_ = (history_ ^ word) * 0x100000001b3ULL;
+  }
+
+  bool alive(NodeId id, std::uint64_t life) const {
+    return nodes_[id]->speaker && nodes_[id]->lives == life;
+  }
+
+  void drain(NodeId id) {
+    Node& node = *nodes_[id];
+    if (!node.speaker) return;
+    for (auto& action : node.speaker->take_actions()) {
+      std::visit(Overloaded{
+                     [&](const bgp::ConnectTo& to) { connect(id, to); },
+                     [&](const bgp::OutputReady& ready) {
+                       if (auto [wire, side] = find(id, ready.connection); wire != nullptr)
+                         write(wire, side);
+                     },
+                     [&](const bgp::CloseConnection& order) { close(id, order); },
+                 },
+                 action);
+    }
+    for (const auto& change : node.speaker->take_route_changes()) {
+      last_change_ = now_;
+      note("route", id, change.prefix.address().v4());
+      node.fib.erase(change.prefix);
+      if (change.kind == bgp::RouteKind::via)
+        node.fib[change.prefix] = node.speaker->next_hops(change.next_hops);
+    }
+    static_cast<void>(node.speaker->take_log());
+    static_cast<void>(node.speaker->take_sync_done());
+  }
+
+  std::pair<std::shared_ptr<Wire>, std::size_t> find(NodeId id, ConnectionId connection) {
+    for (auto& wire : wires_) {
+      for (const std::size_t side : {0UL, 1UL}) {
+        if (wire->node[side] == id && wire->id[side] == connection) return {wire, side};
+      }
+    }
+    return {nullptr, 0};
+  }
+
+  void connect(NodeId id, const bgp::ConnectTo& to) {
+    note("connect", id);
+    const std::uint64_t life = nodes_[id]->lives;
+    for (LinkId link = 0; link < links_.size(); ++link) {
+      for (const std::size_t side : {0UL, 1UL}) {
+        if (links_[link].node[side] != id || links_[link].address[1 - side] != to.remote) continue;
+        auto wire = std::make_shared<Wire>();
+        wire->link = link;
+        wire->node = {id, links_[link].node[1 - side]};
+        wire->id[0] = to.connection;
+        wires_.push_back(wire);
+        at(now_ + delay(), [this, wire, side, life] { arrive(wire, side, life); });
+        return;
+      }
+    }
+  }
+
+  /// The SYN is there.
+  void arrive(const std::shared_ptr<Wire>& wire, std::size_t side, std::uint64_t life) {
+    const Link& link = links_[wire->link];
+    Node& target = *nodes_[wire->node[1]];
+    if (!link.up) wire->dead = true;
+    if (wire->dead) return;
+    if (target.speaker)
+      wire->id[1] = target.speaker->accepted(link.address[side], link.address[1 - side], now_);
+    drain(wire->node[1]);
+    const bool refused = !wire->id[1];
+    note(refused ? "refused" : "accepted", wire->node[1]);
+    at(now_ + delay(), [this, wire, side, life, refused] {
+      if (wire->dead || !wire->id[0] || !alive(wire->node[0], life)) return;
+      Speaker& speaker = *nodes_[wire->node[0]]->speaker;
+      if (refused) {
+        wire->dead = true;
+        speaker.failed(*wire->id[0], "refused", now_);
+      } else {
+        wire->open = true;
+        speaker.opened(*wire->id[0], links_[wire->link].address[side], now_);
+      }
+      drain(wire->node[0]);
+    });
+    if (!refused) {
+      wire->arrives[0] = wire->arrives[1] = now_ + 25ms;
+      write(wire, 1);
+    }
+  }
+
+  void write(const std::shared_ptr<Wire>& wire, std::size_t side) {
+    Node& node = *nodes_[wire->node[side]];
+    if (wire->writing[side] || !wire->id[side] || !node.speaker) return;
+    auto bytes = std::make_shared<std::vector<std::byte>>();
+    node.speaker->produce(*wire->id[side], *bytes, now_);
+    if (bytes->empty()) return;
+    note("write", wire->node[side], bytes->size());
+    wire->writing[side] = true;
+    if (wire->dead) return;  // into the void: the writer waits
+    const Time written = deliver(wire, side, *bytes);
+    const std::uint64_t life = node.lives;
+    at(written, [this, wire, side, life] {
+      wire->writing[side] = false;
+      if (wire->dead || !wire->id[side] || !alive(wire->node[side], life)) return;
+      nodes_[wire->node[side]]->speaker->sent(*wire->id[side], true, now_);
+      write(wire, side);
+      drain(wire->node[side]);
+    });
+  }
+
+  /// In pieces, in order; returns when the last one is taken.
+  Time deliver(const std::shared_ptr<Wire>& wire, std::size_t side,
+               const std::vector<std::byte>& bytes) {
+    const NodeId target = wire->node[1 - side];
+    for (std::size_t from = 0; from < bytes.size();) {
+      const std::size_t size =
+          std::min<std::size_t>(bytes.size() - from, 1 + roll(roll(4) == 0 ? 32 : 8192));
+      std::vector<std::byte> piece(bytes.begin() + static_cast<std::ptrdiff_t>(from),
+                                   bytes.begin() + static_cast<std::ptrdiff_t>(from + size));
+      from += size;
+      Time& arrives = wire->arrives[side];
+      arrives = std::max(arrives, now_ + delay()) + nodes_[target]->slowness;
+      at(arrives, [this, wire, side, target, piece = std::move(piece)] {
+        if (wire->dead || !wire->id[1 - side] || !nodes_[target]->speaker) return;
+        note("read", target, piece.size());
+        nodes_[target]->speaker->received(*wire->id[1 - side], piece, now_);
+        drain(target);
+      });
+    }
+    return wire->arrives[side];
+  }
+
+  void close(NodeId id, const bgp::CloseConnection& order) {
+    const auto [found, at_side] = find(id, order.connection);
+    if (found == nullptr) return;
+    const auto wire = found;
+    const std::size_t side = at_side;
+    note("close", id, order.last.size());
+    wire->id[side].reset();
+    wire->open = false;
+    if (wire->dead) return;
+    deliver(wire, side, order.last);
+    break_wire(*wire, side, false);
+  }
+
+  /// The other side hears of the end after all that was sent before.
+  void break_wire(Wire& broken, std::size_t side, bool at_once = true) {
+    const auto wire = *std::find_if(wires_.begin(), wires_.end(),
+                                    [&](const auto& w) { return w.get() == &broken; });
+    wire->id[side].reset();
+    wire->open = false;
+    const std::size_t there = 1 - side;
+    const NodeId target = wire->node[there];
+    const std::uint64_t life = nodes_[target]->lives;
+    const Time when = at_once ? now_ + delay() : std::max(wire->arrives[side], now_ + delay());
+    at(when, [this, wire, there, target, life] {
+      const bool lost = wire->dead;
+      wire->dead = true;
+      if (lost || !wire->id[there] || !alive(target, life)) return;
+      note("closed", target);
+      nodes_[target]->speaker->closed(*wire->id[there], "closed by the peer", now_);
+      wire->id[there].reset();
+      drain(target);
+    });
+  }
+
+  [[nodiscard]] bool leads_home(NodeId from, const Prefix& prefix, std::size_t hops) const {
+    if (nodes_[from]->originated.contains(prefix)) return true;
+    if (hops > nodes_.size()) return false;
+    const auto route = nodes_[from]->fib.find(prefix);
+    if (route == nodes_[from]->fib.end() || route->second.empty()) return false;
+    return std::all_of(route->second.begin(), route->second.end(), [&](const NextHop& via) {
+      const Link& link = links_[via.ifindex - 1];
+      const std::size_t side = link.address[0] == via.gateway ? 0 : 1;
+      return link.address[side] == via.gateway && link.node[1 - side] == from &&
+             leads_home(link.node[side], prefix, hops + 1);
+    });
+  }
+
+  std::minstd_rand random_;
+  std::uint32_t seed_;
+  Time now_{1h};
+  Time last_change_{};
+  std::uint64_t order_ = 0;
+  std::uint64_t steps_ = 0;
+  std::uint64_t history_ = 0xcbf29ce484222325ULL;
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::vector<Link> links_;
+  std::vector<std::shared_ptr<Wire>> wires_;
+  std::priority_queue<Event> queue_;
+};
+
+}  // namespace weft::sim

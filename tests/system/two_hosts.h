@@ -1,0 +1,143 @@
+// Two network namespaces joined by a veth pair, and processes in them: what the system tests of BGP
+// stand on. Names carry the pid; everything is removed pass or fail. Root only.
+#pragma once
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "net/fd.h"
+
+namespace weft::system_test {
+
+/// Standard output of a shell command.
+inline std::string shell(const std::string& command) {
+  std::string text;
+  FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
+  if (pipe == nullptr) throw std::runtime_error("popen");
+  std::array<char, 4096> buffer{};
+  for (std::size_t size = 0; (size = std::fread(buffer.data(), 1, buffer.size(), pipe)) != 0;) {
+    text.append(buffer.data(), size);
+  }
+  if (::pclose(pipe) != 0) text += "\n(failed: " + command + ")\n";
+  return text;
+}
+
+inline void must(const std::string& command) {
+  if (const std::string said = shell(command); said.find("(failed: ") != std::string::npos) {
+    throw std::runtime_error(said);
+  }
+}
+
+/// The calling thread lives in another network namespace as long as this does.
+class Inside {
+ public:
+  explicit Inside(const std::string& name)
+      : before_(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {
+    const Fd there(::open(("/run/netns/" + name).c_str(), O_RDONLY | O_CLOEXEC));
+    if (!before_ || !there || ::setns(there.get(), CLONE_NEWNET) != 0)
+      throw std::runtime_error("setns " + name);
+  }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+  ~Inside() { static_cast<void>(::setns(before_.get(), CLONE_NEWNET)); }
+
+ private:
+  Fd before_;
+};
+
+/// A child in a namespace; killed and waited for at the end.
+class Process {
+ public:
+  Process(const std::string& name, const std::vector<std::string>& words, const std::string& log) {
+    std::vector<std::string> all{"ip", "netns", "exec", name};
+    all.insert(all.end(), words.begin(), words.end());
+    pid_ = ::fork();
+    if (pid_ != 0) return;
+    const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
+    ::dup2(out, 1);
+    ::dup2(out, 2);
+    std::vector<char*> arguments;
+    for (std::string& word : all) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    ::execvp(arguments[0], arguments.data());
+    ::_exit(127);
+  }
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+  ~Process() { end(SIGTERM); }
+
+  void end(int signal) {
+    if (pid_ <= 0) return;
+    ::kill(pid_, signal);
+    int status = 0;
+    for (int i = 0; i < 200 && ::waitpid(pid_, &status, WNOHANG) == 0; ++i) ::usleep(10'000);
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, &status, 0);
+    pid_ = -1;
+  }
+
+ private:
+  pid_t pid_ = -1;
+};
+
+/// 192.0.2.1, fd00::1 on `a`; 192.0.2.2, fd00::2 on `b`.
+class TwoHosts {
+ public:
+  TwoHosts() : a("wta" + std::to_string(::getpid())), b("wtb" + std::to_string(::getpid())) {
+    directory =
+        std::filesystem::temp_directory_path() / ("weft-system-" + std::to_string(::getpid()));
+    std::filesystem::create_directories(directory);
+    std::filesystem::permissions(directory, std::filesystem::perms::all);
+    remove();
+    for (const std::string& name : {a, b}) {
+      must("ip netns add " + name);
+      must("ip netns exec " + name +
+           " sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0");
+      must("ip -n " + name + " link set lo up");
+    }
+    must("ip link add weft0 netns " + a + " type veth peer name weft0 netns " + b);
+    for (const auto& [name, host] : {std::pair{a, "1"}, std::pair{b, "2"}}) {
+      must("ip -n " + name + " address add 192.0.2." + host + "/24 dev weft0");
+      must("ip -n " + name + " address add fd00::" + host + "/64 dev weft0 nodad");
+      must("ip -n " + name + " link set weft0 up");
+    }
+  }
+  TwoHosts(const TwoHosts&) = delete;
+  TwoHosts& operator=(const TwoHosts&) = delete;
+  ~TwoHosts() {
+    remove();
+    std::error_code ignored;
+    std::filesystem::remove_all(directory, ignored);
+  }
+
+  std::string write(const std::string& name, const std::string& text) const {
+    const auto path = directory / name;
+    std::ofstream(path) << text;
+    return path.string();
+  }
+
+  const std::string a;
+  const std::string b;
+  std::filesystem::path directory;
+
+ private:
+  void remove() const {
+    for (const std::string& name : {a, b}) {
+      if (std::filesystem::exists("/run/netns/" + name)) shell("ip netns del " + name);
+    }
+  }
+};
+
+}  // namespace weft::system_test
