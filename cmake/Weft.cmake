@@ -97,8 +97,15 @@ function(weft_test name)
   add_executable(${name} ${sources})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${arg_LINK} GTest::gmock_main)
-  target_compile_definitions(${name} PRIVATE WEFT_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
-                                             WEFT_BINARY_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  # Only the files that ask for the tree's place are told it: all others compile the same in every clone,
+  # and ccache knows them there.
+  foreach(source IN LISTS sources)
+    file(STRINGS ${source} asks REGEX "WEFT_(SOURCE|BINARY)_DIR")
+    if(asks)
+      set_property(SOURCE ${source} PROPERTY COMPILE_DEFINITIONS
+        WEFT_SOURCE_DIR="${PROJECT_SOURCE_DIR}" WEFT_BINARY_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+    endif()
+  endforeach()
   if(arg_LABELS MATCHES system)
     # One ctest entry a test: each makes its own namespaces and may run for a minute.
     gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST
