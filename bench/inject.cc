@@ -171,8 +171,8 @@ int main(int argc, char** argv) {
   await(session.get(), input, bgp::MessageType::keepalive);
 
   const std::vector<std::byte> updates = table(count, address);
-  const auto namespace_ = NetworkNamespace::open(argv[2]);
-  if (!namespace_ || !namespace_->enter()) fail(fmt::format("no namespace {}", argv[2]));
+  const auto netns = NetworkNamespace::open(argv[2]);
+  if (!netns || !netns->enter()) fail(fmt::format("no namespace {}", argv[2]));
   auto kernel = netlink::Socket::open();
   if (!kernel) fail(kernel.error().message);
   kernel->receive_buffer(16 * 1024 * 1024);

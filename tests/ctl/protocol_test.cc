@@ -18,6 +18,7 @@ std::vector<Request> every_request() {
   return {AddRequest{attachment, "/run/netns/c1", 4026532281, "containers", 1450},
           AddRequest{attachment, "/run/netns/c1", 0, "", std::nullopt},
           DelRequest{attachment},
+          DelRequest{attachment, 17},
           CheckRequest{attachment},
           StatusRequest{},
           PeersRequest{},
@@ -174,7 +175,8 @@ std::vector<Answer> every_answer() {
                     "weft0123456789a",
                     1450,
                     "weft:containers:11:1:demo",
-                    true};
+                    true,
+                    17};
   const Route route{
       "10.64.2.192/26",
       "bgp",
