@@ -62,9 +62,9 @@ Result<Image> weft(const fs::path& bin_dir) {
     const char* name;
     const char* installed;
   };
-  static constexpr std::array<Program, 3> programs{Program{"weftd", "/usr/sbin/weftd"},
-                                                   Program{"weftctl", "/usr/bin/weftctl"},
-                                                   Program{"weft-cni", "/opt/cni/bin/weft-cni"}};
+  static constexpr std::array<Program, 4> programs{
+      Program{"weftd", "/usr/sbin/weftd"}, Program{"weftctl", "/usr/bin/weftctl"},
+      Program{"weft-cni", "/opt/cni/bin/weft-cni"}, Program{"weft-cni", "/opt/cni/bin/weft"}};
   for (const auto& [name, installed] : programs) {
     if (there(bin_dir / name)) {
       image.programs.push_back({fs::absolute(bin_dir / name), installed, true});

@@ -2,54 +2,29 @@
 // them.
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include <fstream>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 
-#include "tests/lab/lab.h"
+#include "tests/system/hosts.h"
 
 namespace weft {
 namespace {
 
-using lab::Argv;
-using lab::Lab;
 using lab::Output;
-using lab::Process;
 using nlohmann::json;
 using std::chrono::milliseconds;
+using system_test::Hosts;
+using system_test::patience;
 
-constexpr milliseconds patience{20'000};
 constexpr const char* other_block = "10.64.3.0/26";
 constexpr const char* other_block6 = "fd64:0:0:1::300/122";
 
-class Hosts : public testing::Test {
+class SideBySide : public Hosts {
  protected:
   void SetUp() override {
-    if (geteuid() != 0) GTEST_SKIP() << "network namespaces need root";
-    auto up =
-        Lab::up(WEFT_SOURCE_DIR "/tests/system/hosts/hosts.clab.yml", {"", WEFT_BINARY_DIR, true});
-    ASSERT_TRUE(up) << up.error().message;
-    ASSERT_TRUE(up->failed_exec().empty()) << up->failed_exec().front();
-    lab_.emplace(std::move(*up));
-  }
-
-  void TearDown() override {
-    if (HasFailure()) {
-      for (auto& [host, process] : weftd_)
-        std::cerr << "-- weftd on " << host << "\n" << process.output();
-    }
-    weftd_.clear();
-  }
-
-  Output run(const std::string& host, const Argv& argv, const std::string& input = {},
-             const lab::Environment& env = {}) {
-    auto output = lab_->node(host).run(argv, {patience, input, env});
-    EXPECT_TRUE(output) << output.error().message;
-    return output ? *output : Output{-1, "", "", false};
+    up(WEFT_SOURCE_DIR "/tests/system/hosts/hosts.clab.yml", WEFT_BINARY_DIR);
   }
 
   /// Starts weftd on both hosts and waits until each has the other's block in its kernel.
@@ -62,77 +37,9 @@ class Hosts : public testing::Test {
       return has_route("host2", "10.64.2.192/26") && has_route("host2", "fd64:0:0:1::2c0/122");
     }));
   }
-
-  void start(const std::string& host) {
-    auto process = lab_->node(host).spawn({"weftd"});
-    ASSERT_TRUE(process) << process.error().message;
-    weftd_.insert_or_assign(host, std::move(*process));
-    ASSERT_TRUE(eventually([&] {
-      return run(host, {"weftctl", "status"}).ok();
-    })) << weftd_.at(host).output();
-  }
-
-  /// Its exit status.
-  int stop(const std::string& host, int signal) {
-    Process& process = weftd_.at(host);
-    process.signal(signal);
-    const auto status = process.wait(patience);
-    EXPECT_TRUE(status) << "weftd does not end";
-    return status.value_or(-1);
-  }
-
-  bool eventually(const std::function<bool()>& condition) {
-    return lab::wait_until(condition, patience);
-  }
-
-  json ctl(const std::string& host, Argv argv) {
-    argv.insert(argv.begin(), "weftctl");
-    argv.emplace_back("--json");
-    const Output output = run(host, argv);
-    EXPECT_TRUE(output.ok()) << output.text();
-    const json reply = json::parse(output.out, nullptr, false);
-    return reply.value("ok", json());
-  }
-
-  bool has_route(const std::string& host, const std::string& prefix) {
-    const bool v6 = prefix.find(':') != std::string::npos;
-    const Output routes =
-        run(host, {"ip", v6 ? "-6" : "-4", "route", "show", prefix, "proto", "87"});
-    return routes.out.find("nhid") != std::string::npos;
-  }
-
-  Output cni(const std::string& verb, const std::string& host, const std::string& container,
-             lab::Environment env = {}) {
-    env.insert({{"CNI_COMMAND", verb},
-                {"CNI_CONTAINERID", container},
-                {"CNI_NETNS", "/run/netns/" + container},
-                {"CNI_IFNAME", "eth0"},
-                {"CNI_PATH", "/opt/cni/bin"}});
-    return run(host, {"/opt/cni/bin/weft-cni"},
-               R"({"cniVersion":"1.0.0","name":"fabric","type":"weft"})", env);
-  }
-
-  /// Its IPv4 address.
-  std::string add_container(const std::string& host, const std::string& container) {
-    EXPECT_TRUE(run(host, {"ip", "netns", "add", container}).ok());
-    const Output added = cni("ADD", host, container);
-    EXPECT_TRUE(added.ok()) << added.text();
-    const json result = json::parse(added.out, nullptr, false);
-    if (!result.is_object()) return "";
-    const std::string address = result["ips"][0]["address"];
-    return address.substr(0, address.find('/'));
-  }
-
-  bool ping(const std::string& host, const std::string& container, const std::string& address) {
-    return run(host, {"ip", "netns", "exec", container, "ping", "-c", "1", "-W", "2", address})
-        .ok();
-  }
-
-  std::optional<Lab> lab_;
-  std::map<std::string, Process> weftd_;
 };
 
-TEST_F(Hosts, ContainersReachEachOtherWithTheirOwnAddresses) {
+TEST_F(SideBySide, ContainersReachEachOtherWithTheirOwnAddresses) {
   start_all();
   const std::string web = add_container("host1", "web");
   const std::string db = add_container("host2", "db");
@@ -154,7 +61,7 @@ TEST_F(Hosts, ContainersReachEachOtherWithTheirOwnAddresses) {
   EXPECT_EQ(ctl("host1", {"blocks"})["blocks"][0]["cooling"], 1);
 }
 
-TEST_F(Hosts, KillAndRestartLoseNoPacketOfARunningContainer) {
+TEST_F(SideBySide, KillAndRestartLoseNoPacketOfARunningContainer) {
   start_all();
   add_container("host1", "web");
   const std::string db = add_container("host2", "db");
@@ -183,7 +90,7 @@ TEST_F(Hosts, KillAndRestartLoseNoPacketOfARunningContainer) {
   EXPECT_EQ(events.find("Deleted blackhole"), std::string::npos) << events;
 }
 
-TEST_F(Hosts, KillBetweenAllocationAndReplyLeaksNothing) {
+TEST_F(SideBySide, KillBetweenAllocationAndReplyLeaksNothing) {
   start("host1");
   for (int round = 0; round < 12; ++round) {
     const std::string container = "c" + std::to_string(round);
@@ -223,7 +130,7 @@ TEST_F(Hosts, KillBetweenAllocationAndReplyLeaksNothing) {
             std::string::npos);
 }
 
-TEST_F(Hosts, AddWithoutWeftdSaysTryAgainAndDelCleansUp) {
+TEST_F(SideBySide, AddWithoutWeftdSaysTryAgainAndDelCleansUp) {
   start("host1");
   const std::string web = add_container("host1", "web");
   ASSERT_NE(web, "");
@@ -244,7 +151,7 @@ TEST_F(Hosts, AddWithoutWeftdSaysTryAgainAndDelCleansUp) {
   EXPECT_TRUE(cni("DEL", "host1", "web").ok()) << "again";
 }
 
-TEST_F(Hosts, ANamespaceThatIsGoneIsAnErrorAtAddAndNoneAtDel) {
+TEST_F(SideBySide, ANamespaceThatIsGoneIsAnErrorAtAddAndNoneAtDel) {
   start("host1");
   const Output refused = cni("ADD", "host1", "ghost");
   EXPECT_NE(refused.exit, 0);
@@ -257,14 +164,14 @@ TEST_F(Hosts, ANamespaceThatIsGoneIsAnErrorAtAddAndNoneAtDel) {
   EXPECT_TRUE(ctl("host1", {"containers"})["containers"].empty());
 }
 
-TEST_F(Hosts, AContainerWhoseRuntimeNeverCallsDelIsFreedByTheAudit) {
+TEST_F(SideBySide, AContainerWhoseRuntimeNeverCallsDelIsFreedByTheAudit) {
   start("host1");
   add_container("host1", "web");
   ASSERT_TRUE(run("host1", {"ip", "netns", "del", "web"}).ok());
   EXPECT_TRUE(eventually([&] { return ctl("host1", {"containers"})["containers"].empty(); }));
 }
 
-TEST_F(Hosts, AForeignRouteIsLeftAloneAndReported) {
+TEST_F(SideBySide, AForeignRouteIsLeftAloneAndReported) {
   ASSERT_TRUE(run("host1", {"ip", "route", "add", "unreachable", other_block, "metric", "20",
                             "proto", "static"})
                   .ok());
@@ -283,7 +190,7 @@ TEST_F(Hosts, AForeignRouteIsLeftAloneAndReported) {
   EXPECT_TRUE(eventually([&] { return has_route("host1", other_block); }));
 }
 
-TEST_F(Hosts, RoutesThatOthersTakeAwayComeBack) {
+TEST_F(SideBySide, RoutesThatOthersTakeAwayComeBack) {
   start_all();
   add_container("host1", "web");
   const std::string db = add_container("host2", "db");
@@ -296,7 +203,7 @@ TEST_F(Hosts, RoutesThatOthersTakeAwayComeBack) {
   EXPECT_NE(metrics.find("weft_fib_repairs_total{cause=\"route-deleted\"}"), std::string::npos);
 }
 
-TEST_F(Hosts, GarbageOnTheControlSocketHarmsNobody) {
+TEST_F(SideBySide, GarbageOnTheControlSocketHarmsNobody) {
   start("host1");
   const std::string script =
       "import socket,sys\n"
@@ -320,7 +227,7 @@ TEST_F(Hosts, GarbageOnTheControlSocketHarmsNobody) {
   EXPECT_TRUE(run("host1", {"weftctl", "status"}).ok());
 }
 
-TEST_F(Hosts, AReloadChangesWhatItSaysOrNothing) {
+TEST_F(SideBySide, AReloadChangesWhatItSaysOrNothing) {
   start_all();
   const std::string path = "/etc/weft/weft.yaml";
   const std::string good = run("host1", {"cat", path}).out;
@@ -351,7 +258,7 @@ TEST_F(Hosts, AReloadChangesWhatItSaysOrNothing) {
   }
 }
 
-TEST_F(Hosts, ASecondWeftdOfTheSameHostRefusesToStart) {
+TEST_F(SideBySide, ASecondWeftdOfTheSameHostRefusesToStart) {
   start("host1");
   const Output second = run("host1", {"weftd"});
   EXPECT_EQ(second.exit, 1);
@@ -359,7 +266,7 @@ TEST_F(Hosts, ASecondWeftdOfTheSameHostRefusesToStart) {
   EXPECT_TRUE(run("host1", {"weftctl", "status"}).ok());
 }
 
-TEST_F(Hosts, MetricsPassPromtool) {
+TEST_F(SideBySide, MetricsPassPromtool) {
   start_all();
   add_container("host1", "web");
   const Output checked =

@@ -1,0 +1,200 @@
+// Container runtimes of Debian as they are, each with two containers on two weft hosts that reach
+// each other across the ToR. Images are made from this machine's files; no registry is needed.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "tests/system/hosts.h"
+
+namespace weft {
+namespace {
+
+using lab::Output;
+using nlohmann::json;
+using system_test::Hosts;
+
+class Runtimes : public Hosts {
+ protected:
+  void SetUp() override {
+    up(WEFT_SOURCE_DIR "/tests/system/runtimes/runtimes.clab.yml", WEFT_BINARY_DIR);
+    if (!lab_) return;
+    start("host1");
+    start("host2");
+    ASSERT_TRUE(eventually([&] { return has_route("host1", "10.64.3.0/26"); }));
+    ASSERT_TRUE(eventually([&] { return has_route("host2", "10.64.2.192/26"); }));
+    for (const char* host : {"host1", "host2"}) {
+      must(host, "ln -s /usr/lib/cni/* /opt/cni/bin/ && make-images /run/images");
+    }
+  }
+
+  void TearDown() override {
+    Hosts::TearDown();
+    containerd_.clear();
+    lab_.reset();
+    remove_cgroups();
+  }
+
+  /// What a shell says; it must succeed.
+  std::string must(const std::string& host, const std::string& command) {
+    const Output output = run(host, {"sh", "-c", command});
+    EXPECT_TRUE(output.ok()) << command << "\n" << output.text();
+    const auto end = output.out.find_last_not_of('\n');
+    return output.out.substr(0, end == std::string::npos ? 0 : end + 1);
+  }
+
+  bool succeeds(const std::string& host, const std::string& command) {
+    return run(host, {"sh", "-c", command}).ok();
+  }
+
+  void start_containerd(const std::string& host) {
+    auto process = lab_->node(host).spawn({"containerd"});
+    ASSERT_TRUE(process) << process.error().message;
+    containerd_.insert_or_assign(host, std::move(*process));
+    ASSERT_TRUE(eventually([&] { return succeeds(host, "ctr version"); }))
+        << containerd_.at(host).output();
+    for (const char* space : {"default", "k8s.io"}) {
+      must(host, std::string("ctr -n ") + space + " images import /run/images/box.oci");
+    }
+  }
+
+  /// Of the container whose CNI id begins like this.
+  json held(const std::string& host, const std::string& id) {
+    const json reply = ctl(host, {"containers"});
+    for (const json& row : reply["containers"]) {
+      if (row["attachment"]["container"].get<std::string>().rfind(id, 0) == 0) return row;
+    }
+    return {};
+  }
+
+  /// No container is held and no veth of weft's is left.
+  bool empty(const std::string& host) {
+    return ctl(host, {"containers"})["containers"].empty() &&
+           run(host, {"ip", "-o", "link", "show", "type", "veth"}).out.find("weft") ==
+               std::string::npos;
+  }
+
+  std::map<std::string, lab::Process> containerd_;
+
+ private:
+  /// The kernel has one tree of cgroups for all nodes, and runtimes that were killed leave theirs.
+  static void remove_cgroups() {
+    namespace fs = std::filesystem;
+    std::error_code error;
+    for (const auto& controller : fs::directory_iterator("/sys/fs/cgroup", error)) {
+      const fs::path top = controller.path() / "weft-runtimes";
+      if (!fs::is_directory(top, error)) continue;
+      std::vector<fs::path> folders{top};
+      for (const auto& entry : fs::recursive_directory_iterator(top, error)) {
+        if (entry.is_directory(error)) folders.push_back(entry.path());
+      }
+      for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder) {
+        fs::remove(*folder, error);
+      }
+    }
+  }
+};
+
+TEST_F(Runtimes, Podman) {
+  for (const char* host : {"host1", "host2"}) {
+    must(host, "podman import /run/images/rootfs.tar box:1");
+    must(host,
+         "podman run -d --name web --network fabric --cgroup-parent /weft-runtimes box:1 "
+         "sleep 100000");
+  }
+  const json here = held("host1", must("host1", "podman ps -q"));
+  const json there = held("host2", must("host2", "podman ps -q"));
+  ASSERT_TRUE(here.is_object() && there.is_object());
+  const std::string ipv4 = there["ipv4"];
+  const std::string ipv6 = there["ipv6"];
+  EXPECT_TRUE(eventually([&] {
+    return succeeds("host1", "podman exec web ping -c 1 -W 2 " + ipv4);
+  })) << run("host1", {"podman", "exec", "web", "ip", "route"}).text();
+  EXPECT_TRUE(
+      eventually([&] { return succeeds("host1", "podman exec web ping -6 -c 1 -W 2 " + ipv6); }));
+  EXPECT_EQ(must("host2", "podman inspect -f '{{.NetworkSettings.Networks.fabric.IPAddress}}' web"),
+            ipv4);
+
+  // A container that is killed is cleaned up by conmon, in a process of its own.
+  must("host1", "podman kill web");
+  EXPECT_TRUE(eventually([&] { return empty("host1"); }));
+  must("host2", "podman rm -f -t 0 web");
+  EXPECT_TRUE(empty("host2"));
+}
+
+TEST_F(Runtimes, ContainerdThroughCri) {
+  std::map<std::string, std::string> pods;
+  for (const char* host : {"host1", "host2"}) {
+    start_containerd(host);
+    pods[host] = must(host, "cri run web");
+    ASSERT_FALSE(pods[host].empty()) << containerd_.at(host).output();
+  }
+  const json there = held("host2", pods["host2"]);
+  ASSERT_TRUE(there.is_object());
+  const std::string ipv4 = there["ipv4"];
+  const std::string ipv6 = there["ipv6"];
+  EXPECT_EQ(must("host2", "cri address " + pods["host2"]), ipv4 + "\n" + ipv6);
+  const std::string inside = "ctr -n k8s.io task exec --exec-id ping " + pods["host1"];
+  EXPECT_TRUE(eventually([&] { return succeeds("host1", inside + " ping -c 1 -W 2 " + ipv4); }))
+      << run("host1", {"sh", "-c", inside + " ip route"}).text();
+  EXPECT_TRUE(eventually([&] { return succeeds("host1", inside + " ping -6 -c 1 -W 2 " + ipv6); }));
+
+  // Stopped twice and removed: three DELs, the last ones without a namespace.
+  for (const char* host : {"host1", "host2"}) {
+    must(host, "cri stop " + pods[host]);
+    EXPECT_TRUE(empty(host));
+    must(host, "cri stop " + pods[host]);
+    must(host, "cri remove " + pods[host]);
+  }
+}
+
+TEST_F(Runtimes, CtrRun) {
+  for (const char* host : {"host1", "host2"}) start_containerd(host);
+  must("host2", "ctr run -d --cni --cgroup /weft-runtimes/web localhost/box:1 web");
+  const json there = held("host2", "default-web");
+  ASSERT_TRUE(there.is_object());
+  const std::string ipv4 = there["ipv4"];
+  // In the foreground ctr calls DEL when the container has ended, without a namespace.
+  EXPECT_TRUE(eventually([&] {
+    return succeeds("host1",
+                    "ctr run --rm --cni --cgroup /weft-runtimes/ping localhost/box:1 ping "
+                    "ping -c 1 -W 2 " +
+                        ipv4);
+  }));
+  EXPECT_TRUE(empty("host1"));
+
+  // In the background it never does: weftd sees that the namespace is gone.
+  must("host2", "ctr task kill -s 9 web");
+  EXPECT_TRUE(eventually([&] { return succeeds("host2", "ctr task rm web; ctr c rm web"); }));
+  EXPECT_TRUE(eventually([&] { return empty("host2"); }));
+}
+
+TEST_F(Runtimes, Libcni) {
+  const std::string client = WEFT_BINARY_DIR "/libcni";
+  const std::string list = " /etc/cni/net.d/10-fabric.conflist web ";
+  std::map<std::string, json> results;
+  for (const char* host : {"host1", "host2"}) {
+    must(host, "ip netns add web");
+    results[host] = json::parse(must(host, client + " ADD" + list + "/run/netns/web"));
+    EXPECT_EQ(results[host]["cniVersion"], "1.0.0");
+    must(host, client + " CHECK" + list + "/run/netns/web");
+  }
+  const std::string address = results["host2"]["ips"][0]["address"];
+  const std::string ipv4 = address.substr(0, address.find('/'));
+  EXPECT_TRUE(eventually([&] { return ping("host1", "web", ipv4); }));
+
+  must("host1", "ip -n web route del default");
+  const Output broken = run("host1", {"sh", "-c", client + " CHECK" + list + "/run/netns/web"});
+  EXPECT_FALSE(broken.ok());
+  EXPECT_NE(broken.text().find("route"), std::string::npos) << broken.text();
+  must("host1", client + " DEL" + list + "/run/netns/web");
+  EXPECT_TRUE(empty("host1"));
+  must("host2", "ip netns del web");
+  must("host2", client + " DEL" + list + "-");
+  EXPECT_TRUE(empty("host2"));
+}
+
+}  // namespace
+}  // namespace weft
