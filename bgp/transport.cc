@@ -436,6 +436,9 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
         if (self->timer.expiry() <= now) self->arm();
         continue;
       }
+      if (self->callbacks.served_late) {
+        self->callbacks.served_late(now - std::min(now, self->timer.expiry()));
+      }
       // Bytes that wait in the kernel are life: their reader's turn just has not come.
       for (const ConnectionId id : self->speaker.expiring(now)) {
         const auto found = self->connections.find(id.value);

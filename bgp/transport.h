@@ -11,6 +11,7 @@
 
 #include "bgp/speaker.h"
 #include "net/result.h"
+#include "net/time.h"
 
 namespace boost::asio {
 class io_context;
@@ -24,6 +25,8 @@ struct Callbacks {
   std::function<void(std::vector<RouteChange>)> routes;
   std::function<void(SyncDone)> sync_done;
   std::function<void(LogLine)> log;
+  /// How late the speaker's timer was served: what its turn had to wait for on a busy loop.
+  std::function<void(Clock::duration)> served_late = nullptr;
 };
 
 class Transport {

@@ -87,6 +87,9 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     callbacks.routes = [this](std::vector<bgp::RouteChange> changes) { learned(changes); };
     callbacks.sync_done = [this](bgp::SyncDone done) { synced(done); };
     callbacks.log = [](bgp::LogLine line) { write_log(line); };
+    callbacks.served_late = [this](Clock::duration late) {
+      loop_lag_.observe(std::chrono::duration<double>(late).count());
+    };
     transport_.emplace(io_, speaker_, std::move(callbacks));
     if (auto listening = transport_->listen(); !listening)
       return listening.error().within("bgp.listen");
@@ -145,6 +148,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   [[nodiscard]] const bgp::Speaker& speaker() const { return speaker_; }
   [[nodiscard]] const fib::Table* table() const { return table_ ? &*table_ : nullptr; }
   [[nodiscard]] bool fast_groups() const { return !programmer_ || programmer_->fast_groups(); }
+  [[nodiscard]] const exporter::Histogram& loop_lag() const { return loop_lag_; }
   [[nodiscard]] std::uint64_t overruns() const { return monitor_ ? monitor_->overruns() : 0; }
 
   [[nodiscard]] std::vector<Uplink> uplinks() const {
@@ -356,6 +360,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   asio::io_context& io_;
   fib::Settings settings_;
   bgp::Speaker speaker_;
+  exporter::Histogram loop_lag_{exporter::lag_bounds()};
   std::optional<bgp::Transport> transport_;
   std::optional<fib::Table> table_;
   std::optional<fib::Programmer> programmer_;
@@ -407,6 +412,9 @@ bool Routing::fast_groups() const {
 }
 std::uint64_t Routing::monitor_overruns() const {
   return loop_->overruns();
+}
+const exporter::Histogram& Routing::loop_lag() const {
+  return loop_->loop_lag();
 }
 std::vector<Uplink> Routing::uplinks() const {
   return loop_->uplinks();

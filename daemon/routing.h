@@ -13,6 +13,7 @@
 
 #include "bgp/speaker.h"
 #include "config/config.h"
+#include "exporter/snapshot.h"
 #include "fib/monitor.h"
 #include "fib/table.h"
 #include "net/ip.h"
@@ -60,6 +61,8 @@ class Routing {
   /// (net.ipv4.nexthop_compat_mode).
   [[nodiscard]] bool fast_groups() const;
   [[nodiscard]] std::uint64_t monitor_overruns() const;
+  /// How late the speaker's timers were served, in seconds.
+  [[nodiscard]] const exporter::Histogram& loop_lag() const;
   /// By rising ifindex.
   [[nodiscard]] std::vector<Uplink> uplinks() const;
   /// The peers that came up have sent their tables; what the kernel held of an earlier life is

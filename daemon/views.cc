@@ -324,6 +324,7 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
   snapshot.version = WEFT_VERSION;
   snapshot.start_time = unix_seconds(world.started_at);
   snapshot.ready = world.routing.synced();
+  snapshot.loop_lag_seconds = world.routing.loop_lag();
   snapshot.config_hash = fmt::format("{:016x}", stable_hash(config::render(world.config)));
   snapshot.config_last_reload_successful = world.reload_succeeded;
   snapshot.config_last_reload_success_time = unix_seconds(world.configured_at);

@@ -117,7 +117,10 @@ void add_life(const Snapshot& s, Exposition& out) {
   reloaded.add({}, s.config_last_reload_success_time);
   auto config = gauge("weft_config_info", "Hash of the running configuration; always 1.");
   config.add({{"hash", s.config_hash}}, true);
-  out.take({&build, &node, &start, &ready, &reload, &reloaded, &config});
+  auto lag = histogram("weft_event_loop_lag_seconds",
+                       "How late BGP's timers were served because the main loop was busy.");
+  lag.add({}, s.loop_lag_seconds);
+  out.take({&build, &node, &start, &ready, &reload, &reloaded, &config, &lag});
 }
 
 void add_sessions(const Snapshot& s, Exposition& out) {

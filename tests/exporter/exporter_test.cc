@@ -54,6 +54,8 @@ Snapshot some_snapshot() {
   s.commit = "abcdef";
   s.start_time = 1.7e9;
   s.ready = true;
+  s.loop_lag_seconds.observe(0.0002);
+  s.loop_lag_seconds.observe(0.3);
   s.config_hash = "0123abcd";
   s.config_last_reload_success_time = 1.7e9;
   s.local_asn = 4200000011;
@@ -96,6 +98,8 @@ TEST(Metrics, SayWhatTheSnapshotSays) {
        {"weft_build_info{version=\"0.1.0\",commit=\"abcdef\"} 1\n",
         "weft_start_time_seconds 1700000000\n",
         "weft_ready 1\n",
+        "weft_event_loop_lag_seconds_bucket{le=\"0.2\"} 1\n",
+        "weft_event_loop_lag_seconds_count 2\n",
         "weft_config_last_reload_successful 1\n",
         "weft_config_info{hash=\"0123abcd\"} 1\n",
         "weft_bgp_peer_info{peer=\"tor1\",address=\"192.0.2.1\",peer_as=\"65001\",local_as="
