@@ -81,6 +81,9 @@ function(weft_program name)
   target_link_libraries(${name} PRIVATE ${arg_LINK})
 endfunction()
 
+# All programs of the unit tests: what the sanitized runs build.
+add_custom_target(unit_tests)
+
 # weft_test(<name> LINK … [LABELS …] [SOURCES …]): all *_test.cc of the folder that calls it, or SOURCES, as one GoogleTest program, run by ctest test
 # by test. Tests with the label "system" need root and make network namespaces; all others are unit tests.
 function(weft_test name)
@@ -114,6 +117,7 @@ function(weft_test name)
   else()
     # One ctest entry a program: thousands of table rows must not start a process each.
     add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
+    add_dependencies(unit_tests ${name})
     set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 600)
   endif()
 endfunction()
@@ -128,6 +132,7 @@ function(weft_fuzzer name)
   else()
     weft_program(${name} SOURCES ${arg_SOURCE} ${PROJECT_SOURCE_DIR}/tests/fuzz/replay.cc LINK ${arg_LINK})
     add_test(NAME ${name} COMMAND ${name} ${arg_CORPUS})
+    add_dependencies(unit_tests ${name})
     set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 300)
   endif()
 endfunction()
