@@ -34,6 +34,8 @@ struct NodeSettings {
   bgp::RouterId router_id;
   /// IPv6 counterpart of the router-id: on lo, source of what the host itself sends.
   std::optional<Address> router_address_ipv6;
+  /// What pools may ask of a node.
+  ipam::Labels labels = {};
   bool operator==(const NodeSettings&) const = default;
 };
 

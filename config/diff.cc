@@ -71,7 +71,8 @@ void diff_pools(const ipam::Settings& running, const ipam::Settings& wanted,
   if (first_pool(running) != first_pool(wanted)) {
     changes.emplace_back(DefaultPoolChanged{first_pool(wanted)});
   }
-  if (running.cool_down != wanted.cool_down || running.audit_interval != wanted.audit_interval) {
+  if (running.cool_down != wanted.cool_down || running.audit_interval != wanted.audit_interval ||
+      running.labels != wanted.labels) {
     changes.emplace_back(IpamChanged{});
   }
 }
@@ -137,7 +138,7 @@ std::string describe(const Change& change) {
           [](const DefaultPoolChanged& c) {
             return fmt::format("the first pool is '{}' now", c.pool);
           },
-          [](const IpamChanged&) { return std::string("times of address management changed"); },
+          [](const IpamChanged&) { return std::string("address management changed"); },
           [](const DecisionChanged&) { return std::string("multipath changed"); },
           [](const HostFilterChanged&) {
             return std::string("what the filter host lets in changed");

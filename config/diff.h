@@ -65,7 +65,7 @@ struct DefaultPoolChanged {
   std::string pool;
   bool operator==(const DefaultPoolChanged&) const = default;
 };
-/// cool-down, audit-interval.
+/// cool-down, audit-interval, the labels of the node.
 struct IpamChanged {
   bool operator==(const IpamChanged&) const = default;
 };

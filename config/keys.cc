@@ -261,6 +261,114 @@ std::string write_claim(const Claim& claim) {
       claim);
 }
 
+using AddressRanges = std::vector<ipam::AddressRange>;
+
+/// "10.64.0.0/28", "10.64.0.9" or "10.64.0.1-10.64.0.5".
+std::optional<ipam::AddressRange> read_range(Reader& reader, const Node& node) {
+  const std::size_t dash = node.text.find('-');
+  if (node.kind == Node::Kind::scalar && dash != std::string::npos) {
+    const auto first = Address::parse(std::string_view(node.text).substr(0, dash));
+    const auto last = Address::parse(std::string_view(node.text).substr(dash + 1));
+    if (first && last && first->family() == last->family() && *first <= *last)
+      return ipam::AddressRange{*first, *last};
+    reader.fail(node, fmt::format("{} is not a range of addresses, such as 10.64.0.1-10.64.0.9",
+                                  quoted(node.text)));
+    return std::nullopt;
+  }
+  if (node.kind == Node::Kind::scalar && node.text.find('/') != std::string::npos) {
+    const bool v6 = node.text.find(':') != std::string::npos;
+    const auto prefix = reader.prefix(node, v6 ? Family::ipv6 : Family::ipv4);
+    if (!prefix) return std::nullopt;
+    Address last = prefix->address();
+    const unsigned host_bits = bits(prefix->family()) - prefix->length();
+    if (host_bits > 32) {
+      reader.fail(node, fmt::format("{} is too much; reserve at most 2^32 addresses at once",
+                                    prefix->text()));
+      return std::nullopt;
+    }
+    last = last.plus((std::uint64_t{1} << host_bits) - 1);
+    return ipam::AddressRange{prefix->address(), last};
+  }
+  const auto address = reader.address(node);
+  if (!address) return std::nullopt;
+  return ipam::AddressRange{*address, *address};
+}
+
+std::optional<AddressRanges> read_ranges(Reader& reader, const Node& node) {
+  constexpr std::size_t limit = 256;
+  if (!reader.sequence(node)) return std::nullopt;
+  if (node.items.size() > limit) {
+    reader.fail(node, fmt::format("lists more than {} reservations", limit));
+    return std::nullopt;
+  }
+  AddressRanges ranges;
+  for (const Node& item : node.items) {
+    if (const auto range = read_range(reader, item)) ranges.push_back(*range);
+  }
+  return ranges;
+}
+
+std::string write_ranges(const AddressRanges& ranges) {
+  std::vector<std::string> texts;
+  texts.reserve(ranges.size());
+  for (const auto& [first, last] : ranges) {
+    texts.push_back(yaml_text(first == last ? first.text() : first.text() + "-" + last.text()));
+  }
+  return fmt::format("[{}]", fmt::join(texts, ", "));
+}
+
+std::optional<std::vector<std::string>> read_networks(Reader& reader, const Node& node) {
+  constexpr std::size_t limit = 64;
+  if (!reader.sequence(node)) return std::nullopt;
+  if (node.items.size() > limit) {
+    reader.fail(node, fmt::format("lists more than {} networks", limit));
+    return std::nullopt;
+  }
+  std::vector<std::string> names;
+  for (const Node& item : node.items) {
+    if (const auto name = reader.word(item, description_limit, host_marks)) names.push_back(*name);
+  }
+  return names;
+}
+
+std::string write_networks(const std::vector<std::string>& names) {
+  std::vector<std::string> texts;
+  texts.reserve(names.size());
+  for (const std::string& name : names) texts.push_back(yaml_text(name));
+  return fmt::format("[{}]", fmt::join(texts, ", "));
+}
+
+std::optional<ipam::Labels> read_labels(Reader& reader, const Node& node) {
+  constexpr std::size_t limit = 64;
+  if (!reader.mapping(node)) return std::nullopt;
+  if (node.items.size() > limit) {
+    reader.fail(node, fmt::format("has more than {} labels", limit));
+    return std::nullopt;
+  }
+  ipam::Labels labels;
+  for (std::size_t i = 0; i < node.keys.size(); ++i) {
+    const auto name = reader.word(node.keys[i], name_limit, "-_./");
+    const auto value = reader.word(node.items[i], name_limit, "-_./:");
+    if (name && value) labels.emplace(*name, *value);
+  }
+  return labels;
+}
+
+std::string write_labels(const ipam::Labels& labels) {
+  std::vector<std::string> texts;
+  texts.reserve(labels.size());
+  for (const auto& [name, value] : labels)
+    texts.push_back(fmt::format("{}: {}", yaml_text(name), yaml_text(value)));
+  return fmt::format("{{{}}}", fmt::join(texts, ", "));
+}
+
+std::optional<ipam::PoolState> read_pool_state(Reader& reader, const Node& node) {
+  if (node.kind == Node::Kind::scalar && node.text == "active") return ipam::PoolState::active;
+  if (node.kind == Node::Kind::scalar && node.text == "draining") return ipam::PoolState::draining;
+  reader.fail(node, "must be active or draining");
+  return std::nullopt;
+}
+
 Key<ipam::PoolSettings> block_length(std::string_view name,
                                      std::uint8_t ipam::PoolSettings::*member, unsigned least,
                                      unsigned most) {
@@ -475,7 +583,10 @@ const std::vector<Key<NodeSettings>>& keys<NodeSettings>() {
                        "itself sends along learned routes.",
                        read_router_address,
                        [](const Address& address) { return yaml_text(address.text()); }),
-                "none; the kernel chooses")};
+                "none; the kernel chooses"),
+      key_of("labels", &NodeSettings::labels, "mapping of label to value, at most 64",
+             "What pools may ask of a node with their key nodes, such as {rack: r12}.", read_labels,
+             write_labels)};
   return table;
 }
 
@@ -499,7 +610,27 @@ const std::vector<Key<ipam::PoolSettings>>& keys<ipam::PoolSettings>() {
                   "With blocks: exactly the blocks listed, counted from 0. No two hosts may own "
                   "one block.",
                   read_claim, write_claim),
-           Duty::required)};
+           Duty::required),
+      key_of("state", &PoolSettings::state, "active or draining",
+             "draining: nothing is handed out of the pool, containers keep what they hold, and "
+             "blocks go when they are empty.",
+             read_pool_state,
+             [](ipam::PoolState state) {
+               return std::string(state == ipam::PoolState::active ? "active" : "draining");
+             }),
+      key_of("reserved", &PoolSettings::reserved,
+             "list of addresses, prefixes and ranges FIRST-LAST, at most 256",
+             "Addresses that no container ever gets, of one family or both: an address that is "
+             "reserved takes its counterpart of the other family with it.",
+             read_ranges, write_ranges),
+      key_of("networks", &PoolSettings::networks, "list of names of networks, at most 64",
+             "The container networks the pool is for; they take from it unless they name a pool. "
+             "Empty: for all networks that no other pool is for.",
+             read_networks, write_networks),
+      key_of("nodes", &PoolSettings::nodes, "mapping of label to value, at most 64",
+             "The nodes the pool is for: those with all of these labels, as node.labels says, and "
+             "name, the name of the node. On others it is not handed out. Empty: all nodes.",
+             read_labels, write_labels)};
   return table;
 }
 

@@ -87,6 +87,17 @@ void check_claim(Reader& reader, const Node& node, const PoolSettings& pool, std
       pool.claim);
 }
 
+/// A reservation outside of the pool is a typing error that would reserve nothing.
+void check_reserved(Reader& reader, const Node& node, const PoolSettings& pool) {
+  const Reader::Scope scope(reader, "reserved");
+  for (const ipam::AddressRange& range : pool.reserved) {
+    const auto& prefix = range.first.is_v4() ? pool.ipv4 : pool.ipv6;
+    if (prefix && prefix->contains(range.first) && prefix->contains(range.last)) continue;
+    reader.fail(node, fmt::format("{} to {} is not inside of the pool", range.first.text(),
+                                  range.last.text()));
+  }
+}
+
 void check_pool(Reader& reader, const Node& node, const PoolSettings& pool) {
   if (!pool.ipv4 && !pool.ipv6) {
     reader.fail(node, "has no addresses; give ipv4, ipv6 or both");
@@ -109,6 +120,7 @@ void check_pool(Reader& reader, const Node& node, const PoolSettings& pool) {
   if (pool.ipv4) blocks = std::min(blocks, blocks_of(*pool.ipv4, pool.ipv4_block_length));
   if (pool.ipv6) blocks = std::min(blocks, blocks_of(*pool.ipv6, pool.ipv6_block_length));
   check_claim(reader, at(node, "claim"), pool, blocks);
+  check_reserved(reader, at(node, "reserved"), pool);
 }
 
 /// The new pool against those before it.
@@ -377,6 +389,8 @@ void check_router_addresses(Reader& reader, const Node& node, const Config& conf
 void spread(Config& config) {
   config.bgp.asn = config.node.asn;
   config.bgp.router_id = config.node.router_id;
+  config.ipam.labels = config.node.labels;
+  config.ipam.labels.emplace("name", config.node.name);
   for (const PoolSettings& pool : config.ipam.pools) {
     if (pool.ipv4) config.bgp.pools.push_back(*pool.ipv4);
     if (pool.ipv6) config.bgp.pools.push_back(*pool.ipv6);

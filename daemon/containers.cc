@@ -41,6 +41,9 @@ ctl::ErrorCode code_of(ipam::Refusal::Reason reason) {
       return ctl::ErrorCode::bad_request;
     case ipam::Refusal::Reason::unknown_pool:
       return ctl::ErrorCode::not_found;
+    case ipam::Refusal::Reason::elsewhere:
+      return ctl::ErrorCode::not_found;
+    case ipam::Refusal::Reason::taken:
     case ipam::Refusal::Reason::exhausted:
       return ctl::ErrorCode::exhausted;
     case ipam::Refusal::Reason::collision:

@@ -306,6 +306,7 @@ std::vector<exporter::Pool> pool_metrics(const ipam::Allocator& allocator, Time 
       family->capacity += block.capacity;
       family->held += block.held;
       family->cooling += block.cooling;
+      family->reserved += block.reserved;
       family->free += block.free;
     }
   }

@@ -14,6 +14,13 @@ bool is_same(const Attachment& recorded, const Attachment& asked) {
   return recorded == asked || recorded == abbreviated(asked);
 }
 
+Refusal contested_refusal(const BlockId& block) {
+  return {Refusal::Reason::exhausted,
+          fmt::format("block {} of pool {} is announced by another host too: do two hosts have one "
+                      "index?",
+                      block.text(), block.pool)};
+}
+
 std::string described(const Attachment& attachment) {
   return fmt::format("{} of container {} in network {}", attachment.ifname, attachment.container,
                      attachment.network);
@@ -33,12 +40,42 @@ Result<void> Allocator::configure(const Settings& settings) {
   if (!planned) return planned.error();
   settings_ = settings;
   pools_ = planned->pools;
-  for (auto& [id, block] : blocks_) block.state = BlockState::draining;
+  for (auto& [id, block] : blocks_) {
+    block.state = BlockState::draining;
+    reserve(id, block.ordinals);
+  }
   for (const BlockId& id : planned->owned) {
-    blocks_.try_emplace(id, OwnedBlock{Block(id.capacity()), BlockState::owned})
-        .first->second.state = BlockState::owned;
+    OwnedBlock& block = block_of(id);
+    const auto pool = std::find_if(pools_.begin(), pools_.end(),
+                                   [&](const Pool& p) { return p.name() == id.pool; });
+    const bool active = pool->settings().state == PoolState::active;
+    block.state = active ? BlockState::owned : BlockState::draining;
   }
   return {};
+}
+
+Allocator::OwnedBlock& Allocator::block_of(const BlockId& id) {
+  const auto [entry, made] =
+      blocks_.try_emplace(id, OwnedBlock{Block(id.capacity()), BlockState::draining});
+  if (made) reserve(id, entry->second.ordinals);
+  return entry->second;
+}
+
+void Allocator::reserve(const BlockId& id, Block& block) const {
+  const auto pool = std::find_if(pools_.begin(), pools_.end(),
+                                 [&](const Pool& p) { return p.name() == id.pool; });
+  for (std::uint32_t ordinal = 0; ordinal < block.capacity(); ++ordinal) {
+    block.reserve(ordinal, pool != pools_.end() && pool->is_reserved(id, ordinal));
+  }
+}
+
+void Allocator::contest(std::set<BlockId> blocks) {
+  contested_ = std::move(blocks);
+}
+
+bool Allocator::gives(const BlockId& id, const OwnedBlock& block) const {
+  return block.state == BlockState::owned &&
+         (block.ordinals.held() != 0 || !contested_.contains(id));
 }
 
 const Allocator::Holding* Allocator::holding(const Attachment& attachment) const {
@@ -51,6 +88,11 @@ const Allocator::Holding* Allocator::holding(const Attachment& attachment) const
 const Lease* Allocator::find(const Attachment& attachment) const {
   const Holding* holding = this->holding(attachment);
   return holding == nullptr ? nullptr : &holding->lease;
+}
+
+const Lease* Allocator::find(const Address& address) const {
+  const auto found = holders_.find(address);
+  return found == holders_.end() ? nullptr : find_host_ifname(found->second);
 }
 
 const Lease* Allocator::find_host_ifname(const std::string& host_ifname) const {
@@ -75,6 +117,12 @@ Result<Grant, Refusal> Allocator::allocate(const AllocateRequest& request, Time 
     const Lease& held = named_alike->second.lease;
     if (held.boot_id == boot_id_ && held.netns_inode != 0 &&
         held.netns_inode == request.netns_inode && held.netns == request.netns) {
+      for (const Address& address : request.addresses) {
+        if (address == held.ipv4() || address == held.ipv6()) continue;
+        return Refusal{Refusal::Reason::bad_request,
+                       fmt::format("{} asks for {} and holds another address already",
+                                   described(request.attachment), address.text())};
+      }
       grant.lease = held;
       grant.existing = true;
       return grant;
@@ -82,43 +130,117 @@ Result<Grant, Refusal> Allocator::allocate(const AllocateRequest& request, Time 
     grant.replaced = held;
     grant.changes.emplace_back(freed(held, now));
   }
-  const auto lease = pick(request, now);
-  if (!lease) return lease.error();
-  grant.lease = *lease;
-  grant.changes.emplace_back(Held{*lease});
+  const auto place = pick(request, grant.replaced ? &*grant.replaced : nullptr, now);
+  if (!place) return place.error();
+  grant.lease = Lease{request.attachment, host_ifname(request.attachment),
+                      place->block,       place->ordinal,
+                      request.netns,      request.netns_inode,
+                      boot_id_,           now,
+                      next_sequence_};
+  grant.changes.emplace_back(Held{grant.lease});
   return grant;
 }
 
-Result<Lease, Refusal> Allocator::pick(const AllocateRequest& request, Time now) const {
-  const auto pool = std::find_if(pools_.begin(), pools_.end(), [&](const Pool& candidate) {
-    return request.pool.empty() || candidate.name() == request.pool;
-  });
-  if (pool == pools_.end()) {
-    return Refusal{Refusal::Reason::unknown_pool,
-                   request.pool.empty()
-                       ? std::string("weftd has no pools; add one to its configuration")
-                       : fmt::format("there is no pool '{}'", request.pool.substr(0, 64))};
+Result<Allocator::Place, Refusal> Allocator::pick(const AllocateRequest& request,
+                                                  const Lease* replaced, Time now) const {
+  if (!request.addresses.empty()) return pick_addresses(request, replaced);
+  const auto pool = pool_for(request);
+  if (!pool) return pool.error();
+  return pick(**pool, now);
+}
+
+Result<const Pool*, Refusal> Allocator::pool_for(const AllocateRequest& request) const {
+  using Reason = Refusal::Reason;
+  if (pools_.empty()) {
+    return Refusal{Reason::unknown_pool, "weftd has no pools; add one to its configuration"};
   }
-  const auto from = blocks_.lower_bound(BlockId{pool->name(), 0, std::nullopt, std::nullopt});
-  for (auto entry = from; entry != blocks_.end() && entry->first.pool == pool->name(); ++entry) {
+  const std::string& network = request.attachment.network;
+  const Pool* for_all = nullptr;
+  for (const Pool& pool : pools_) {
+    const auto& networks = pool.settings().networks;
+    const bool names_it = std::find(networks.begin(), networks.end(), network) != networks.end();
+    if (!request.pool.empty()) {
+      if (pool.name() != request.pool) continue;
+      if (pool.settings().state == PoolState::draining) {
+        return Refusal{Reason::exhausted,
+                       fmt::format("pool {} is draining: nothing is handed out", pool.name())};
+      }
+      if (networks.empty() || names_it) return &pool;
+      return Refusal{Reason::bad_request,
+                     fmt::format("pool {} is for other networks than {}", pool.name(), network)};
+    }
+    if (pool.settings().state == PoolState::draining || !is_for(pool.settings(), settings_.labels))
+      continue;
+    if (names_it) return &pool;
+    if (networks.empty() && for_all == nullptr) for_all = &pool;
+  }
+  if (for_all != nullptr) return for_all;
+  return Refusal{Reason::unknown_pool,
+                 request.pool.empty()
+                     ? fmt::format("no pool is for network {} on this node", network)
+                     : fmt::format("there is no pool '{}'", request.pool.substr(0, 64))};
+}
+
+Result<Allocator::Place, Refusal> Allocator::pick(const Pool& pool, Time now) const {
+  const auto from = blocks_.lower_bound(BlockId{pool.name(), 0, std::nullopt, std::nullopt});
+  for (auto entry = from; entry != blocks_.end() && entry->first.pool == pool.name(); ++entry) {
     const auto& [id, block] = *entry;
-    if (block.state != BlockState::owned) continue;
+    if (!gives(id, block)) continue;
     auto ordinal = block.ordinals.next(now, settings_.cool_down);
     while (ordinal && is_taken(id, *ordinal)) {
       ordinal = block.ordinals.next(now, settings_.cool_down, ordinal);
     }
-    if (!ordinal) continue;
-    return Lease{request.attachment,
-                 host_ifname(request.attachment),
-                 id,
-                 *ordinal,
-                 request.netns,
-                 request.netns_inode,
-                 boot_id_,
-                 now,
-                 next_sequence_};
+    if (ordinal) return Place{id, *ordinal};
   }
-  return exhausted(pool->name(), now);
+  return exhausted(pool.name(), now);
+}
+
+std::optional<Allocator::Place> Allocator::place_of(const Address& address) const {
+  for (const auto& [id, block] : blocks_) {
+    const auto& range = address.is_v4() ? id.ipv4 : id.ipv6;
+    if (block.state != BlockState::owned || !range || !range->contains(address)) continue;
+    return Place{id, id.ordinal_of(address)};
+  }
+  return std::nullopt;
+}
+
+Result<Allocator::Place, Refusal> Allocator::pick_addresses(const AllocateRequest& request,
+                                                            const Lease* replaced) const {
+  using Reason = Refusal::Reason;
+  std::optional<Place> place;
+  for (const Address& address : request.addresses) {
+    const auto found = place_of(address);
+    if (!found) {
+      return Refusal{
+          Reason::elsewhere,
+          fmt::format("{} is in no block that this host gives addresses from", address.text())};
+    }
+    if (!request.pool.empty() && found->block.pool != request.pool) {
+      return Refusal{Reason::bad_request,
+                     fmt::format("{} is of pool {}, not of {}", address.text(), found->block.pool,
+                                 request.pool.substr(0, 64))};
+    }
+    if (place && *place != *found) {
+      return Refusal{Reason::bad_request,
+                     fmt::format("{} does not go with {}: the addresses of both families have the "
+                                 "same place in a block",
+                                 address.text(), request.addresses.front().text())};
+    }
+    place = found;
+  }
+  const auto& [id, ordinal] = *place;
+  if (replaced != nullptr && replaced->block == id && replaced->ordinal == ordinal) return *place;
+  const Address& asked = request.addresses.front();
+  if (const Lease* holder = find(asked)) {
+    return Refusal{Reason::taken,
+                   fmt::format("{} is held by {}", asked.text(), described(holder->attachment))};
+  }
+  const OwnedBlock& block = blocks_.at(id);
+  if (!block.ordinals.is_free(ordinal) || is_taken(id, ordinal)) {
+    return Refusal{Reason::taken, fmt::format("{} is reserved", asked.text())};
+  }
+  if (!gives(id, block)) return contested_refusal(id);
+  return *place;
 }
 
 /// By a lease in another block with the same address: the pool was renumbered over its former self.
@@ -130,20 +252,23 @@ bool Allocator::is_taken(const BlockId& block, std::uint32_t ordinal) const {
 
 Refusal Allocator::exhausted(const std::string& pool, Time now) const {
   std::uint32_t blocks = 0;
-  std::uint32_t held = 0;
-  std::uint32_t cooling = 0;
+  Block::Usage all;
   std::optional<Time> ready;
   for (const auto& [id, block] : blocks_) {
     if (id.pool != pool || block.state != BlockState::owned) continue;
+    if (!gives(id, block)) return contested_refusal(id);
+    const Block::Usage usage = block.ordinals.usage(now, settings_.cool_down);
     ++blocks;
-    held += block.ordinals.held();
-    cooling += block.ordinals.cooling(now, settings_.cool_down);
+    all.held += usage.held;
+    all.cooling += usage.cooling;
+    all.reserved += usage.reserved;
     const auto at = block.ordinals.next_ready(settings_.cool_down);
     if (at && (!ready || *at < *ready)) ready = at;
   }
   std::string message =
       fmt::format("pool {} has no free address on this host: {} held and {} resting in {} block{}",
-                  pool, held, cooling, blocks, blocks == 1 ? "" : "s");
+                  pool, all.held, all.cooling, blocks, blocks == 1 ? "" : "s");
+  if (all.reserved != 0) message += fmt::format(", {} reserved", all.reserved);
   if (ready && *ready > now) {
     message += fmt::format("; the next is free in {} s",
                            std::chrono::ceil<std::chrono::seconds>(*ready - now).count());
@@ -174,11 +299,7 @@ void Allocator::apply(const Changes& changes) {
 }
 
 void Allocator::apply_held(const Lease& lease) {
-  const auto block =
-      blocks_
-          .try_emplace(lease.block, OwnedBlock{Block(lease.block.capacity()), BlockState::draining})
-          .first;
-  block->second.ordinals.hold(lease.ordinal);
+  block_of(lease.block).ordinals.hold(lease.ordinal);
   next_sequence_ = std::max(next_sequence_, lease.sequence + 1);
   if (lease.ipv4()) holders_[*lease.ipv4()] = lease.host_ifname;
   if (lease.ipv6()) holders_[*lease.ipv6()] = lease.host_ifname;
@@ -187,12 +308,9 @@ void Allocator::apply_held(const Lease& lease) {
 
 void Allocator::apply_freed(const Freed& change) {
   next_sequence_ = std::max(next_sequence_, change.sequence + 1);
-  const auto block = blocks_
-                         .try_emplace(change.block, OwnedBlock{Block(change.block.capacity()),
-                                                               BlockState::draining})
-                         .first;
-  if (!block->second.ordinals.is_held(change.ordinal)) {
-    block->second.ordinals.free(change.ordinal, change.freed_at);  // replayed from the store
+  Block& ordinals = block_of(change.block).ordinals;
+  if (!ordinals.is_held(change.ordinal)) {
+    ordinals.free(change.ordinal, change.freed_at);  // replayed from the store
     return;
   }
   const Address address = change.block.ipv4 ? *change.block.ipv4_at(change.ordinal)
@@ -202,7 +320,7 @@ void Allocator::apply_freed(const Freed& change) {
   const auto held = leases_.find(holder->second);
   assert(held != leases_.end());
   if (held->second.lease.sequence != change.sequence) return;
-  block->second.ordinals.free(change.ordinal, change.freed_at);
+  ordinals.free(change.ordinal, change.freed_at);
   leases_.erase(held);
   if (change.block.ipv4) holders_.erase(*change.block.ipv4_at(change.ordinal));
   if (change.block.ipv6) holders_.erase(*change.block.ipv6_at(change.ordinal));
@@ -285,11 +403,10 @@ Result<Lease> Allocator::adopted(const KernelVeth& veth, const ParsedAlias& alia
 std::vector<BlockStatus> Allocator::blocks(Time now) const {
   std::vector<BlockStatus> statuses;
   for (const auto& [id, block] : blocks_) {
-    const std::uint32_t held = block.ordinals.held();
-    if (block.state == BlockState::draining && held == 0) continue;
-    const std::uint32_t cooling = block.ordinals.cooling(now, settings_.cool_down);
-    statuses.push_back({id, block.state, block.ordinals.capacity(), held, cooling,
-                        block.ordinals.capacity() - held - cooling});
+    if (block.state == BlockState::draining && block.ordinals.held() == 0) continue;
+    const Block::Usage usage = block.ordinals.usage(now, settings_.cool_down);
+    statuses.push_back({id, block.state, block.ordinals.capacity(), usage.held, usage.cooling,
+                        usage.reserved, usage.free, contested_.contains(id)});
   }
   return statuses;
 }

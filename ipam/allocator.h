@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -33,14 +34,19 @@ struct AllocateRequest {
   /// CNI_NETNS verbatim and the inode of the namespace.
   std::string netns;
   std::uint64_t netns_inode = 0;
-  /// By name; empty: the first pool.
+  /// By name; empty: the first that is for the attachment's network, or the one `addresses` are of.
   std::string pool;
+  /// These and no others: at most one of each family, and together one ordinal. One may be asked
+  /// for while it cools: who names an address knows who had it.
+  std::vector<Address> addresses = {};
 };
 
 struct Refusal {
   enum class Reason : std::uint8_t {
     bad_request,   ///< the attachment breaks CNI's rules
     unknown_pool,  ///< no pool of that name, or none at all
+    elsewhere,     ///< the address asked for is in no block of this host
+    taken,         ///< the address asked for is held by another, or reserved
     exhausted,     ///< no free address in this host's blocks; may pass
     collision,     ///< another attachment has the same host interface name (2^-44)
   };
@@ -93,8 +99,8 @@ struct Audit {
 
 enum class BlockState : std::uint8_t {
   owned,     ///< ours: allocate, announce
-  draining,  ///< no longer ours by the settings, but containers are in it: announce, do not
-             ///< allocate
+  draining,  ///< no longer ours by the settings, or its pool drains, but containers are in it:
+             ///< announce, do not allocate
 };
 std::string_view name(BlockState state);
 
@@ -104,7 +110,10 @@ struct BlockStatus {
   std::uint32_t capacity = 0;
   std::uint32_t held = 0;
   std::uint32_t cooling = 0;
+  std::uint32_t reserved = 0;
   std::uint32_t free = 0;
+  /// Another host announces it too.
+  bool contested = false;
 };
 
 struct LeaseStatus {
@@ -127,8 +136,15 @@ class Allocator {
   [[nodiscard]] Release release(const Attachment& attachment, std::optional<std::uint64_t> sequence,
                                 Time now) const;
   [[nodiscard]] const Lease* find(const Attachment& attachment) const;
+  /// The one that holds the address.
+  [[nodiscard]] const Lease* find(const Address& address) const;
   /// By the name of the host end.
   [[nodiscard]] const Lease* find_host_ifname(const std::string& host_ifname) const;
+
+  /// Exactly these blocks are announced by another host as well, as BGP shows. Nothing is allocated
+  /// from one that holds nothing yet: of two hosts with one index, the later must not begin.
+  void contest(std::set<BlockId> blocks);
+  [[nodiscard]] const std::set<BlockId>& contested() const { return contested_; }
 
   /// Committed changes happen. A Freed whose sequence is not the holder's does nothing.
   void apply(const Changes& changes);
@@ -161,7 +177,24 @@ class Allocator {
     std::optional<Time> missing_since;
   };
 
-  [[nodiscard]] Result<Lease, Refusal> pick(const AllocateRequest& request, Time now) const;
+  /// A place in a block.
+  struct Place {
+    BlockId block;
+    std::uint32_t ordinal = 0;
+    bool operator==(const Place&) const = default;
+  };
+
+  /// `replaced` is given up by the same grant, so its address may be had again.
+  [[nodiscard]] Result<Place, Refusal> pick(const AllocateRequest& request, const Lease* replaced,
+                                            Time now) const;
+  [[nodiscard]] Result<Place, Refusal> pick(const Pool& pool, Time now) const;
+  [[nodiscard]] Result<Place, Refusal> pick_addresses(const AllocateRequest& request,
+                                                      const Lease* replaced) const;
+  [[nodiscard]] Result<const Pool*, Refusal> pool_for(const AllocateRequest& request) const;
+  [[nodiscard]] std::optional<Place> place_of(const Address& address) const;
+  [[nodiscard]] bool gives(const BlockId& id, const OwnedBlock& block) const;
+  OwnedBlock& block_of(const BlockId& id);
+  void reserve(const BlockId& id, Block& block) const;
   [[nodiscard]] Refusal exhausted(const std::string& pool, Time now) const;
   [[nodiscard]] const Holding* holding(const Attachment& attachment) const;
   [[nodiscard]] Freed freed(const Lease& lease, Time now) const;
@@ -176,6 +209,7 @@ class Allocator {
   std::uint64_t next_sequence_;
   std::vector<Pool> pools_;
   std::map<BlockId, OwnedBlock> blocks_;
+  std::set<BlockId> contested_;
   /// By the name of the host end, which follows from the attachment.
   std::unordered_map<std::string, Holding> leases_;
   /// Every address held in any block: a renumbered pool may overlap its former self.

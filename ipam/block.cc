@@ -28,46 +28,77 @@ std::optional<Time> Block::next_ready(std::chrono::seconds cool_down) const {
   return slot.freed_at ? *slot.freed_at + cool_down : Time{};
 }
 
+void Block::reserve(std::uint32_t ordinal, bool reserved) {
+  Slot& slot = slots_[ordinal];
+  if (slot.reserved == reserved) return;
+  slot.reserved = reserved;
+  if (slot.held) return;
+  if (reserved) {
+    unlink(ordinal);
+  } else {
+    link(ordinal);
+  }
+}
+
+bool Block::is_free(std::uint32_t ordinal) const {
+  return !slots_[ordinal].held && !slots_[ordinal].reserved;
+}
+
 void Block::hold(std::uint32_t ordinal) {
-  assert(!is_held(ordinal));
-  unlink(ordinal);
-  slots_[ordinal].held = true;
+  Slot& slot = slots_[ordinal];
+  assert(!slot.held);
+  if (!slot.reserved) unlink(ordinal);
+  slot.held = true;
   ++held_;
 }
 
 void Block::free(std::uint32_t ordinal, Time freed_at) {
   Slot& slot = slots_[ordinal];
+  const bool queued = !slot.held && !slot.reserved;
+  if (queued) unlink(ordinal);
   if (slot.held) {
     slot.held = false;
     --held_;
-  } else {
-    unlink(ordinal);
   }
   slot.freed_at = freed_at;
-  std::uint16_t place = last_;
-  while (place != none && slots_[place].freed_at && *slots_[place].freed_at > freed_at) {
-    place = slots_[place].before;
-  }
-  link_after(place, ordinal);
+  if (!slot.reserved) link(ordinal);
 }
 
 bool Block::is_held(std::uint32_t ordinal) const {
   return slots_[ordinal].held;
 }
 
-std::uint32_t Block::cooling(Time now, std::chrono::seconds cool_down) const {
-  std::uint32_t count = 0;
-  for (std::uint16_t place = last_; place != none && is_cooling(slots_[place], now, cool_down);
-       place = slots_[place].before) {
-    ++count;
+Block::Usage Block::usage(Time now, std::chrono::seconds cool_down) const {
+  Usage usage;
+  for (const Slot& slot : slots_) {
+    if (slot.held) {
+      ++usage.held;
+    } else if (slot.reserved) {
+      ++usage.reserved;
+    } else if (is_cooling(slot, now, cool_down)) {
+      ++usage.cooling;
+    } else {
+      ++usage.free;
+    }
   }
-  return count;
+  return usage;
 }
 
 void Block::unlink(std::uint32_t ordinal) {
   const Slot& slot = slots_[ordinal];
   (slot.before == none ? first_ : slots_[slot.before].after) = slot.after;
   (slot.after == none ? last_ : slots_[slot.after].before) = slot.before;
+}
+
+void Block::link(std::uint32_t ordinal) {
+  const std::optional<Time> freed_at = slots_[ordinal].freed_at;
+  // What was never used goes before all that was.
+  const auto later = [&](const Slot& other) {
+    return other.freed_at && (!freed_at || *other.freed_at > *freed_at);
+  };
+  std::uint16_t place = last_;
+  while (place != none && later(slots_[place])) place = slots_[place].before;
+  link_after(place, ordinal);
 }
 
 void Block::link_after(std::uint16_t place, std::uint32_t ordinal) {

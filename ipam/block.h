@@ -1,7 +1,7 @@
-// Block: the ordinals of one block, each free, held or cooling. Free ones wait in a queue in the
-// order they were freed, so the address handed out is always the one unused for longest; a freed
-// one rests for the cool-down before its turn comes (peers may still hold connections to its last
-// owner). Not here: who holds an ordinal.
+// Block: the ordinals of one block, each free, held, cooling or reserved. Free ones wait in a queue
+// in the order they were freed, so the address handed out is always the one unused for longest; a
+// freed one rests for the cool-down before its turn comes (peers may still hold connections to its
+// last owner). Not here: who holds an ordinal.
 #pragma once
 
 #include <chrono>
@@ -26,7 +26,13 @@ class Block {
   /// When next() may give one again; none when every ordinal is held.
   [[nodiscard]] std::optional<Time> next_ready(std::chrono::seconds cool_down) const;
 
-  /// Takes a free ordinal out of the queue, wherever it stands and whether it cools or not.
+  /// A reserved ordinal is not in the queue and never next; one that is held stays held until it
+  /// is freed.
+  void reserve(std::uint32_t ordinal, bool reserved);
+  /// Neither held nor reserved; may be cooling.
+  [[nodiscard]] bool is_free(std::uint32_t ordinal) const;
+
+  /// Takes an ordinal that is not held, wherever it stands and whether it cools or not.
   void hold(std::uint32_t ordinal);
   /// The ordinal goes to the place in the queue that `freed_at` earns it: the end, but when records
   /// are replayed.
@@ -35,7 +41,14 @@ class Block {
   [[nodiscard]] bool is_held(std::uint32_t ordinal) const;
   [[nodiscard]] std::uint32_t capacity() const { return static_cast<std::uint32_t>(slots_.size()); }
   [[nodiscard]] std::uint32_t held() const { return held_; }
-  [[nodiscard]] std::uint32_t cooling(Time now, std::chrono::seconds cool_down) const;
+  /// How many are in which state, each counted for itself.
+  struct Usage {
+    std::uint32_t held = 0;
+    std::uint32_t cooling = 0;
+    std::uint32_t reserved = 0;
+    std::uint32_t free = 0;
+  };
+  [[nodiscard]] Usage usage(Time now, std::chrono::seconds cool_down) const;
 
  private:
   static constexpr std::uint16_t none = 0xffff;
@@ -44,12 +57,15 @@ class Block {
     std::uint16_t before = none;
     std::uint16_t after = none;
     bool held = false;
+    bool reserved = false;
     /// Never used before: no cool-down.
     std::optional<Time> freed_at;
   };
 
   [[nodiscard]] bool is_cooling(const Slot& slot, Time now, std::chrono::seconds cool_down) const;
   void unlink(std::uint32_t ordinal);
+  /// To the place that its freed_at earns it.
+  void link(std::uint32_t ordinal);
   void link_after(std::uint16_t place, std::uint32_t ordinal);
 
   std::vector<Slot> slots_;

@@ -68,9 +68,10 @@ Result<Plan> plan(const Settings& settings) {
         return Error{fmt::format("the pools {} and {} overlap", other.name(), pool->name())};
       }
     }
+    plan.pools.push_back(*pool);
+    if (!is_for(wanted, settings.labels)) continue;
     const auto owned = static_claims(*pool);
     if (!owned) return owned.error();
-    plan.pools.push_back(*pool);
     plan.owned.insert(plan.owned.end(), owned->begin(), owned->end());
   }
   return plan;

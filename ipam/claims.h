@@ -17,7 +17,8 @@ inline constexpr std::uint32_t blocks_per_host_limit = 1024;
 /// The blocks of `pool` that its `claim` gives to this host, by rising index.
 Result<std::vector<BlockId>> static_claims(const Pool& pool);
 
-/// All pools, checked one by one and against each other, and this host's blocks in them.
+/// All pools, checked one by one and against each other, and this host's blocks in those that are
+/// for its node.
 struct Plan {
   std::vector<Pool> pools;
   std::vector<BlockId> owned;

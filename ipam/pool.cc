@@ -70,6 +70,14 @@ std::optional<Address> BlockId::ipv6_at(std::uint32_t ordinal) const {
   return ipv6 ? std::optional(ipv6->address().plus(ordinal)) : std::nullopt;
 }
 
+std::uint32_t BlockId::ordinal_of(const Address& address) const {
+  // A block has at most 2^12 addresses and starts at a multiple of their number.
+  const Bytes octets = address.octets();
+  const auto low = std::to_integer<std::uint32_t>(octets[octets.size() - 2]) << 8 |
+                   std::to_integer<std::uint32_t>(octets[octets.size() - 1]);
+  return low & (capacity() - 1);
+}
+
 std::string BlockId::text() const {
   if (ipv4 && ipv6) return ipv4->text() + " " + ipv6->text();
   return ipv4 ? ipv4->text() : ipv6->text();
@@ -123,6 +131,22 @@ bool Pool::overlaps(const Pool& other) const {
   };
   return overlap(settings_.ipv4, other.settings_.ipv4) ||
          overlap(settings_.ipv6, other.settings_.ipv6);
+}
+
+bool Pool::is_reserved(const BlockId& block, std::uint32_t ordinal) const {
+  const auto ipv4 = block.ipv4_at(ordinal);
+  const auto ipv6 = block.ipv6_at(ordinal);
+  return std::any_of(settings_.reserved.begin(), settings_.reserved.end(),
+                     [&](const AddressRange& range) {
+                       return (ipv4 && range.contains(*ipv4)) || (ipv6 && range.contains(*ipv6));
+                     });
+}
+
+bool is_for(const PoolSettings& pool, const Labels& node) {
+  return std::all_of(pool.nodes.begin(), pool.nodes.end(), [&](const auto& wanted) {
+    const auto found = node.find(wanted.first);
+    return found != node.end() && found->second == wanted.second;
+  });
 }
 
 }  // namespace weft::ipam

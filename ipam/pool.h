@@ -34,6 +34,8 @@ struct BlockId {
   /// The two addresses of an ordinal below capacity().
   [[nodiscard]] std::optional<Address> ipv4_at(std::uint32_t ordinal) const;
   [[nodiscard]] std::optional<Address> ipv6_at(std::uint32_t ordinal) const;
+  /// The other way round, for an address of the block.
+  [[nodiscard]] std::uint32_t ordinal_of(const Address& address) const;
   /// "10.64.2.192/26 fd64:0:0:1::2c0/122"
   [[nodiscard]] std::string text() const;
 };
@@ -50,6 +52,8 @@ class Pool {
   /// Asserts index < block_count().
   [[nodiscard]] BlockId block(std::uint32_t index) const;
   [[nodiscard]] bool overlaps(const Pool& other) const;
+  /// One of the two addresses of the ordinal is never to be handed out.
+  [[nodiscard]] bool is_reserved(const BlockId& block, std::uint32_t ordinal) const;
 
  private:
   Pool(PoolSettings settings, std::uint32_t block_count);
@@ -57,5 +61,8 @@ class Pool {
   PoolSettings settings_;
   std::uint32_t block_count_;
 };
+
+/// The node has all labels that the pool asks for.
+bool is_for(const PoolSettings& pool, const Labels& node);
 
 }  // namespace weft::ipam

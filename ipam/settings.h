@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -28,6 +29,25 @@ struct StaticBlocks {
   bool operator==(const StaticBlocks&) const = default;
 };
 
+/// Addresses from `first` to `last`, both among them, of one family.
+struct AddressRange {
+  Address first;
+  Address last;
+  [[nodiscard]] bool contains(const Address& address) const {
+    return address.family() == first.family() && first <= address && address <= last;
+  }
+  bool operator==(const AddressRange&) const = default;
+};
+
+enum class PoolState : std::uint8_t {
+  active,
+  /// Nothing is handed out; what is held stays, and blocks go as they become empty.
+  draining,
+};
+
+/// What is said of nodes, and asked of them: key and value.
+using Labels = std::map<std::string, std::string>;
+
 struct PoolSettings {
   /// Unique; letters, digits, '-' and '_', at most 32 octets.
   std::string name;
@@ -39,11 +59,19 @@ struct PoolSettings {
   /// 116..128, not shorter than the pool. With both families the host bits must be as many.
   std::uint8_t ipv6_block_length = 122;
   std::variant<StaticIndex, StaticBlocks> claim;
+  PoolState state = PoolState::active;
+  /// Never handed out.
+  std::vector<AddressRange> reserved;
+  /// The networks (of CNI) it is for; empty: all. A network that a pool names does not take from
+  /// the pools that are for all, unless it asks for one by name.
+  std::vector<std::string> networks;
+  /// The nodes it is for: those that have all of these labels. Empty: all.
+  Labels nodes;
   bool operator==(const PoolSettings&) const = default;
 };
 
 struct Settings {
-  /// The first is the default of containers that name none.
+  /// Containers that name none take from the first that is for their network.
   std::vector<PoolSettings> pools;
   /// A freed address rests this long before it is handed out again, 0..3600 s (rule: longer than a
   /// peer's SYN_SENT).
@@ -51,6 +79,8 @@ struct Settings {
   /// How often held addresses are compared with the kernel, 1..3600 s. One whose container is gone
   /// twice is freed.
   std::chrono::seconds audit_interval{30};
+  /// Of this node, "name" among them.
+  Labels labels;
 
   bool operator==(const Settings&) const = default;
 };

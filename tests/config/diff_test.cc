@@ -127,7 +127,7 @@ INSTANTIATE_TEST_SUITE_P(
         SettingCase{"PoolOrder", [](Config& c) { std::swap(c.ipam.pools[0], c.ipam.pools[1]); },
                     "the first pool is 'two' now"},
         SettingCase{"CoolDown", [](Config& c) { c.ipam.cool_down = seconds(1); },
-                    "times of address management changed"},
+                    "address management changed"},
         SettingCase{"Multipath", [](Config& c) { c.bgp.multipath = 1; }, "multipath changed"},
         SettingCase{"DefaultRoute", [](Config& c) { c.bgp.default_route = true; },
                     "what the filter host lets in changed"},

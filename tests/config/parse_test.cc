@@ -44,6 +44,7 @@ TEST(ConfigParse, FillsInTheDefaults) {
   const Config config = config_of(node_lines);
   Config expected;
   expected.node = {"h11.example", bgp::Asn{4200000011}, bgp::RouterId{0x0aff000b}, {}};
+  expected.ipam.labels = {{"name", "h11.example"}};
   expected.bgp.asn = expected.node.asn;
   expected.bgp.router_id = expected.node.router_id;
   expected.fib.preferred_source_v4 = Address::parse("10.255.0.11").value();
@@ -56,7 +57,9 @@ node: {name: h1, asn: 65010, router-id: 10.255.0.1, router-address-ipv6: "fd00:f
 pools:
   one: {ipv4: 10.64.0.0/16, ipv6: "fd64:0:0:1::/112", ipv4-block-length: 28, ipv6-block-length: 124,
         claim: {static: {index: 3, blocks-per-host: 2}}}
-  two: {ipv6: "fd65::/64", claim: {static: {blocks: [7, 3]}}}
+  two: {ipv6: "fd65::/64", claim: {static: {blocks: [7, 3]}}, state: draining,
+        reserved: ["fd65::/126", "fd65::9", "fd65::10-fd65::1f"], networks: [net.a, b],
+        nodes: {rack: r1}}
 ipam: {cool-down: 0, audit-interval: 3600}
 bgp:
   listen: [10.0.0.1, "fd00::1"]
@@ -327,6 +330,17 @@ INSTANTIATE_TEST_SUITE_P(
              "f:5:71: pools.c.claim.static.blocks-per-host: '0' is not a whole number, 1..1024\n"},
         Case{"BlockBeyond", pool("ipv4: 10.64.0.0/24, claim: {static: {blocks: [0, 4]}}"),
              "f:5:34: pools.c.claim: block 4 is beyond the pool, which has the blocks 0..3\n"},
+        Case{"ReservedOutside",
+             pool("ipv4: 10.64.0.0/24, reserved: [10.64.1.0-10.64.1.9], claim: {static: {index: "
+                  "0}}"),
+             "f:5:37: pools.c.reserved: 10.64.1.0 to 10.64.1.9 is not inside of the pool\n"},
+        Case{"ReservedBackwards",
+             pool("ipv4: 10.64.0.0/24, reserved: [10.64.0.9-10.64.0.1], claim: {static: {index: "
+                  "0}}"),
+             "f:5:38: pools.c.reserved: '10.64.0.9-10.64.0.1' is not a range of addresses, such as "
+             "10.64.0.1-10.64.0.9\n"},
+        Case{"PoolState", pool("ipv4: 10.64.0.0/24, state: off, claim: {static: {index: 0}}"),
+             "f:5:34: pools.c.state: must be active or draining\n"},
         Case{"BlockTwice", pool("ipv4: 10.64.0.0/24, claim: {static: {blocks: [1, 1]}}"),
              "f:5:56: pools.c.claim.static.blocks: block 1 is listed twice\n"},
         Case{"BlocksEmpty", pool("ipv4: 10.64.0.0/24, claim: {static: {blocks: []}}"),

@@ -328,5 +328,112 @@ TEST_F(Allocation, ABlockOfThePoolThatIsNotOursIsAdoptedAsDraining) {
   EXPECT_EQ(blocks[2].state, BlockState::draining);
 }
 
+Settings with_reserved(const std::vector<std::pair<const char*, const char*>>& ranges) {
+  Settings settings = small_pool();
+  for (const auto& [first, last] : ranges)
+    settings.pools[0].reserved.push_back({*Address::parse(first), *Address::parse(last)});
+  return settings;
+}
+
+TEST_F(Allocation, ReservedAddressesOfEitherFamilyAreNeverGiven) {
+  ASSERT_TRUE(allocator_.configure(
+      with_reserved({{"10.64.0.0", "10.64.0.9"}, {"fd64::b", "fd64::b"}, {"fd64::e", "fd64::f"}})));
+  const BlockStatus first = allocator_.blocks(at(0))[0];
+  EXPECT_EQ(first.reserved, 3U);
+  EXPECT_EQ(first.free, 1U);
+  EXPECT_EQ(address("a"), "10.64.0.10");
+  EXPECT_EQ(address("b"), "10.64.0.12");
+  EXPECT_EQ(address("c"), "10.64.0.13");
+  EXPECT_THAT(address("d"), HasSubstr("5 reserved"));
+  ASSERT_TRUE(allocator_.configure(small_pool()));
+  EXPECT_EQ(address("d"), "10.64.0.8");
+}
+
+TEST_F(Allocation, AReservationLeavesTheHolderAlone) {
+  EXPECT_EQ(address("a"), "10.64.0.8");
+  ASSERT_TRUE(allocator_.configure(with_reserved({{"10.64.0.8", "10.64.0.8"}})));
+  EXPECT_EQ(allocator_.lease_count(), 1U);
+  del("a", 1);
+  for (int i = 0; i < 7; ++i) EXPECT_NE(address(fmt::format("c{}", i), 100), "10.64.0.8");
+  EXPECT_THAT(address("last", 100), HasSubstr("no free address"));
+}
+
+TEST_F(Allocation, AskedForAddressesAreGivenOrRefusedWithTheReason) {
+  const auto ask = [&](const std::string& container, std::vector<std::string> addresses,
+                       int second = 0, std::uint64_t inode = 0) {
+    AllocateRequest wanted = request(container, inode);
+    for (const std::string& text : addresses) wanted.addresses.push_back(*Address::parse(text));
+    return add(wanted, second);
+  };
+  using Reason = Refusal::Reason;
+  EXPECT_EQ(ask("a", {"10.64.0.13"})->lease.ipv6()->text(), "fd64::d");
+  EXPECT_EQ(ask("b", {"fd64::a", "10.64.0.10"})->lease.ipv4()->text(), "10.64.0.10");
+  EXPECT_EQ(ask("c", {"fd64::a"}).error().reason, Reason::taken);
+  EXPECT_EQ(ask("c", {"10.64.0.9", "fd64::8"}).error().reason, Reason::bad_request);
+  EXPECT_EQ(ask("c", {"10.64.0.16"}).error().reason, Reason::elsewhere);
+  EXPECT_TRUE(ask("a", {"10.64.0.13"})->existing);
+  EXPECT_EQ(ask("a", {"10.64.0.12"}).error().reason, Reason::bad_request) << "it has another";
+  // Made anew without a DEL, it keeps its address; freed, it gets it back before the rest is over.
+  const auto again = ask("a", {"10.64.0.13"}, 1, 77);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->lease.ipv4()->text(), "10.64.0.13");
+  EXPECT_EQ(allocator_.lease_count(), 2U);
+  del("a", 5);
+  EXPECT_EQ(ask("a", {"10.64.0.13"}, 6)->lease.ipv4()->text(), "10.64.0.13");
+  ASSERT_TRUE(allocator_.configure(with_reserved({{"10.64.0.8", "10.64.0.8"}})));
+  EXPECT_EQ(ask("c", {"10.64.0.8"}).error().reason, Reason::taken);
+}
+
+TEST_F(Allocation, ADrainingPoolKeepsWhatItHasAndGivesNothing) {
+  address("a");
+  Settings settings = small_pool();
+  settings.pools[0].state = PoolState::draining;
+  ASSERT_TRUE(allocator_.configure(settings));
+  ASSERT_EQ(allocator_.blocks(at(1)).size(), 1U) << "the empty one goes, the other is announced";
+  EXPECT_EQ(allocator_.blocks(at(1))[0].state, BlockState::draining);
+  EXPECT_TRUE(add(request("a"), 1)->existing);
+  EXPECT_THAT(add(request("b", 0, "small"), 1).error().message, HasSubstr("draining"));
+  ASSERT_TRUE(allocator_.configure(small_pool()));
+  EXPECT_EQ(address("b"), "10.64.0.9");
+}
+
+TEST_F(Allocation, PoolsAreForNetworksAndNodes) {
+  Settings settings = small_pool();
+  PoolSettings other = settings.pools[0];
+  other.name = "other";
+  other.ipv4 = *Prefix::parse("10.65.0.0/24");
+  other.ipv6.reset();
+  other.networks = {"storage"};
+  settings.pools.push_back(other);
+  other.name = "rack";
+  other.ipv4 = *Prefix::parse("10.66.0.0/24");
+  other.networks = {};
+  other.nodes = {{"rack", "r1"}};
+  settings.pools.insert(settings.pools.begin(), other);
+  ASSERT_TRUE(allocator_.configure(settings));
+  EXPECT_EQ(address("a"), "10.64.0.8") << "the node has no such label";
+  AllocateRequest storage = request("b");
+  storage.attachment.network = "storage";
+  EXPECT_EQ(add(storage, 0)->lease.ipv4()->text(), "10.65.0.8");
+  EXPECT_EQ(add(request("c", 0, "other"), 0).error().reason, Refusal::Reason::bad_request);
+  settings.labels = {{"rack", "r1"}, {"name", "h"}};
+  ASSERT_TRUE(allocator_.configure(settings));
+  EXPECT_EQ(address("c"), "10.66.0.8");
+  EXPECT_EQ(address("a"), "10.64.0.8") << "who has an address keeps it";
+}
+
+TEST_F(Allocation, OfTwoHostsWithOneIndexTheLaterDoesNotBegin) {
+  address("a");
+  const auto blocks = allocator_.blocks(at(0));
+  allocator_.contest({blocks[0].id, blocks[1].id});
+  EXPECT_EQ(address("b"), "10.64.0.9") << "in use before: goes on";
+  address("c");
+  address("d");
+  EXPECT_THAT(address("e"), HasSubstr("announced by another host"));
+  EXPECT_TRUE(allocator_.blocks(at(0))[1].contested);
+  allocator_.contest({});
+  EXPECT_EQ(address("e"), "10.64.0.12");
+}
+
 }  // namespace
 }  // namespace weft::ipam

@@ -42,9 +42,9 @@ TEST(Block, CountsWhatCools) {
   block.free(0, at(0));
   block.free(1, at(60));
   EXPECT_EQ(block.held(), 2U);
-  EXPECT_EQ(block.cooling(at(119), cool_down), 2U);
-  EXPECT_EQ(block.cooling(at(120), cool_down), 1U);
-  EXPECT_EQ(block.cooling(at(180), cool_down), 0U);
+  EXPECT_EQ(block.usage(at(119), cool_down).cooling, 2U);
+  EXPECT_EQ(block.usage(at(120), cool_down).cooling, 1U);
+  EXPECT_EQ(block.usage(at(180), cool_down).cooling, 0U);
 }
 
 TEST(Block, ReplayPutsEachWhereItsTimeBelongs) {
@@ -80,6 +80,29 @@ TEST(Block, OfOneAndOfTheMost) {
   Block most(4096);
   for (std::uint32_t i = 0; i < 4096; ++i) most.hold(*most.next(at(0), cool_down));
   EXPECT_EQ(most.held(), 4096U);
+}
+
+TEST(BlockQueue, ReservedOrdinalsAreNeverNext) {
+  Block block(4);
+  block.reserve(0, true);
+  block.reserve(2, true);
+  const std::chrono::seconds none{0};
+  EXPECT_EQ(block.next(at(0), none), 1U);
+  block.hold(1);
+  EXPECT_EQ(block.next(at(0), none), 3U);
+  block.reserve(1, true);
+  EXPECT_EQ(block.usage(at(0), none).held, 1U) << "it stays with its holder";
+  block.free(1, at(1));
+  EXPECT_EQ(block.usage(at(1), none).reserved, 3U);
+  EXPECT_EQ(block.usage(at(1), none).free, 1U);
+  block.hold(3);
+  EXPECT_EQ(block.next(at(2), none), std::nullopt);
+  block.reserve(0, false);
+  block.reserve(1, false);
+  EXPECT_EQ(block.next(at(2), none), 0U) << "never used goes first";
+  block.hold(0);
+  EXPECT_EQ(block.next(at(2), none), 1U);
+  EXPECT_FALSE(block.is_free(2));
 }
 
 }  // namespace
