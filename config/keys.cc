@@ -190,7 +190,7 @@ std::optional<std::vector<std::uint32_t>> read_indexes(Reader& reader, const Nod
   return indexes;
 }
 
-using Claim = std::variant<ipam::StaticIndex, ipam::StaticBlocks>;
+using Claim = std::variant<ipam::StaticIndex, ipam::StaticBlocks, ipam::EtcdClaim>;
 
 /// The mapping under `static:`.
 std::optional<Claim> read_static(Reader& reader, const Node& node) {
@@ -231,22 +231,86 @@ std::optional<Claim> read_static(Reader& reader, const Node& node) {
 }
 
 std::optional<Claim> read_claim(Reader& reader, const Node& node) {
-  constexpr std::string_view right = "give {static: {index: N}} or {static: {blocks: [N, ...]}}";
+  constexpr std::string_view right =
+      "give {static: {index: N}}, {static: {blocks: [N, ...]}} or {etcd: {endpoints: [URL, ...]}}";
   if (node.kind != Node::Kind::mapping || node.items.empty()) {
     reader.fail(node, fmt::format("must say how this host comes by its blocks; {}", right));
     return std::nullopt;
   }
   for (const Node& key : node.keys) {
-    if (key.text == "static") continue;
-    reader.fail(key,
-                key.text == "etcd"
-                    ? fmt::format("claims in etcd are not supported by this version; {}", right)
-                    : fmt::format("unknown key {}; {}", quoted(key.text), right));
+    if (key.text != "static" && key.text != "etcd")
+      reader.fail(key, fmt::format("unknown key {}; {}", quoted(key.text), right));
   }
   const Node* fixed = node.find("static");
-  if (fixed == nullptr) return std::nullopt;
-  const Reader::Scope scope(reader, "static");
-  return read_static(reader, *fixed);
+  const Node* shared = node.find("etcd");
+  if (fixed != nullptr && shared != nullptr) {
+    reader.fail(node, fmt::format("both static and etcd; {}", right));
+    return std::nullopt;
+  }
+  if (fixed != nullptr) {
+    const Reader::Scope scope(reader, "static");
+    return read_static(reader, *fixed);
+  }
+  if (shared == nullptr) return std::nullopt;
+  const Reader::Scope scope(reader, "etcd");
+  ipam::EtcdClaim claim;
+  read_keys(reader, *shared, claim);
+  if (claim.min_blocks > claim.max_blocks)
+    reader.fail(*shared, "min-blocks must not be more than max-blocks");
+  if (claim.user.empty() != claim.password_file.empty())
+    reader.fail(*shared, "user and password-file go together");
+  if (claim.cert_file.empty() != claim.key_file.empty())
+    reader.fail(*shared, "cert-file and key-file go together");
+  return claim;
+}
+
+std::string write_etcd(const ipam::EtcdClaim& claim) {
+  std::vector<std::string> pairs;
+  for (const auto& key : keys<ipam::EtcdClaim>()) {
+    if (const auto value = key.write(claim))
+      pairs.push_back(fmt::format("{}: {}", key.name, *value));
+  }
+  return fmt::format("{{etcd: {{{}}}}}", fmt::join(pairs, ", "));
+}
+
+std::optional<std::vector<std::string>> read_endpoints(Reader& reader, const Node& node) {
+  constexpr std::size_t limit = 16;
+  if (!reader.sequence(node)) return std::nullopt;
+  if (node.items.empty() || node.items.size() > limit) {
+    reader.fail(node, fmt::format("must list 1 to {} URLs", limit));
+    return std::nullopt;
+  }
+  std::vector<std::string> urls;
+  for (const Node& item : node.items) {
+    const auto url = reader.text(item, description_limit);
+    if (!url) continue;
+    if (!url->starts_with("http://") && !url->starts_with("https://")) {
+      reader.fail(item, "must be http://HOST:PORT or https://HOST:PORT");
+      continue;
+    }
+    urls.push_back(*url);
+  }
+  return urls;
+}
+
+std::string write_endpoints(const std::vector<std::string>& urls) {
+  std::vector<std::string> texts;
+  texts.reserve(urls.size());
+  for (const std::string& url : urls) texts.push_back(yaml_text(url));
+  return fmt::format("[{}]", fmt::join(texts, ", "));
+}
+
+/// A text that may be missing.
+Key<ipam::EtcdClaim> etcd_text(std::string_view name, std::string ipam::EtcdClaim::*member,
+                               const std::string& type, const std::string& text) {
+  return otherwise(
+      key_of(
+          name, member, type, text,
+          [](Reader& reader, const Node& node) { return reader.text(node, description_limit); },
+          [](const std::string& value) {
+            return value.empty() ? std::optional<std::string>() : yaml_text(value);
+          }),
+      "none");
 }
 
 std::string write_claim(const Claim& claim) {
@@ -257,7 +321,8 @@ std::string write_claim(const Claim& claim) {
                  },
                  [](const ipam::StaticBlocks& c) {
                    return fmt::format("{{static: {{blocks: [{}]}}}}", fmt::join(c.indexes, ", "));
-                 }},
+                 },
+                 [](const ipam::EtcdClaim& c) { return write_etcd(c); }},
       claim);
 }
 
@@ -603,12 +668,13 @@ const std::vector<Key<ipam::PoolSettings>>& keys<ipam::PoolSettings>() {
       block_length("ipv4-block-length", &PoolSettings::ipv4_block_length, 20, 32),
       block_length("ipv6-block-length", &PoolSettings::ipv6_block_length, 116, 128),
       with(key_of("claim", &PoolSettings::claim,
-                  "{static: {index: N}}, {static: {index: N, blocks-per-host: M}} or "
-                  "{static: {blocks: [N, ...]}}",
+                  "{static: {index: N}}, {static: {index: N, blocks-per-host: M}}, "
+                  "{static: {blocks: [N, ...]}} or {etcd: {...}}",
                   "Which blocks of the pool this host owns. With index N, which every host has of "
                   "its own, and blocks-per-host M (1..1024, default 1): blocks N*M to N*M+M-1. "
                   "With blocks: exactly the blocks listed, counted from 0. No two hosts may own "
-                  "one block.",
+                  "one block. With etcd, hosts claim blocks as they need them; see "
+                  "pools.<name>.claim.etcd.",
                   read_claim, write_claim),
            Duty::required),
       key_of("state", &PoolSettings::state, "active or draining",
@@ -631,6 +697,53 @@ const std::vector<Key<ipam::PoolSettings>>& keys<ipam::PoolSettings>() {
              "The nodes the pool is for: those with all of these labels, as node.labels says, and "
              "name, the name of the node. On others it is not handed out. Empty: all nodes.",
              read_labels, write_labels)};
+  return table;
+}
+
+template <>
+const std::vector<Key<ipam::EtcdClaim>>& keys<ipam::EtcdClaim>() {
+  using ipam::EtcdClaim;
+  static const std::vector<Key<EtcdClaim>> table{
+      otherwise(key_of("endpoints", &EtcdClaim::endpoints, "list of URLs, at most 16",
+                       "The members of an etcd 3.4 cluster or later; when one fails the next is "
+                       "asked. All pools share one cluster: it is enough that one pool says where "
+                       "it is, and as whom to speak there.",
+                       read_endpoints,
+                       [](const std::vector<std::string>& urls) {
+                         return urls.empty() ? std::optional<std::string>() : write_endpoints(urls);
+                       }),
+                "those of another pool"),
+      etcd_text("user", &EtcdClaim::user, "text",
+                "User of etcd's authentication. It needs to read and write below prefix."),
+      etcd_text("password-file", &EtcdClaim::password_file, "path",
+                "File whose first line is the password; read again whenever a token ends."),
+      etcd_text("ca-file", &EtcdClaim::ca_file, "path",
+                "Certificates, PEM, that the members' are signed by; none: the system's."),
+      etcd_text("cert-file", &EtcdClaim::cert_file, "path",
+                "Certificate of this host, PEM, for an etcd that asks clients for one."),
+      etcd_text("key-file", &EtcdClaim::key_file, "path", "The private key of cert-file, PEM."),
+      key_of(
+          "prefix", &EtcdClaim::prefix, "text that begins with / and does not end with it",
+          "What every key of weft begins with.",
+          [](Reader& reader, const Node& node) -> std::optional<std::string> {
+            auto text = reader.text(node, name_limit);
+            if (text && (text->front() != '/' || text->back() == '/')) {
+              reader.fail(node, "must begin with / and not end with it");
+              return std::nullopt;
+            }
+            return text;
+          },
+          [](const std::string& value) { return yaml_text(value); }),
+      duration("lease", &EtcdClaim::lease, {.least = 5, .most = 31536000},
+               "The blocks of a host that etcd has not heard of for so long are free for others, "
+               "unless BGP still shows them. A day or more, so that no outage of etcd matters."),
+      number("min-blocks", &EtcdClaim::min_blocks, {.least = 0, .most = 1024},
+             "So many blocks are kept although they are empty."),
+      number("max-blocks", &EtcdClaim::max_blocks, {.least = 1, .most = 1024},
+             "No more blocks of the pool than these are claimed by one host."),
+      number("spare", &EtcdClaim::spare, {.least = 0, .most = 65536},
+             "With fewer free addresses than these on the host another block is claimed. A block "
+             "that was empty for a minute is given back when the others have twice as many.")};
   return table;
 }
 
@@ -834,6 +947,7 @@ void read_keys(Reader& reader, const Node& node, Settings& settings) {
 template void read_keys(Reader&, const Node&, Config&);
 template void read_keys(Reader&, const Node&, NodeSettings&);
 template void read_keys(Reader&, const Node&, ipam::PoolSettings&);
+template void read_keys(Reader&, const Node&, ipam::EtcdClaim&);
 template void read_keys(Reader&, const Node&, ipam::Settings&);
 template void read_keys(Reader&, const Node&, bgp::Settings&);
 template void read_keys(Reader&, const Node&, bgp::PeerSettings&);

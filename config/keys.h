@@ -56,6 +56,8 @@ const std::vector<Key<NodeSettings>>& keys<NodeSettings>();
 template <>
 const std::vector<Key<ipam::PoolSettings>>& keys<ipam::PoolSettings>();
 template <>
+const std::vector<Key<ipam::EtcdClaim>>& keys<ipam::EtcdClaim>();
+template <>
 const std::vector<Key<ipam::Settings>>& keys<ipam::Settings>();
 template <>
 const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>();

@@ -76,6 +76,7 @@ void check_claim(Reader& reader, const Node& node, const PoolSettings& pool, std
                                                 "for the indexes 0..{}",
                                                 claim.index, blocks, hosts - 1));
           },
+          [](const ipam::EtcdClaim&) {},
           [&](const ipam::StaticBlocks& claim) {
             for (const std::uint32_t index : claim.indexes) {
               if (index < blocks) continue;
@@ -139,8 +140,39 @@ void check_overlaps(Reader& reader, const Node& node, const PoolSettings& pool,
   }
 }
 
+/// The pools that are shared between hosts have one store, which needs to be said once.
+void share_store(Reader& reader, const Node& node, std::vector<PoolSettings>& pools) {
+  const auto claim_of = [](PoolSettings& pool) {
+    return std::get_if<ipam::EtcdClaim>(&pool.claim);
+  };
+  const ipam::EtcdClaim* first = nullptr;
+  for (PoolSettings& pool : pools) {
+    const auto* claim = claim_of(pool);
+    if (first == nullptr && claim != nullptr && !claim->endpoints.empty()) first = claim;
+  }
+  for (std::size_t i = 0; i < pools.size(); ++i) {
+    ipam::EtcdClaim* claim = claim_of(pools[i]);
+    if (claim == nullptr) continue;
+    const Reader::Scope scope(reader, pools[i].name);
+    const Node& place = at(node.items[i], "claim");
+    if (first == nullptr) {
+      reader.fail(place, "etcd.endpoints is missing in every pool; give it in one");
+      return;
+    }
+    ipam::EtcdClaim shared = *first;
+    shared.min_blocks = claim->min_blocks;
+    shared.max_blocks = claim->max_blocks;
+    shared.spare = claim->spare;
+    if (!claim->endpoints.empty() && !(*claim == shared)) {
+      reader.fail(place, "another etcd, user or prefix than that of another pool; they share one");
+    }
+    *claim = std::move(shared);
+  }
+}
+
 void read_pools(Reader& reader, const Node& node, std::vector<PoolSettings>& pools) {
   constexpr std::size_t pool_name_limit = 32;
+  const std::size_t faults = reader.faults();
   const Reader::Scope scope(reader, "pools");
   if (!reader.mapping(node)) return;
   if (node.items.size() > pool_limit) {
@@ -157,6 +189,8 @@ void read_pools(Reader& reader, const Node& node, std::vector<PoolSettings>& poo
     check_overlaps(reader, node.items[i], pool, pools);
     pools.push_back(std::move(pool));
   }
+  // Endpoints with a fault are none, which is told already.
+  if (reader.faults() == faults) share_store(reader, node, pools);
 }
 
 struct Group {

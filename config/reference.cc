@@ -56,7 +56,8 @@ std::string section(std::string_view title) {
 
 std::string reference() {
   return section<Config>("The document") + section<NodeSettings>("node") +
-         section<ipam::PoolSettings>("pools.<name>") + section<ipam::Settings>("ipam") +
+         section<ipam::PoolSettings>("pools.<name>") +
+         section<ipam::EtcdClaim>("pools.<name>.claim.etcd") + section<ipam::Settings>("ipam") +
          section<bgp::Settings>("bgp") +
          section<bgp::PeerSettings>("bgp.peers and bgp.groups.<name>") +
          section<fib::Settings>("fib") + section<exporter::Settings>("exporter") +

@@ -238,13 +238,6 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     if (removals_.is_open()) static_cast<void>(removals_.release());
   }
 
-  std::function<void()> blocks_changed;
-  [[nodiscard]] const ipam::Allocator& allocator() const { return allocator_; }
-  [[nodiscard]] const ContainersStatistics& statistics() const { return statistics_; }
-
- private:
-  using Removed = std::function<void(const std::string& failure)>;
-
   /// On disk first, then true.
   Result<void> commit(const ipam::Changes& changes) {
     if (changes.empty()) return {};
@@ -255,8 +248,21 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
       return committed;
     }
     allocator_.apply(changes);
+    if (usage_changed) usage_changed();
     return {};
   }
+
+  void contest(std::set<ipam::BlockId> blocks) { allocator_.contest(std::move(blocks)); }
+  [[nodiscard]] const std::string& incarnation() const { return store_.incarnation(); }
+  [[nodiscard]] const std::string& boot() const { return boot_id_; }
+
+  std::function<void()> usage_changed;
+  std::function<void()> blocks_changed;
+  [[nodiscard]] const ipam::Allocator& allocator() const { return allocator_; }
+  [[nodiscard]] const ContainersStatistics& statistics() const { return statistics_; }
+
+ private:
+  using Removed = std::function<void(const std::string& failure)>;
 
   void finish(std::string_view verb, Time began, const Answer& answer, const ctl::Reply& reply) {
     auto found = statistics_.verbs.find(verb);
@@ -421,6 +427,21 @@ void Containers::del(const ctl::DelRequest& request, const Answer& answer) {
 }
 void Containers::check(const ctl::CheckRequest& request, const Answer& answer) {
   loop_->check(request, answer);
+}
+Result<void> Containers::commit(const ipam::Changes& changes) {
+  return loop_->commit(changes);
+}
+void Containers::contest(std::set<ipam::BlockId> blocks) {
+  loop_->contest(std::move(blocks));
+}
+void Containers::on_usage_changed(std::function<void()> handler) {
+  loop_->usage_changed = std::move(handler);
+}
+const std::string& Containers::incarnation() const {
+  return loop_->incarnation();
+}
+const std::string& Containers::boot() const {
+  return loop_->boot();
 }
 Result<void> Containers::apply(const ipam::Settings& settings) {
   return loop_->apply(settings);

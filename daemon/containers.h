@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,16 @@ class Containers {
   void add(const ctl::AddRequest& request, const Answer& answer);
   void del(const ctl::DelRequest& request, const Answer& answer);
   void check(const ctl::CheckRequest& request, const Answer& answer);
+
+  /// Changes of claims: on disk first, then true.
+  Result<void> commit(const ipam::Changes& changes);
+  /// These blocks are announced by another host too.
+  void contest(std::set<ipam::BlockId> blocks);
+  /// Called after addresses were given or freed.
+  void on_usage_changed(std::function<void()> handler);
+  /// Who this host is to a store that hosts share.
+  [[nodiscard]] const std::string& incarnation() const;
+  [[nodiscard]] const std::string& boot() const;
 
   /// On an error nothing has changed.
   Result<void> apply(const ipam::Settings& settings);

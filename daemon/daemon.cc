@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "config/diff.h"
+#include "daemon/claims.h"
 #include "daemon/containers.h"
 #include "daemon/control_server.h"
 #include "daemon/host.h"
@@ -59,6 +60,11 @@ class Daemon {
     routing_ = std::move(*routing);
     containers_->on_blocks_changed([this] { announce(); });
     routing_->on_container_route_lost([this] { containers_->repair_routes(); });
+    auto claims = Claims::start(io_, config_.ipam, config_.node.name, options_.takeover_identity,
+                                *containers_, *routing_, [this] { announce(); });
+    if (!claims) return claims.error();
+    claims_ = std::move(*claims);
+    containers_->on_usage_changed([this] { claims_->poke(); });
     announce();
 
     auto exporter = exporter::Server::start(config_.exporter, [this] { return scrape(); });
@@ -86,6 +92,7 @@ class Daemon {
     control_.reset();
     exporter_.reset();
     if (routing_) routing_->stop(false);
+    if (claims_) claims_->stop();
     if (containers_) containers_->stop();
     // Replies and NOTIFICATIONs on their way out get a moment; kernel routes stay whatever happens.
     io_.restart();
@@ -94,7 +101,7 @@ class Daemon {
 
  private:
   [[nodiscard]] World world() const {
-    return {config_,     *routing_,   *containers_,      started_,
+    return {config_,     *routing_,   *containers_,      *claims_,      started_,
             started_at_, complaints_, reload_succeeded_, configured_at_};
   }
 
@@ -108,12 +115,9 @@ class Daemon {
   }
 
   void announce() {
-    std::vector<Prefix> blocks;
-    for (const ipam::BlockStatus& block : containers_->allocator().blocks(Clock::now())) {
-      if (block.id.ipv4) blocks.push_back(*block.id.ipv4);
-      if (block.id.ipv6) blocks.push_back(*block.id.ipv6);
-    }
-    routing_->announce(blocks, router_prefixes(config_.node));
+    Announcement all = announcement(containers_->allocator(), Clock::now());
+    for (const Prefix& prefix : router_prefixes(config_.node)) all.hosts.push_back(prefix);
+    routing_->announce(all.blocks, all.hosts, all.covered);
   }
 
   void handle(const ctl::Request& request, const ControlServer::Answer& answer) {
@@ -183,6 +187,10 @@ class Daemon {
       spdlog::error("pools: {}", applied.error().message);
       return false;
     }
+    if (auto applied = claims_->apply(wanted->ipam); !applied) {
+      spdlog::error("{}", applied.error().message);
+      return false;
+    }
     routing_->apply(wanted->bgp);
     config_ = std::move(*wanted);
     return true;
@@ -216,6 +224,7 @@ class Daemon {
   asio::signal_set signals_;
   std::unique_ptr<Containers> containers_;
   std::unique_ptr<Routing> routing_;
+  std::unique_ptr<Claims> claims_;
   std::unique_ptr<exporter::Server> exporter_;
   std::unique_ptr<ControlServer> control_;
 };

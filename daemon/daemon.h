@@ -16,6 +16,8 @@ struct Options {
   std::string config_path;
   std::filesystem::path state_directory;
   std::string socket_path;
+  /// Another incarnation of this host's name is gone for good: what it claimed is ours.
+  bool takeover_identity = false;
   config::Defaults defaults;
 };
 

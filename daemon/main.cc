@@ -63,6 +63,9 @@ int program(int argc, char** argv) {
   app.add_option("--log-level", log_level, "debug, info, warn or error")
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
       ->capture_default_str();
+  app.add_flag("--takeover-identity", options.takeover_identity,
+               "Take over the blocks that this host claimed before it was installed anew; give it "
+               "once");
   app.set_version_flag("--version", "weftd " WEFT_VERSION);
   try {
     app.parse(argc, argv);

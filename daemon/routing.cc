@@ -104,21 +104,27 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     return {};
   }
 
-  void announce(const std::vector<Prefix>& blocks, const std::vector<Prefix>& hosts) {
+  void announce(const std::vector<Prefix>& blocks, const std::vector<Prefix>& hosts,
+                const std::vector<Prefix>& covered) {
     const Time now = Clock::now();
-    const std::set<Prefix> covered(blocks.begin(), blocks.end());
-    std::set<Prefix> wanted = covered;
+    std::set<Prefix> wanted(blocks.begin(), blocks.end());
+    std::set<Prefix> shielded = wanted;
+    shielded.insert(covered.begin(), covered.end());
+    std::erase_if(shielded, [](const Prefix& prefix) { return prefix.is_host(); });
     wanted.insert(hosts.begin(), hosts.end());
+    for (const Prefix& prefix : shielded) {
+      if (table_ && !shielded_.contains(prefix)) table_->want_blackhole(prefix, now);
+    }
     for (const Prefix& prefix : wanted) {
-      if (originated_.contains(prefix)) continue;
-      if (table_ && covered.contains(prefix)) table_->want_blackhole(prefix, now);
-      speaker_.originate(prefix, now);
+      if (!originated_.contains(prefix)) speaker_.originate(prefix, now);
     }
     for (const Prefix& prefix : originated_) {
-      if (wanted.contains(prefix)) continue;
-      speaker_.withdraw(prefix, now);
-      if (table_) table_->unwant_blackhole(prefix, now);
+      if (!wanted.contains(prefix)) speaker_.withdraw(prefix, now);
     }
+    for (const Prefix& prefix : shielded_) {
+      if (table_ && !shielded.contains(prefix)) table_->unwant_blackhole(prefix, now);
+    }
+    shielded_ = std::move(shielded);
     originated_ = std::move(wanted);
     transport_->poke();
     pump();
@@ -370,6 +376,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   asio::steady_timer table_timer_;
   asio::steady_timer audit_timer_;
   std::set<Prefix> originated_;
+  std::set<Prefix> shielded_;
   std::vector<ConnectedSubnet> resolved_;
   std::set<Family> families_synced_;
   std::map<std::uint32_t, LinkState> link_states_;
@@ -389,8 +396,9 @@ Result<std::unique_ptr<Routing>> Routing::start(asio::io_context& io,
 Routing::Routing(std::shared_ptr<Loop> loop) : loop_(std::move(loop)) {}
 Routing::~Routing() = default;
 
-void Routing::announce(const std::vector<Prefix>& blocks, const std::vector<Prefix>& hosts) {
-  loop_->announce(blocks, hosts);
+void Routing::announce(const std::vector<Prefix>& blocks, const std::vector<Prefix>& hosts,
+                       const std::vector<Prefix>& covered) {
+  loop_->announce(blocks, hosts, covered);
 }
 void Routing::apply(const bgp::Settings& settings) {
   loop_->apply(settings);

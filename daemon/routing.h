@@ -42,9 +42,10 @@ class Routing {
   Routing(const Routing&) = delete;
   Routing& operator=(const Routing&) = delete;
 
-  /// Exactly these prefixes are originated from now on; `blocks` are covered by a blackhole as
-  /// well. Idempotent.
-  void announce(const std::vector<Prefix>& blocks, const std::vector<Prefix>& hosts);
+  /// Exactly `blocks` and `hosts` are originated from now on; `blocks` and `covered` have a
+  /// blackhole as well, unless they are one address: that has its container's route. Idempotent.
+  void announce(const std::vector<Prefix>& blocks, const std::vector<Prefix>& hosts,
+                const std::vector<Prefix>& covered);
   /// Peers whose own parameters changed are touched, no other.
   void apply(const bgp::Settings& settings);
   /// Kernel routes stay. `cease`: tell the peers to forget us; else they see the connection close.

@@ -105,9 +105,10 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
         "sysctl -w net.ipv4.nexthop_compat_mode=0");
   }
   for (const ipam::BlockStatus& block : world.containers.allocator().blocks(now)) {
-    if (block.free != 0 || block.state == ipam::BlockState::draining) continue;
+    if (block.free != 0 || block.state != ipam::BlockState::owned) continue;
     found.push_back(fmt::format("block {} of pool {} is full", block.id.text(), block.id.pool));
   }
+  for (std::string& complaint : world.claims.complaints()) found.push_back(std::move(complaint));
   if (!world.reload_succeeded) {
     found.emplace_back(
         "the last reload failed: weftd runs with the configuration before it; weftd --check says "
@@ -293,7 +294,8 @@ std::vector<exporter::Pool> pool_metrics(const ipam::Allocator& allocator, Time 
   for (const ipam::BlockStatus& block : allocator.blocks(now)) {
     exporter::Pool& pool = pools[block.id.pool];
     pool.name = block.id.pool;
-    ++(block.state == ipam::BlockState::owned ? pool.blocks_owned : pool.blocks_draining);
+    ++pool.blocks[std::string(ipam::name(block.state))];
+    if (block.contested) ++pool.contested;
     for (const auto& prefix : {block.id.ipv4, block.id.ipv6}) {
       if (!prefix) continue;
       auto family = std::find_if(
@@ -343,6 +345,7 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
   snapshot.reclaimed_addresses = {{"boot", statistics.reclaimed_boot},
                                   {"netns", statistics.reclaimed_netns}};
   snapshot.store_up = statistics.store_up;
+  world.claims.fill(snapshot);
   for (const auto& [verb, requests] : statistics.verbs) snapshot.cni.push_back(requests);
   for (const ipam::LeaseStatus& held : allocator.leases())
     ++snapshot.containers[held.lease.attachment.network];

@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 #include "ctl/protocol.h"
+#include "daemon/claims.h"
 #include "daemon/containers.h"
 #include "daemon/routing.h"
 #include "exporter/snapshot.h"
@@ -16,6 +17,7 @@ struct World {
   const config::Config& config;
   const Routing& routing;
   const Containers& containers;
+  const Claims& claims;
   /// When this weftd started, on both clocks.
   Time started;
   std::chrono::system_clock::time_point started_at;

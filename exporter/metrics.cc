@@ -283,6 +283,8 @@ void add_addresses(const Snapshot& s, Exposition& out) {
                          "Addresses in the blocks of this host by state; capacity is the sum of "
                          "the others.");
   auto blocks = gauge("weft_ipam_blocks", "Blocks of this host by state.");
+  auto contested = gauge("weft_ipam_contested_blocks",
+                         "Blocks of this host that BGP shows at another host too.");
   for (const Pool& pool : s.pools) {
     const ClientMetric::Label name{"pool", pool.name};
     for (const PoolFamily& family : pool.families) {
@@ -293,8 +295,8 @@ void add_addresses(const Snapshot& s, Exposition& out) {
       addresses.add({name, which, {"state", "reserved"}}, family.reserved);
       addresses.add({name, which, {"state", "free"}}, family.free);
     }
-    blocks.add({name, {"state", "owned"}}, pool.blocks_owned);
-    blocks.add({name, {"state", "draining"}}, pool.blocks_draining);
+    for (const auto& [state, count] : pool.blocks) blocks.add({name, {"state", state}}, count);
+    contested.add({name}, pool.contested);
   }
   auto reclaimed = counter("weft_ipam_reclaimed_addresses_total",
                            "Addresses freed because their container was gone without a DEL.");
@@ -303,7 +305,40 @@ void add_addresses(const Snapshot& s, Exposition& out) {
   }
   auto store = gauge("weft_ipam_store_up", "1 while the store of allocations takes writes.");
   store.add({}, s.store_up);
-  out.take({&addresses, &blocks, &reclaimed, &store});
+  out.take({&addresses, &blocks, &contested, &reclaimed, &store});
+}
+
+void add_claims(const Snapshot& s, Exposition& out) {
+  auto claims = counter("weft_ipam_claims_total", "Claims of blocks of shared pools by result.");
+  auto conflicts = counter("weft_ipam_claim_conflicts_total",
+                           "Blocks of this host that turned out to be another's.");
+  auto releases = counter("weft_ipam_releases_total", "Blocks given back, by reason.");
+  for (const auto& [pool, results] : s.claims) {
+    for (const auto& [result, count] : results)
+      claims.add({{"pool", pool}, {"result", result}}, count);
+  }
+  for (const auto& [pool, count] : s.claim_conflicts) conflicts.add({{"pool", pool}}, count);
+  for (const auto& [pool, reasons] : s.releases) {
+    for (const auto& [reason, count] : reasons)
+      releases.add({{"pool", pool}, {"reason", reason}}, count);
+  }
+  out.take({&claims, &conflicts, &releases});
+  if (!s.claims_synced) return;
+  auto synced = gauge("weft_ipam_claims_synced",
+                      "1 while the store of claims answers and this host has seen all of it.");
+  synced.add({}, *s.claims_synced);
+  auto requests =
+      counter("weft_ipam_store_requests_total", "Requests to the store of claims by result.");
+  for (const auto& [op, results] : s.store_requests) {
+    for (const auto& [result, count] : results)
+      requests.add({{"op", op}, {"result", result}}, count);
+  }
+  auto claim = histogram("weft_ipam_claim_seconds", "From wanting a block to owning it.");
+  if (s.claim_seconds) claim.add({}, *s.claim_seconds);
+  auto request =
+      histogram("weft_ipam_store_request_seconds", "Answered requests to the store of claims.");
+  if (s.store_request_seconds) request.add({}, *s.store_request_seconds);
+  out.take({&synced, &requests, &claim, &request});
 }
 
 void add_containers(const Snapshot& s, Exposition& out) {
@@ -356,6 +391,7 @@ std::vector<prometheus::MetricFamily> metrics(const Snapshot& snapshot) {
   add_rib(snapshot, out);
   add_fib(snapshot, out);
   add_addresses(snapshot, out);
+  add_claims(snapshot, out);
   add_containers(snapshot, out);
   add_uplinks(snapshot, out);
   return std::move(out).all();

@@ -143,8 +143,11 @@ struct PoolFamily {
 struct Pool {
   std::string name;
   std::vector<PoolFamily> families;
-  std::uint64_t blocks_owned = 0;
-  std::uint64_t blocks_draining = 0;
+  /// By state.
+  std::map<std::string, std::uint64_t> blocks{
+      {"owned", 0}, {"draining", 0}, {"releasing", 0}, {"lost", 0}};
+  /// Blocks that another host announces too.
+  std::uint64_t contested = 0;
 };
 
 struct Uplink {
@@ -204,6 +207,17 @@ struct Snapshot {
   std::map<std::string, std::uint64_t> reclaimed_addresses;
   /// The store took its last write.
   bool store_up = true;
+  /// By pool: claims of blocks by result, blocks of ours found to be another's, blocks given back
+  /// by reason.
+  std::map<std::string, std::map<std::string, std::uint64_t>> claims;
+  std::map<std::string, std::uint64_t> claim_conflicts;
+  std::map<std::string, std::map<std::string, std::uint64_t>> releases;
+  std::optional<Histogram> claim_seconds;
+  /// The store that hosts share answers and is known; none: there is none.
+  std::optional<bool> claims_synced;
+  /// By operation, by result.
+  std::map<std::string, std::map<std::string, std::uint64_t>> store_requests;
+  std::optional<Histogram> store_request_seconds;
 
   std::vector<CniRequests> cni;
   /// By network.

@@ -29,7 +29,17 @@ std::string described(const Attachment& attachment) {
 }  // namespace
 
 std::string_view name(BlockState state) {
-  return state == BlockState::owned ? "owned" : "draining";
+  switch (state) {
+    case BlockState::owned:
+      return "owned";
+    case BlockState::draining:
+      return "draining";
+    case BlockState::releasing:
+      return "releasing";
+    case BlockState::lost:
+      return "lost";
+  }
+  return "";
 }
 
 Allocator::Allocator(std::string boot_id, std::uint64_t first_sequence)
@@ -40,18 +50,30 @@ Result<void> Allocator::configure(const Settings& settings) {
   if (!planned) return planned.error();
   settings_ = settings;
   pools_ = planned->pools;
+  static_ = {planned->owned.begin(), planned->owned.end()};
+  for (const BlockId& id : static_) block_of(id);
   for (auto& [id, block] : blocks_) {
-    block.state = BlockState::draining;
+    block.state = state_of(id);
     reserve(id, block.ordinals);
   }
-  for (const BlockId& id : planned->owned) {
-    OwnedBlock& block = block_of(id);
-    const auto pool = std::find_if(pools_.begin(), pools_.end(),
-                                   [&](const Pool& p) { return p.name() == id.pool; });
-    const bool active = pool->settings().state == PoolState::active;
-    block.state = active ? BlockState::owned : BlockState::draining;
-  }
   return {};
+}
+
+BlockState Allocator::state_of(const BlockId& id) const {
+  const auto claim = claims_.find(id);
+  if (claim != claims_.end() && claim->second == ClaimState::releasing)
+    return BlockState::releasing;
+  if (claim != claims_.end() && claim->second == ClaimState::lost) return BlockState::lost;
+  const auto pool = std::find_if(pools_.begin(), pools_.end(),
+                                 [&](const Pool& p) { return p.name() == id.pool; });
+  if (pool == pools_.end() || pool->settings().state == PoolState::draining ||
+      id.index >= pool->block_count() || pool->block(id.index) != id) {
+    return BlockState::draining;
+  }
+  const bool claimed = claim != claims_.end() && claim->second == ClaimState::owned &&
+                       std::holds_alternative<EtcdClaim>(pool->settings().claim) &&
+                       is_for(pool->settings(), settings_.labels);
+  return claimed || static_.contains(id) ? BlockState::owned : BlockState::draining;
 }
 
 Allocator::OwnedBlock& Allocator::block_of(const BlockId& id) {
@@ -293,6 +315,16 @@ void Allocator::apply(const Changes& changes) {
                    [&](const Held& held) { apply_held(held.lease); },
                    [&](const Freed& freed) { apply_freed(freed); },
                    [&](const Dropped& dropped) { blocks_.erase(dropped.block); },
+                   [&](const Claimed& claimed) {
+                     claims_[claimed.block] = claimed.state;
+                     if (claimed.state == ClaimState::claiming) return;
+                     block_of(claimed.block).state = state_of(claimed.block);
+                   },
+                   [&](const Unclaimed& gone) {
+                     claims_.erase(gone.block);
+                     const auto block = blocks_.find(gone.block);
+                     if (block != blocks_.end()) block->second.state = state_of(gone.block);
+                   },
                },
                change);
   }
@@ -343,7 +375,8 @@ Audit Allocator::audit(const Observation& seen, Time now) {
     audit.changes.emplace_back(freed(holding.lease, now));
   }
   for (const auto& [id, block] : blocks_) {
-    if (block.state == BlockState::draining && block.ordinals.held() == 0) {
+    if (block.state == BlockState::draining && block.ordinals.held() == 0 &&
+        !claims_.contains(id)) {
       audit.changes.emplace_back(Dropped{id});
     }
   }
@@ -403,7 +436,8 @@ Result<Lease> Allocator::adopted(const KernelVeth& veth, const ParsedAlias& alia
 std::vector<BlockStatus> Allocator::blocks(Time now) const {
   std::vector<BlockStatus> statuses;
   for (const auto& [id, block] : blocks_) {
-    if (block.state == BlockState::draining && block.ordinals.held() == 0) continue;
+    if (block.state == BlockState::draining && block.ordinals.held() == 0 && !claims_.contains(id))
+      continue;
     const Block::Usage usage = block.ordinals.usage(now, settings_.cool_down);
     statuses.push_back({id, block.state, block.ordinals.capacity(), usage.held, usage.cooling,
                         usage.reserved, usage.free, contested_.contains(id)});

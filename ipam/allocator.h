@@ -98,9 +98,11 @@ struct Audit {
 };
 
 enum class BlockState : std::uint8_t {
-  owned,     ///< ours: allocate, announce
-  draining,  ///< no longer ours by the settings, or its pool drains, but containers are in it:
-             ///< announce, do not allocate
+  owned,      ///< ours: allocate, announce
+  draining,   ///< no longer ours by the settings, or its pool drains, but containers are in it:
+              ///< announce, do not allocate
+  releasing,  ///< empty and about to be given back: not announced, covered until it is gone
+  lost,       ///< another host owns it: its containers are announced one by one
 };
 std::string_view name(BlockState state);
 
@@ -145,6 +147,7 @@ class Allocator {
   /// from one that holds nothing yet: of two hosts with one index, the later must not begin.
   void contest(std::set<BlockId> blocks);
   [[nodiscard]] const std::set<BlockId>& contested() const { return contested_; }
+  [[nodiscard]] const std::map<BlockId, ClaimState>& claims() const { return claims_; }
 
   /// Committed changes happen. A Freed whose sequence is not the holder's does nothing.
   void apply(const Changes& changes);
@@ -159,7 +162,7 @@ class Allocator {
   /// run at any start.
   [[nodiscard]] Audit rebuild(const std::vector<KernelVeth>& veths, Time now) const;
 
-  /// By pool and index, the owned and those that still drain: exactly the blocks to be announced.
+  /// By pool and index: all that are owned or claimed, and those that still drain.
   [[nodiscard]] std::vector<BlockStatus> blocks(Time now) const;
   /// By attachment.
   [[nodiscard]] std::vector<LeaseStatus> leases() const;
@@ -194,6 +197,7 @@ class Allocator {
   [[nodiscard]] std::optional<Place> place_of(const Address& address) const;
   [[nodiscard]] bool gives(const BlockId& id, const OwnedBlock& block) const;
   OwnedBlock& block_of(const BlockId& id);
+  [[nodiscard]] BlockState state_of(const BlockId& id) const;
   void reserve(const BlockId& id, Block& block) const;
   [[nodiscard]] Refusal exhausted(const std::string& pool, Time now) const;
   [[nodiscard]] const Holding* holding(const Attachment& attachment) const;
@@ -209,6 +213,9 @@ class Allocator {
   std::uint64_t next_sequence_;
   std::vector<Pool> pools_;
   std::map<BlockId, OwnedBlock> blocks_;
+  /// By the settings alone.
+  std::set<BlockId> static_;
+  std::map<BlockId, ClaimState> claims_;
   std::set<BlockId> contested_;
   /// By the name of the host end, which follows from the attachment.
   std::unordered_map<std::string, Holding> leases_;

@@ -43,6 +43,18 @@ Result<std::vector<std::uint32_t>> indexes(const StaticBlocks& claim, std::uint3
   return owned;
 }
 
+/// They come one by one.
+Result<std::vector<std::uint32_t>> indexes(const EtcdClaim& claim, std::uint32_t) {
+  if (claim.max_blocks == 0 || claim.max_blocks > blocks_per_host_limit ||
+      claim.min_blocks > claim.max_blocks) {
+    return Error{
+        fmt::format("min-blocks and max-blocks must be at most {}, and min-blocks not more "
+                    "than max-blocks",
+                    blocks_per_host_limit)};
+  }
+  return std::vector<std::uint32_t>{};
+}
+
 }  // namespace
 
 Result<std::vector<BlockId>> static_claims(const Pool& pool) {

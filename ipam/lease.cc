@@ -40,6 +40,20 @@ Attachment abbreviated(const Attachment& attachment) {
           abbreviated(attachment.container, alias_container_limit), attachment.ifname};
 }
 
+std::string_view name(ClaimState state) {
+  switch (state) {
+    case ClaimState::claiming:
+      return "claiming";
+    case ClaimState::owned:
+      return "owned";
+    case ClaimState::releasing:
+      return "releasing";
+    case ClaimState::lost:
+      return "lost";
+  }
+  return "";
+}
+
 std::string link_alias(const Lease& lease) {
   const Attachment names = abbreviated(lease.attachment);
   return fmt::format("weft:{}:{}:{}:{}:{}:{}", lease.block.pool, lease.block.index, lease.ordinal,

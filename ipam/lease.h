@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -64,7 +65,27 @@ struct Dropped {
   bool operator==(const Dropped&) const = default;
 };
 
-using Change = std::variant<Held, Freed, Dropped>;
+/// How far this host's claim on a block of a shared pool has come.
+enum class ClaimState : std::uint8_t {
+  claiming,   ///< the store is about to be asked: not ours yet
+  owned,      ///< ours by the store
+  releasing,  ///< nothing is in it: withdrawn, then given back
+  lost,       ///< the store or BGP shows it at another host
+};
+std::string_view name(ClaimState state);
+
+struct Claimed {
+  BlockId block;
+  ClaimState state = ClaimState::claiming;
+  bool operator==(const Claimed&) const = default;
+};
+/// Ours no longer, or not after all.
+struct Unclaimed {
+  BlockId block;
+  bool operator==(const Unclaimed&) const = default;
+};
+
+using Change = std::variant<Held, Freed, Dropped, Claimed, Unclaimed>;
 /// In order, and all or none.
 using Changes = std::vector<Change>;
 

@@ -29,6 +29,33 @@ struct StaticBlocks {
   bool operator==(const StaticBlocks&) const = default;
 };
 
+/// `claim: {etcd: {...}}`: this host claims blocks as it needs them. All pools that are shared have
+/// one store.
+struct EtcdClaim {
+  /// "https://10.0.0.5:2379"; tried in this order.
+  std::vector<std::string> endpoints;
+  /// Empty: no authentication.
+  std::string user;
+  /// First line of the file; read whenever a token is asked for.
+  std::string password_file;
+  /// PEM; empty: the system's.
+  std::string ca_file;
+  /// PEM, both or none: for an etcd that asks clients for certificates.
+  std::string cert_file;
+  std::string key_file;
+  /// Of every key, without a slash at the end.
+  std::string prefix = "/weft/v1";
+  /// Claims of a host that was not heard of for so long are free.
+  std::chrono::seconds lease{86400};
+  /// Blocks that stay although they are empty; at most max_blocks.
+  std::uint32_t min_blocks = 1;
+  /// 1..1024
+  std::uint32_t max_blocks = 64;
+  /// With fewer free addresses than these another block is claimed.
+  std::uint32_t spare = 32;
+  bool operator==(const EtcdClaim&) const = default;
+};
+
 /// Addresses from `first` to `last`, both among them, of one family.
 struct AddressRange {
   Address first;
@@ -58,7 +85,7 @@ struct PoolSettings {
   std::uint8_t ipv4_block_length = 26;
   /// 116..128, not shorter than the pool. With both families the host bits must be as many.
   std::uint8_t ipv6_block_length = 122;
-  std::variant<StaticIndex, StaticBlocks> claim;
+  std::variant<StaticIndex, StaticBlocks, EtcdClaim> claim;
   PoolState state = PoolState::active;
   /// Never handed out.
   std::vector<AddressRange> reserved;

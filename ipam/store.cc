@@ -11,7 +11,7 @@ namespace weft::ipam {
 
 namespace {
 
-constexpr int schema_version = 1;
+constexpr int schema_version = 2;
 /// How long a weftd that is going down may keep the next one waiting at open().
 constexpr int busy_timeout_ms = 2000;
 
@@ -33,6 +33,18 @@ constexpr const char* schema = R"sql(
   ) STRICT, WITHOUT ROWID;
   CREATE UNIQUE INDEX holder ON address (host_ifname) WHERE state = 'held';
   PRAGMA user_version = 1;
+)sql";
+
+// What version 2 adds, to a new database as to one of version 1.
+constexpr const char* schema_of_claims = R"sql(
+  CREATE TABLE claim (
+    pool TEXT NOT NULL, number INTEGER NOT NULL, ipv4 TEXT NOT NULL, ipv6 TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('claiming', 'owned', 'releasing', 'lost')),
+    PRIMARY KEY (pool, number, ipv4, ipv6)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  INSERT INTO fact VALUES ('incarnation', lower(hex(randomblob(16))));
+  PRAGMA user_version = 2;
 )sql";
 
 constexpr std::string_view hold_sql = R"sql(
@@ -185,13 +197,15 @@ Result<Store::Readable> Store::check_schema() {
     return Error{fmt::format("written by a newer weft (schema {}); this weft knows schema {}",
                              version, schema_version)};
   }
-  if (version == 0) {
-    if (sqlite3_exec(database_.get(), fmt::format("BEGIN; {} COMMIT", schema).c_str(), nullptr,
-                     nullptr, nullptr) != SQLITE_OK) {
+  if (version < schema_version) {
+    const std::string sql =
+        fmt::format("BEGIN; {} {} COMMIT", version == 0 ? schema : "", schema_of_claims);
+    if (sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
       // Tables without a version are none of ours.
       return failure(database_.get(), "the schema cannot be made");
     }
   }
+  if (!load_incarnation()) return Readable::no;
   const auto statement = prepared("SELECT ifnull(max(sequence), 0) FROM address");
   if (!statement) return Readable::no;
   Query query(*statement);
@@ -272,10 +286,11 @@ Result<Changes> Store::load(const std::string& boot_id, Time now) {
       blocks[query.number(0)] = std::move(id);
     }
   }
+  Changes changes;
+  if (auto loaded = load_claims(changes); !loaded) return loaded.error();
   const auto statement = prepared(load_sql);
   if (!statement) return statement.error();
   Query query(*statement);
-  Changes changes;
   int step = query.step();
   for (; step == SQLITE_ROW; step = query.step()) {
     const auto block = blocks.find(query.number(0));
@@ -301,8 +316,42 @@ Result<Changes> Store::load(const std::string& boot_id, Time now) {
   return changes;
 }
 
+Result<void> Store::load_incarnation() {
+  const auto statement = prepared("SELECT value FROM fact WHERE name = 'incarnation'");
+  if (!statement) return statement.error();
+  Query query(*statement);
+  if (query.step() != SQLITE_ROW) return Error{"no incarnation"};
+  incarnation_ = query.text(0);
+  return {};
+}
+
+Result<void> Store::load_claims(Changes& changes) {
+  const auto statement = prepared("SELECT pool, number, ipv4, ipv6, state FROM claim");
+  if (!statement) return statement.error();
+  Query query(*statement);
+  int step = query.step();
+  for (; step == SQLITE_ROW; step = query.step()) {
+    const BlockId block{query.text(0), static_cast<std::uint32_t>(query.number(1)),
+                        prefix_of(query.text(2)), prefix_of(query.text(3))};
+    if (!block.ipv4 && !block.ipv6) continue;
+    for (const ClaimState state :
+         {ClaimState::claiming, ClaimState::owned, ClaimState::releasing, ClaimState::lost}) {
+      if (name(state) == query.text(4)) changes.emplace_back(Claimed{block, state});
+    }
+  }
+  if (step != SQLITE_DONE) return failure(database_.get(), "the claims cannot be read");
+  return {};
+}
+
 Result<void> Store::commit(const Changes& changes) {
   if (changes.empty()) return {};
+  // A claim must outlive a power cut: the store of all hosts knows of it. Addresses need not, for
+  // the containers that held them are gone then.
+  const bool durable = std::any_of(changes.begin(), changes.end(), [](const Change& change) {
+    return std::holds_alternative<Claimed>(change) || std::holds_alternative<Unclaimed>(change);
+  });
+  if (durable)
+    sqlite3_exec(database_.get(), "PRAGMA synchronous = FULL", nullptr, nullptr, nullptr);
   auto done = execute("BEGIN IMMEDIATE");
   if (!done) return done;
   for (const Change& change : changes) {
@@ -315,6 +364,8 @@ Result<void> Store::commit(const Changes& changes) {
     block_rows_.clear();
     sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
   }
+  if (durable)
+    sqlite3_exec(database_.get(), "PRAGMA synchronous = NORMAL", nullptr, nullptr, nullptr);
   return done;
 }
 
@@ -400,6 +451,39 @@ Result<void> Store::write(const Dropped& dropped) {
     if (query.step() != SQLITE_DONE) return failure(database_.get(), sql);
   }
   block_rows_.erase(dropped.block);
+  return {};
+}
+
+Result<void> Store::write(const Claimed& claimed) {
+  const std::string ipv4 = prefix_text(claimed.block.ipv4);
+  const std::string ipv6 = prefix_text(claimed.block.ipv6);
+  const std::string state(name(claimed.state));
+  const auto statement = prepared(
+      "INSERT INTO claim (pool, number, ipv4, ipv6, state) VALUES (?1, ?2, ?3, ?4, ?5) "
+      "ON CONFLICT (pool, number, ipv4, ipv6) DO UPDATE SET state = ?5");
+  if (!statement) return statement.error();
+  Query query(*statement);
+  query.bind(1, claimed.block.pool);
+  query.bind(2, std::int64_t{claimed.block.index});
+  query.bind(3, ipv4);
+  query.bind(4, ipv6);
+  query.bind(5, state);
+  if (query.step() != SQLITE_DONE) return failure(database_.get(), "claim");
+  return {};
+}
+
+Result<void> Store::write(const Unclaimed& gone) {
+  const std::string ipv4 = prefix_text(gone.block.ipv4);
+  const std::string ipv6 = prefix_text(gone.block.ipv6);
+  const auto statement =
+      prepared("DELETE FROM claim WHERE pool = ?1 AND number = ?2 AND ipv4 = ?3 AND ipv6 = ?4");
+  if (!statement) return statement.error();
+  Query query(*statement);
+  query.bind(1, gone.block.pool);
+  query.bind(2, std::int64_t{gone.block.index});
+  query.bind(3, ipv4);
+  query.bind(4, ipv6);
+  if (query.step() != SQLITE_DONE) return failure(database_.get(), "claim");
   return {};
 }
 

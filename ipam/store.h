@@ -34,6 +34,9 @@ class Store {
 
   /// Everything committed, as changes to apply to a new allocator. Times of an earlier boot mean
   /// nothing on today's clock: what was freed then counts as freed `now`, in the same order.
+  /// Made with the database; tells this host from its former self.
+  [[nodiscard]] const std::string& incarnation() const { return incarnation_; }
+
   Result<Changes> load(const std::string& boot_id, Time now);
 
   /// All of them or none, in one transaction; tens of microseconds.
@@ -65,12 +68,17 @@ class Store {
   Result<void> write(const Held& held);
   Result<void> write(const Freed& freed);
   Result<void> write(const Dropped& dropped);
+  Result<void> write(const Claimed& claimed);
+  Result<void> write(const Unclaimed& gone);
+  Result<void> load_claims(Changes& changes);
+  Result<void> load_incarnation();
   Result<std::int64_t> row_of(const BlockId& block);
 
   Database database_;
   std::map<std::string, Statement, std::less<>> statements_;
   std::map<BlockId, std::int64_t> block_rows_;
   std::string moved_aside_;
+  std::string incarnation_;
   std::uint64_t next_sequence_ = 1;
 };
 

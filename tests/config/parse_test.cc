@@ -284,7 +284,7 @@ INSTANTIATE_TEST_SUITE_P(
              "f:5:6: pools.c: has no addresses; give ipv4, ipv6 or both\n"},
         Case{"NoClaim", pool("ipv4: 10.64.0.0/16"),
              "f:5:6: pools.c: 'claim' is missing: {static: {index: N}}, {static: {index: N, "
-             "blocks-per-host: M}} or {static: {blocks: [N, ...]}}\n"},
+             "blocks-per-host: M}}, {static: {blocks: [N, ...]}} or {etcd: {...}}\n"},
         Case{"HostBits", pool("ipv4: 10.64.0.1/16, claim: {static: {index: 0}}"),
              "f:5:13: pools.c.ipv4: 10.64.0.1/16 has host bits set; the prefix is 10.64.0.0/16\n"},
         Case{"WrongFamily", pool("ipv4: 'fd00::/112', claim: {static: {index: 0}}"),
@@ -354,11 +354,25 @@ INSTANTIATE_TEST_SUITE_P(
              "f:5:44: pools.c.claim.static: unknown key 'idx'; known here: index, blocks-per-host, "
              "blocks\n"},
         Case{"ClaimEtcd", pool("ipv4: 10.64.0.0/24, claim: {etcd: {}}"),
-             "f:5:35: pools.c.claim: claims in etcd are not supported by this version; give "
-             "{static: {index: N}} or {static: {blocks: [N, ...]}}\n"},
+             "f:5:34: pools.c: etcd.endpoints is missing in every pool; give it in one\n"},
+        Case{"ClaimEtcdUrl", pool("ipv4: 10.64.0.0/24, claim: {etcd: {endpoints: [etcd:2379]}}"),
+             "f:5:54: pools.c.claim.etcd.endpoints: must be http://HOST:PORT or "
+             "https://HOST:PORT\n"},
+        Case{
+            "ClaimTwice",
+            pool(
+                "ipv4: 10.64.0.0/24, claim: {static: {index: 0}, etcd: {endpoints: [http://a:1]}}"),
+            "f:5:34: pools.c.claim: both static and etcd; give {static: {index: N}}, {static: "
+            "{blocks: [N, ...]}} or {etcd: {endpoints: [URL, ...]}}\n"},
+        Case{"TwoStores",
+             node_lines + "pools:\n"
+                          "  a: {ipv4: 10.64.0.0/16, claim: {etcd: {endpoints: [http://a:1]}}}\n"
+                          "  b: {ipv4: 10.65.0.0/16, claim: {etcd: {endpoints: [http://b:1]}}}\n",
+             "f:6:34: pools.b: another etcd, user or prefix than that of another pool; they share "
+             "one\n"},
         Case{"ClaimScalar", pool("ipv4: 10.64.0.0/24, claim: 3"),
              "f:5:34: pools.c.claim: must say how this host comes by its blocks; give {static: "
-             "{index: N}} or {static: {blocks: [N, ...]}}\n"},
+             "{index: N}}, {static: {blocks: [N, ...]}} or {etcd: {endpoints: [URL, ...]}}\n"},
         Case{"Overlap",
              node_lines + "pools:\n"
                           "  a: {ipv4: 10.64.0.0/16, claim: {static: {index: 0}}}\n"

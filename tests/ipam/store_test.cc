@@ -241,5 +241,38 @@ TEST_F(Stored, EveryBeginningOfTheLogIsAStateThatWas) {
   EXPECT_EQ(latest, states.size() - 1);
 }
 
+TEST_F(Stored, ClaimsComeFirstAndGoWithTheirState) {
+  BlockId other = block;
+  other.index = 4;
+  other.ipv6.reset();
+  commit({Claimed{block, ClaimState::claiming}, Claimed{other, ClaimState::owned}});
+  commit({Claimed{block, ClaimState::owned}, held("a", 0, 10)});
+  EXPECT_EQ(loaded(), (Changes{Claimed{block, ClaimState::owned}, Claimed{other, ClaimState::owned},
+                               held("a", 0, 10)}));
+  commit({Claimed{other, ClaimState::releasing}});
+  commit({Unclaimed{other}, Claimed{block, ClaimState::lost}});
+  EXPECT_EQ(loaded(), (Changes{Claimed{block, ClaimState::lost}, held("a", 0, 10)}));
+}
+
+TEST_F(Stored, TheIncarnationIsOfTheDatabase) {
+  const std::string first = Store::open(directory_)->incarnation();
+  EXPECT_EQ(first.size(), 32U);
+  EXPECT_EQ(Store::open(directory_)->incarnation(), first);
+  std::filesystem::remove(file());
+  EXPECT_NE(Store::open(directory_)->incarnation(), first);
+}
+
+TEST_F(Stored, ADatabaseOfVersionOneIsTakenOver) {
+  commit({held("a", 0, 10)});
+  sqlite3* raw = nullptr;
+  ASSERT_EQ(sqlite3_open(file().c_str(), &raw), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(raw, "DROP TABLE claim; DROP TABLE fact; PRAGMA user_version = 1", nullptr,
+                         nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(raw);
+  EXPECT_EQ(loaded(), (Changes{held("a", 0, 10)}));
+  EXPECT_EQ(Store::open(directory_)->incarnation().size(), 32U);
+}
+
 }  // namespace
 }  // namespace weft::ipam

@@ -1,0 +1,670 @@
+// Claims of several hosts on one pool, in virtual time, beside a model of etcd that loses requests,
+// answers, leases and all of its data on command. BGP is a set: who announces which block. Names of
+// tests are the rows of the table of faults in docs/ipam.md.
+#include "ipam/shared_claims.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <memory>
+#include <set>
+
+namespace weft::ipam {
+namespace {
+
+using std::chrono::seconds;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+/// etcd, as far as claims see it.
+struct Model {
+  std::map<std::string, kv::KeyValue> keys;
+  std::map<std::int64_t, Time> leases;
+  std::int64_t revision = 1;
+  std::int64_t next_lease = 100;
+  seconds ttl{60};
+  std::vector<kv::Watched> history;
+  bool up = true;
+
+  void change(const std::string& key, const kv::KeyValue& now, bool deleted) {
+    history.push_back({revision, {{deleted, now}}, false});
+    if (deleted) {
+      keys.erase(key);
+    } else {
+      keys[key] = now;
+    }
+  }
+  void expire(Time now) {
+    for (auto lease = leases.begin(); lease != leases.end();) {
+      if (lease->second > now) {
+        ++lease;
+        continue;
+      }
+      revoke(lease->first);
+      lease = leases.erase(lease);
+    }
+  }
+  void revoke(std::int64_t lease) {
+    ++revision;
+    std::vector<std::string> gone;
+    for (const auto& [key, value] : keys) {
+      if (value.lease == lease) gone.push_back(key);
+    }
+    for (const auto& key : gone) change(key, {key, {}, 0, revision, 0}, true);
+  }
+  void lose_everything() {
+    keys.clear();
+    leases.clear();
+    history.clear();
+    revision = 1;
+  }
+
+  kv::Answer answer(const kv::Request& request, Time now) {
+    expire(now);
+    return std::visit(Overloaded{
+                          [&](const kv::Grant& grant) -> kv::Answer {
+                            ttl = grant.ttl;
+                            leases[++next_lease] = now + ttl;
+                            return kv::LeaseAnswer{revision, next_lease, ttl};
+                          },
+                          [&](const kv::KeepAlive& alive) -> kv::Answer {
+                            const auto found = leases.find(alive.lease);
+                            if (found == leases.end())
+                              return kv::LeaseAnswer{revision, alive.lease, seconds(0)};
+                            found->second = now + ttl;
+                            return kv::LeaseAnswer{revision, alive.lease, ttl};
+                          },
+                          [&](const kv::Txn& txn) { return transact(txn); },
+                      },
+                      request);
+  }
+  kv::Answer transact(const kv::Txn& txn) {
+    kv::TxnAnswer answer;
+    answer.succeeded =
+        std::all_of(txn.when.begin(), txn.when.end(), [&](const kv::Compare& compare) {
+          const auto found = keys.find(compare.key);
+          return compare.mod_revision == (found == keys.end() ? 0 : found->second.mod_revision);
+        });
+    bool raised = false;
+    for (const kv::Operation& operation : answer.succeeded ? txn.then : txn.otherwise) {
+      if (const auto* range = std::get_if<kv::Range>(&operation)) {
+        const std::string end = range->end.empty() ? range->key + '\0' : range->end;
+        for (auto at = keys.lower_bound(range->key); at != keys.end() && at->first < end; ++at)
+          answer.found.push_back(at->second);
+        continue;
+      }
+      if (!std::exchange(raised, true)) ++revision;
+      if (const auto* put = std::get_if<kv::Put>(&operation)) {
+        if (put->lease != 0 && !leases.contains(put->lease))
+          return kv::Fault{"requested lease not found", true};
+        const auto before = keys.find(put->key);
+        change(
+            put->key,
+            {put->key, put->value, before == keys.end() ? revision : before->second.create_revision,
+             revision, put->lease},
+            false);
+      } else {
+        const auto& gone = std::get<kv::Delete>(operation);
+        change(gone.key, {gone.key, {}, 0, revision, 0}, true);
+      }
+    }
+    answer.revision = revision;
+    return answer;
+  }
+};
+
+Settings settings_of(seconds lease = seconds(60)) {
+  PoolSettings pool;
+  pool.name = "p";
+  pool.ipv4 = *Prefix::parse("10.64.0.0/27");
+  pool.ipv6 = *Prefix::parse("fd64::/123");
+  pool.ipv4_block_length = 30;
+  pool.ipv6_block_length = 126;
+  EtcdClaim claim;
+  claim.endpoints = {"http://model"};
+  claim.spare = 2;
+  claim.lease = lease;
+  pool.claim = claim;
+  Settings settings;
+  settings.pools = {pool};
+  settings.cool_down = seconds(0);
+  settings.labels = {{"name", "any"}};
+  return settings;
+}
+
+struct World {
+  Model etcd;
+  /// Block, by who announces it.
+  std::map<BlockId, std::set<std::string>> bgp;
+  Time now{seconds(1000)};
+};
+
+enum class Crash { never, before_store, after_store };
+
+/// weftd, as far as claims go.
+class Host {
+ public:
+  Host(World& world, std::string name, std::string incarnation = "1", std::string boot = "b1")
+      : world_(world), name_(std::move(name)), incarnation_(std::move(incarnation)), boot_(boot) {
+    start();
+  }
+
+  /// The process begins anew from its disk.
+  void start(bool takeover = false) {
+    allocator = std::make_unique<Allocator>(boot_, 1);
+    EXPECT_TRUE(allocator->configure(settings));
+    allocator->apply(disk);
+    core = std::make_unique<SharedClaims>(Identity{name_, incarnation_, boot_, takeover},
+                                          std::get<EtcdClaim>(settings.pools[0].claim));
+    core->apply(disk, Time{});
+    core->configure(settings);
+    seen_ = 0;
+    watching_.reset();
+  }
+
+  void lose_disk(const std::string& incarnation, const std::string& boot) {
+    disk.clear();
+    incarnation_ = incarnation;
+    boot_ = boot;
+  }
+
+  Surroundings around() {
+    return {[this](const BlockId& block) {
+              for (const std::string& host : world_.bgp[block]) {
+                if (host != name_) return true;
+              }
+              return false;
+            },
+            [this](const BlockId& block) {
+              return world_.bgp[block].contains(name_) || not_yet_withdrawn.contains(block);
+            },
+            allocator->blocks(world_.now)};
+  }
+
+  /// Until nothing is left to do at this moment; false: it crashed.
+  bool run() {
+    for (int i = 0; i < 1000; ++i) {
+      watch();
+      Step step = core->step(around(), world_.now);
+      if (!step.changes.empty()) {
+        commit(step.changes);
+        continue;
+      }
+      if (!step.request) return true;
+      const bool claims =
+          std::holds_alternative<kv::Txn>(*step.request) &&
+          !std::get<kv::Txn>(*step.request).when.empty() &&
+          std::get<kv::Txn>(*step.request).when[0].key.find("/pool/") != std::string::npos;
+      if (claims && crash == Crash::before_store) return false;
+      if (!world_.etcd.up || !reaches_etcd) {
+        core->answered(kv::Fault{"unreachable"}, world_.now);
+        continue;
+      }
+      const kv::Answer answer = world_.etcd.answer(*step.request, world_.now);
+      if (claims && crash == Crash::after_store) return false;
+      if (claims && lose_answers) {
+        core->answered(kv::Fault{"timed out"}, world_.now);
+        continue;
+      }
+      core->answered(answer, world_.now);
+    }
+    ADD_FAILURE() << name_ << " does not come to rest";
+    return true;
+  }
+
+  void commit(const Changes& changes) {
+    disk.insert(disk.end(), changes.begin(), changes.end());
+    allocator->apply(changes);
+    core->apply(changes, world_.now);
+    announce();
+  }
+
+  void announce() {
+    for (auto& [block, hosts] : world_.bgp) hosts.erase(name_);
+    for (const BlockStatus& block : allocator->blocks(world_.now)) {
+      if (block.state == BlockState::owned || block.state == BlockState::draining)
+        world_.bgp[block.id].insert(name_);
+    }
+  }
+
+  std::optional<Lease> add(const std::string& container) {
+    const auto grant =
+        allocator->allocate({{"net", container, "eth0"}, container, 7, "", {}}, world_.now);
+    if (!grant) return std::nullopt;
+    commit(grant->changes);
+    return grant->lease;
+  }
+  void del(const std::string& container) {
+    commit(allocator->release({"net", container, "eth0"}, std::nullopt, world_.now).changes);
+  }
+
+  std::vector<BlockId> in(ClaimState state) const {
+    std::vector<BlockId> found;
+    for (const auto& [block, of] : allocator->claims()) {
+      if (of == state) found.push_back(block);
+    }
+    return found;
+  }
+
+  Settings settings = settings_of();
+  std::unique_ptr<Allocator> allocator;
+  std::unique_ptr<SharedClaims> core;
+  Changes disk;
+  Crash crash = Crash::never;
+  bool reaches_etcd = true;
+  bool lose_answers = false;
+  /// Peers that have not taken the withdrawal yet.
+  std::set<BlockId> not_yet_withdrawn;
+
+ private:
+  void watch() {
+    const auto from = core->watch_from();
+    if (!from) return;
+    if (from != watching_) {
+      watching_ = from;
+      seen_ = 0;
+    }
+    if (!reaches_etcd || !world_.etcd.up) return;
+    for (; seen_ < world_.etcd.history.size(); ++seen_) {
+      if (world_.etcd.history[seen_].revision >= *from)
+        core->watched(world_.etcd.history[seen_], world_.now);
+      if (core->watch_from() != watching_) return;
+    }
+  }
+
+  World& world_;
+  std::string name_;
+  std::string incarnation_;
+  std::string boot_;
+  std::optional<std::int64_t> watching_;
+  std::size_t seen_ = 0;
+};
+
+class Shared : public testing::Test {
+ protected:
+  void pass(int time, std::vector<Host*> hosts) {
+    for (int i = 0; i < time; ++i) {
+      world.now += seconds(1);
+      if (world.etcd.up) world.etcd.expire(world.now);
+      for (Host* host : hosts) host->run();
+    }
+  }
+  std::string owner(const BlockId& block) {
+    const auto found = world.etcd.keys.find(fmt::format("/weft/v1/pool/p/block/{}", block.index));
+    return found == world.etcd.keys.end() ? "" : found->second.value;
+  }
+  World world;
+};
+
+TEST_F(Shared, AHostClaimsItsFirstBlockAndTheNextBeforeItRunsOut) {
+  Host host(world, "h1");
+  EXPECT_FALSE(host.add("early")) << "no block yet";
+  host.run();
+  ASSERT_THAT(host.in(ClaimState::owned), SizeIs(1));
+  EXPECT_THAT(owner(host.in(ClaimState::owned)[0]), HasSubstr("\"host\":\"h1\""));
+  for (int i = 0; i < 12; ++i) {
+    ASSERT_TRUE(host.add(fmt::format("c{}", i))) << "an ADD never waits for etcd";
+    host.run();
+  }
+  EXPECT_THAT(host.in(ClaimState::owned), SizeIs(4));
+  EXPECT_EQ(host.core->statistics().at("p").won, 4U);
+  EXPECT_EQ(world.etcd.keys.size(), 5U) << "four blocks and the host";
+}
+
+TEST_F(Shared, ManyHostsNeverOwnOneBlockTwice) {
+  std::vector<std::unique_ptr<Host>> hosts;
+  for (int i = 0; i < 8; ++i) hosts.push_back(std::make_unique<Host>(world, fmt::format("h{}", i)));
+  for (auto& host : hosts) host->run();
+  std::set<BlockId> all;
+  for (auto& host : hosts) {
+    ASSERT_THAT(host->in(ClaimState::owned), SizeIs(1));
+    EXPECT_TRUE(all.insert(host->in(ClaimState::owned)[0]).second);
+  }
+  Host late(world, "late");
+  late.run();
+  EXPECT_THAT(late.in(ClaimState::owned), SizeIs(0));
+  EXPECT_THAT(late.core->complaints(world.now), testing::Contains(HasSubstr("no block left")));
+}
+
+TEST_F(Shared, CrashAfterIntentBeforeStoreWrite) {
+  Host host(world, "h1");
+  host.crash = Crash::before_store;
+  EXPECT_FALSE(host.run());
+  ASSERT_THAT(host.in(ClaimState::claiming), SizeIs(1));
+  EXPECT_THAT(host.allocator->blocks(world.now), SizeIs(0)) << "not announced, not used";
+  const BlockId intended = host.in(ClaimState::claiming)[0];
+  host.crash = Crash::never;
+  host.start();
+  host.run();
+  EXPECT_THAT(host.in(ClaimState::owned), testing::ElementsAre(intended));
+}
+
+TEST_F(Shared, CrashAfterIntentAndTheBlockIsTakenMeanwhile) {
+  Host host(world, "h1");
+  host.crash = Crash::before_store;
+  host.run();
+  const BlockId intended = host.in(ClaimState::claiming)[0];
+  world.etcd.transact({{},
+                       {kv::Put{fmt::format("/weft/v1/pool/p/block/{}", intended.index),
+                                R"({"host":"h2","incarnation":"x"})", 0}},
+                       {}});
+  host.crash = Crash::never;
+  host.start();
+  host.run();
+  ASSERT_THAT(host.in(ClaimState::owned), SizeIs(1));
+  EXPECT_NE(host.in(ClaimState::owned)[0], intended);
+  EXPECT_EQ(host.core->statistics().at("p").lost_races, 1U);
+}
+
+TEST_F(Shared, CrashAfterStoreWriteBeforeLocalCommit) {
+  Host host(world, "h1");
+  host.crash = Crash::after_store;
+  EXPECT_FALSE(host.run());
+  const BlockId intended = host.in(ClaimState::claiming)[0];
+  EXPECT_NE(owner(intended), "");
+  host.crash = Crash::never;
+  host.start();
+  host.run();
+  EXPECT_THAT(host.in(ClaimState::owned), testing::ElementsAre(intended));
+  EXPECT_EQ(world.etcd.keys.size(), 2U);
+}
+
+TEST_F(Shared, AnAnswerThatIsLostIsFoundOut) {
+  Host host(world, "h1");
+  host.lose_answers = true;
+  host.run();
+  host.lose_answers = false;
+  pass(3, {&host});
+  EXPECT_THAT(host.in(ClaimState::owned), SizeIs(1));
+  EXPECT_EQ(world.etcd.keys.size(), 2U);
+}
+
+TEST_F(Shared, LostRace) {
+  Host one(world, "h1");
+  Host two(world, "h1", "2", "b2");
+  // Both of one name, so both walk the pool in the same order; neither has seen the other.
+  one.crash = Crash::before_store;
+  one.run();
+  two.run();
+  one.crash = Crash::never;
+  const BlockId wanted = one.in(ClaimState::claiming)[0];
+  EXPECT_THAT(two.in(ClaimState::owned), testing::ElementsAre(wanted));
+  // The request that one had on its way arrives now, and its condition does not hold any more.
+  one.core->answered(
+      world.etcd.transact({{{fmt::format("/weft/v1/pool/p/block/{}", wanted.index), 0}},
+                           {},
+                           {kv::Range{fmt::format("/weft/v1/pool/p/block/{}", wanted.index), {}}}}),
+      world.now);
+  one.run();
+  ASSERT_THAT(one.in(ClaimState::owned), SizeIs(1));
+  EXPECT_NE(one.in(ClaimState::owned)[0], wanted);
+}
+
+TEST_F(Shared, AHostThatDiesIsFreeWhenItsLeaseEndsAndBgpForgotIt) {
+  Host dead(world, "h1");
+  dead.run();
+  const BlockId block = dead.in(ClaimState::owned)[0];
+  std::vector<std::unique_ptr<Host>> others;
+  for (int i = 0; i < 7; ++i)
+    others.push_back(std::make_unique<Host>(world, fmt::format("o{}", i)));
+  std::vector<Host*> all;
+  for (auto& other : others) all.push_back(other.get());
+  Host wants(world, "wants");
+  all.push_back(&wants);
+  pass(50, all);
+  EXPECT_THAT(wants.in(ClaimState::owned), SizeIs(0)) << "seven of eight, and the dead one's";
+  pass(50, all);
+  EXPECT_EQ(owner(block), "") << "the lease ended";
+  EXPECT_THAT(wants.in(ClaimState::owned), SizeIs(0)) << "a live origin vetoes";
+  EXPECT_GT(wants.core->statistics().at("p").vetoed, 0U);
+  world.bgp[block].clear();
+  pass(20, all);
+  EXPECT_THAT(wants.in(ClaimState::owned), testing::ElementsAre(block));
+}
+
+TEST_F(Shared, LeaseLostWhileTheHostLives) {
+  Host host(world, "h1");
+  host.run();
+  const BlockId block = host.in(ClaimState::owned)[0];
+  host.reaches_etcd = false;
+  pass(100, {&host});
+  EXPECT_EQ(owner(block), "") << "expired";
+  EXPECT_TRUE(host.add("c")) << "etcd away hurts nobody with free addresses";
+  host.reaches_etcd = true;
+  host.core->watch_ended(world.now);
+  pass(10, {&host});
+  EXPECT_THAT(owner(block), HasSubstr("h1"));
+  EXPECT_THAT(host.in(ClaimState::owned), SizeIs(1));
+}
+
+TEST_F(Shared, LeaseLostAndTheBlockIsAnothersNow) {
+  Host host(world, "h1");
+  host.run();
+  const BlockId block = host.in(ClaimState::owned)[0];
+  host.add("c");
+  host.reaches_etcd = false;
+  pass(100, {&host});
+  world.etcd.transact({{},
+                       {kv::Put{fmt::format("/weft/v1/pool/p/block/{}", block.index),
+                                R"({"host":"h2","incarnation":"x"})", 0}},
+                       {}});
+  host.reaches_etcd = true;
+  host.core->watch_ended(world.now);
+  pass(10, {&host});
+  EXPECT_THAT(host.in(ClaimState::lost), testing::ElementsAre(block));
+  EXPECT_EQ(host.core->statistics().at("p").conflicts, 1U);
+  EXPECT_FALSE(world.bgp[block].contains("h1")) << "its containers one by one instead";
+  EXPECT_THAT(host.core->complaints(world.now), testing::Contains(HasSubstr("lost to host h2")));
+  EXPECT_NE(host.add("d")->block, block) << "nothing more out of it";
+  host.del("c");
+  pass(3, {&host});
+  EXPECT_THAT(host.in(ClaimState::lost), SizeIs(0));
+}
+
+TEST_F(Shared, TwoOwnersSeenInBgp) {
+  Host host(world, "h1");
+  host.run();
+  const BlockId block = host.in(ClaimState::owned)[0];
+  host.add("c");
+  // Our key is gone and somebody else announces the block: it is not ours to take back.
+  world.bgp[block].insert("h2");
+  world.etcd.revoke(101);
+  world.etcd.leases.clear();
+  pass(5, {&host});
+  EXPECT_THAT(host.in(ClaimState::lost), testing::ElementsAre(block));
+  world.bgp[block].erase("h2");
+  pass(5, {&host});
+  EXPECT_THAT(host.in(ClaimState::owned), testing::Contains(block)) << "the other gave in";
+}
+
+TEST_F(Shared, HostReimagedWithTheSameName) {
+  Host old(world, "h1");
+  old.run();
+  const BlockId block = old.in(ClaimState::owned)[0];
+  Host anew(world, "h1", "2", "b2");
+  anew.run();
+  ASSERT_THAT(anew.in(ClaimState::owned), SizeIs(1));
+  EXPECT_NE(anew.in(ClaimState::owned)[0], block) << "claims fresh";
+  EXPECT_THAT(anew.core->complaints(world.now),
+              testing::Contains(HasSubstr("--takeover-identity")));
+  anew.start(true);
+  pass(1, {&anew});
+  EXPECT_THAT(anew.in(ClaimState::owned), testing::Contains(block));
+  EXPECT_THAT(anew.core->complaints(world.now), SizeIs(0));
+  // The former self lives after all: it learns that it is none any more.
+  old.run();
+  EXPECT_THAT(old.in(ClaimState::owned), testing::Not(testing::Contains(block)));
+}
+
+TEST_F(Shared, DatabaseDeletedWithoutAReboot) {
+  Host host(world, "h1");
+  host.run();
+  const BlockId block = host.in(ClaimState::owned)[0];
+  host.lose_disk("2", "b1");
+  host.start();
+  host.run();
+  EXPECT_THAT(host.in(ClaimState::owned), testing::ElementsAre(block)) << "the boot proves it";
+  EXPECT_THAT(owner(block), HasSubstr("\"incarnation\":\"2\""));
+}
+
+TEST_F(Shared, ReleasesCompareSoThatAHostThatJoinsAgainIsLeftAlone) {
+  Host host(world, "h1");
+  host.run();
+  const BlockId block = host.in(ClaimState::owned)[0];
+  Host cleaner(world, "cleaner");
+  cleaner.run();
+  const auto before = cleaner.core->remote();
+  const auto seen = std::find_if(before.begin(), before.end(),
+                                 [&](const RemoteBlock& one) { return one.id == block; });
+  ASSERT_NE(seen, before.end());
+  EXPECT_THAT(cleaner.core->force_release("p", block.index, seen->mod_revision, cleaner.around())
+                  .error()
+                  .message,
+              HasSubstr("it lives"));
+  world.bgp[block].clear();
+  ASSERT_TRUE(cleaner.core->force_release("p", block.index, seen->mod_revision, cleaner.around()));
+  // It joins again, under a new lease, before the delete arrives.
+  world.etcd.transact(
+      {{}, {kv::Put{fmt::format("/weft/v1/pool/p/block/{}", block.index), owner(block), 0}}, {}});
+  cleaner.run();
+  EXPECT_NE(owner(block), "");
+  const std::int64_t now_at =
+      world.etcd.keys[fmt::format("/weft/v1/pool/p/block/{}", block.index)].mod_revision;
+  EXPECT_FALSE(cleaner.core->force_release("p", block.index, seen->mod_revision, cleaner.around()));
+  ASSERT_TRUE(cleaner.core->force_release("p", block.index, now_at, cleaner.around()));
+  cleaner.run();
+  EXPECT_EQ(owner(block), "");
+}
+
+TEST_F(Shared, StoreUnreachableForAnHour) {
+  Host host(world, "h1");
+  host.run();
+  world.etcd.up = false;
+  host.core->watch_ended(world.now);
+  pass(3600, {&host});
+  EXPECT_THAT(host.in(ClaimState::owned), SizeIs(1)) << "nothing given up";
+  EXPECT_THAT(host.core->complaints(world.now), testing::Contains(HasSubstr("does not answer")));
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(host.add(fmt::format("c{}", i)));
+  EXPECT_FALSE(host.add("c4")) << "the last free address is gone";
+  world.etcd.up = true;
+  pass(10, {&host});
+  EXPECT_TRUE(host.add("c4"));
+}
+
+TEST_F(Shared, StoreLosesAllItsData) {
+  Host one(world, "h1");
+  Host two(world, "h2");
+  for (int i = 0; i < 6; ++i) {
+    one.run();
+    two.run();
+    one.add(fmt::format("c{}", i));
+    two.add(fmt::format("c{}", i));
+  }
+  const auto before_one = one.in(ClaimState::owned);
+  const auto before_two = two.in(ClaimState::owned);
+  world.etcd.lose_everything();
+  one.core->watch_ended(world.now);
+  two.core->watch_ended(world.now);
+  pass(5, {&two, &one});
+  EXPECT_EQ(one.in(ClaimState::owned), before_one);
+  EXPECT_EQ(two.in(ClaimState::owned), before_two);
+  for (const BlockId& block : before_one) EXPECT_THAT(owner(block), HasSubstr("h1"));
+  for (const BlockId& block : before_two) EXPECT_THAT(owner(block), HasSubstr("h2"));
+}
+
+TEST_F(Shared, DataLossIsNoticedByARevisionThatGoesBack) {
+  Host host(world, "h1");
+  host.run();
+  for (int i = 0; i < 4; ++i) world.etcd.revoke(1);
+  host.core->watch_ended(world.now);
+  pass(2, {&host});
+  const BlockId block = host.in(ClaimState::owned)[0];
+  world.etcd.lose_everything();
+  pass(40, {&host});  // the watch says nothing; the keepalive does
+  EXPECT_THAT(owner(block), HasSubstr("h1"));
+}
+
+TEST_F(Shared, CompactionMakesItListAgain) {
+  Host host(world, "h1");
+  host.run();
+  const auto from = host.core->watch_from();
+  kv::Watched compacted;
+  compacted.compacted = true;
+  host.core->watched(compacted, world.now);
+  EXPECT_FALSE(host.core->synced());
+  host.run();
+  EXPECT_TRUE(host.core->synced());
+  EXPECT_GT(*host.core->watch_from(), *from);
+}
+
+TEST_F(Shared, AnEmptyBlockIsWithdrawnFirstAndReleasedThen) {
+  Host host(world, "h1");
+  for (int i = 0; i < 7; ++i) {
+    host.run();
+    host.add(fmt::format("c{}", i));
+  }
+  host.run();
+  ASSERT_THAT(host.in(ClaimState::owned), SizeIs(3));
+  for (int i = 0; i < 7; ++i) host.del(fmt::format("c{}", i));
+  pass(59, {&host});
+  EXPECT_THAT(host.in(ClaimState::owned), SizeIs(3)) << "twice, a minute apart";
+  // A peer still has the block: it is not given back.
+  pass(2, {&host});
+  ASSERT_THAT(host.in(ClaimState::releasing), testing::Not(SizeIs(0)));
+  const BlockId going = host.in(ClaimState::releasing)[0];
+  EXPECT_FALSE(world.bgp[going].contains("h1"));
+  EXPECT_NE(owner(going), "") << "withdrawn, and still ours for five seconds";
+  host.not_yet_withdrawn = {going};
+  pass(10, {&host});
+  EXPECT_NE(owner(going), "") << "the withdrawal is not out";
+  host.not_yet_withdrawn.clear();
+  pass(7, {&host});
+  EXPECT_EQ(owner(going), "");
+  pass(300, {&host});
+  EXPECT_THAT(host.in(ClaimState::owned), SizeIs(1)) << "min-blocks stays";
+}
+
+TEST_F(Shared, ADrainingPoolGivesItsLastBlockBack) {
+  Host host(world, "h1");
+  host.run();
+  host.add("c");
+  host.settings.pools[0].state = PoolState::draining;
+  ASSERT_TRUE(host.allocator->configure(host.settings));
+  host.core->configure(host.settings);
+  pass(100, {&host});
+  EXPECT_THAT(host.in(ClaimState::owned), SizeIs(1)) << "its container lives";
+  EXPECT_EQ(host.allocator->blocks(world.now)[0].state, BlockState::draining);
+  host.del("c");
+  pass(30, {&host});
+  EXPECT_EQ(host.allocator->claims().size(), 0U);
+}
+
+TEST_F(Shared, APoolThatIsRemovedKeepsItsContainersAndThenGoes) {
+  Host host(world, "h1");
+  host.run();
+  const BlockId block = host.add("c")->block;
+  host.settings.pools.clear();
+  ASSERT_TRUE(host.allocator->configure(host.settings));
+  host.core->configure(host.settings);
+  pass(100, {&host});
+  EXPECT_THAT(owner(block), HasSubstr("h1"));
+  EXPECT_EQ(host.allocator->blocks(world.now)[0].state, BlockState::draining);
+  host.del("c");
+  pass(30, {&host});
+  EXPECT_EQ(owner(block), "");
+}
+
+TEST_F(Shared, BlocksThatAreReservedWholeAreNotClaimed) {
+  Host host(world, "h1");
+  host.settings.pools[0].reserved = {{*Address::parse("10.64.0.0"), *Address::parse("10.64.0.27")}};
+  host.start();
+  host.run();
+  ASSERT_THAT(host.in(ClaimState::owned), SizeIs(1));
+  EXPECT_EQ(host.in(ClaimState::owned)[0].ipv4->text(), "10.64.0.28/30");
+}
+
+}  // namespace
+}  // namespace weft::ipam
