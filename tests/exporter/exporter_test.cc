@@ -77,9 +77,18 @@ Snapshot some_snapshot() {
   programming.observe(3);
   s.fib_programming_seconds = programming;
   s.netlink_overruns = 1;
-  s.pools = {
-      {"containers", {{Family::ipv4, 64, 3, 1, 2, 58}, {Family::ipv6, 64, 3, 1, 2, 58}}, 1, 0}};
+  s.pools = {{"containers",
+              {{Family::ipv4, 64, 3, 1, 2, 58}, {Family::ipv6, 64, 3, 1, 2, 58}},
+              {{"owned", 1}, {"lost", 0}},
+              0}};
   s.reclaimed_addresses = {{"gc", 1}, {"netns", 0}};
+  s.claims["containers"] = {{"won", 3}, {"vetoed", 1}};
+  s.claim_conflicts["containers"] = 0;
+  s.releases["containers"] = {{"empty", 2}};
+  s.claim_seconds.emplace(std::vector<double>{0.01, 1}).observe(0.004);
+  s.claims_synced = true;
+  s.store_requests["txn"] = {{"ok", 7}, {"failed", 1}};
+  s.store_request_seconds.emplace(std::vector<double>{0.01, 1}).observe(0.002);
   s.cni = {{"add", {{"ok", 7}, {"exhausted", 1}}, Histogram(cni_bounds())},
            {"del", {{"ok", 2}}, Histogram(cni_bounds())}};
   s.cni[0].seconds.observe(0.002);
@@ -140,6 +149,15 @@ TEST(Metrics, SayWhatTheSnapshotSays) {
         "weft_ipam_blocks{pool=\"containers\",state=\"owned\"} 1\n",
         "weft_ipam_reclaimed_addresses_total{reason=\"gc\"} 1\n",
         "weft_ipam_store_up 1\n",
+        "weft_ipam_blocks{pool=\"containers\",state=\"lost\"} 0\n",
+        "weft_ipam_contested_blocks{pool=\"containers\"} 0\n",
+        "weft_ipam_claims_total{pool=\"containers\",result=\"vetoed\"} 1\n",
+        "weft_ipam_claim_conflicts_total{pool=\"containers\"} 0\n",
+        "weft_ipam_releases_total{pool=\"containers\",reason=\"empty\"} 2\n",
+        "weft_ipam_claims_synced 1\n",
+        "weft_ipam_store_requests_total{op=\"txn\",result=\"failed\"} 1\n",
+        "weft_ipam_claim_seconds_count 1\n",
+        "weft_ipam_store_request_seconds_count 1\n",
         "weft_cni_requests_total{verb=\"add\",result=\"exhausted\"} 1\n",
         "weft_cni_request_seconds_bucket{verb=\"add\",le=\"0.0025\"} 1\n",
         "weft_cni_request_seconds_bucket{verb=\"add\",le=\"0.001\"} 0\n",
