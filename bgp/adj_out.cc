@@ -70,7 +70,8 @@ struct AdjOut::World {
     UpdateGroup::Key key;
     key.negotiated = relevant(how.negotiated, family);
     key.rules = {family,     how.external,      how.local_as,
-                 how.policy, how.next_hop_self, key.negotiated.families.front().extended_next_hop};
+                 how.policy, how.next_hop_self, key.negotiated.families.front().extended_next_hop,
+                 how.role};
     auto member = std::make_unique<UpdateGroup::Member>();
     member->peer = peer;
     member->next_hop = encoded(how.next_hop, family, key.negotiated);

@@ -34,6 +34,8 @@ struct AdjOutPeer {
   /// On iBGP: `next_hop` also for what was learned from eBGP. eBGP and what we originate always use
   /// it.
   bool next_hop_self = false;
+  /// Ours towards the peer (RFC 9234).
+  std::optional<Role> role = {};
 };
 
 class AdjOut {

@@ -208,6 +208,9 @@ void Peer::handle_open(Slot& slot, const Frame& frame, Time now) {
   slot.negotiated = negotiate(slot.ours, open->capabilities);
   slot.theirs = *open;
   const TheirOpen theirs{open->asn, open->id, open->hold_time};
+  if (const std::string why = role_fault(*open); !why.empty()) {
+    return feed(slot, Malformed{{Fault::RoleMismatch}}, why, now);
+  }
   if (slot.negotiated.families.empty()) {
     // RFC 5492 5: the data says what we could not do without.
     Capabilities wanted;
@@ -222,6 +225,18 @@ void Peer::handle_open(Slot& slot, const Frame& frame, Time now) {
        now);
   if (slot.id == id && std::holds_alternative<OpenConfirm>(slot.state))
     resolve_collision(slot, now);
+}
+
+/// RFC 9234 4.2: empty when the roles fit, or are not spoken of.
+std::string Peer::role_fault(const Open& open) const {
+  if (!settings_.role || open.asn == local_as_) return {};
+  const auto& theirs = open.capabilities.role;
+  if (!theirs && settings_.role_strict) {
+    return fmt::format("the peer says no role, we are its {}", name(*settings_.role));
+  }
+  if (!theirs || roles_fit(*settings_.role, *theirs)) return {};
+  return fmt::format("the peer says that it is our {}, we are its {}", name(*theirs),
+                     name(*settings_.role));
 }
 
 void Peer::handle_notification(Slot& slot, const Frame& frame, Time now) {
@@ -349,6 +364,16 @@ void Peer::reset(Fault fault, std::string_view text, Time now) {
   }
 }
 
+void Peer::hold_down(std::chrono::seconds wait, Time now) {
+  if (wait == std::chrono::seconds{0}) {
+    shutdown_ = true;
+    start_at_.reset();
+    return;
+  }
+  refuse_ = true;
+  start_at_ = now + wait;
+}
+
 void Peer::lose_session(std::string_view why, Time now) {
   if (Slot* slot = session_slot()) feed(*slot, TcpFailed{}, why, now);
 }
@@ -380,6 +405,11 @@ bool Peer::needs_reset(const PeerSettings& running, const PeerSettings& wanted) 
   softened.import_filter = running.import_filter;
   softened.export_filter = running.export_filter;
   softened.prefix_limit = running.prefix_limit;
+  softened.accepted_prefix_limit = running.accepted_prefix_limit;
+  softened.prefix_limit_action = running.prefix_limit_action;
+  softened.prefix_limit_restart = running.prefix_limit_restart;
+  softened.graceful_shutdown = running.graceful_shutdown;
+  softened.blackhole = running.blackhole;
   return softened != running;
 }
 
@@ -647,6 +677,7 @@ Capabilities Peer::our_capabilities() const {
   ours.route_refresh = true;
   ours.extended_message = true;
   ours.four_octet_as = local_as_;
+  ours.role = settings_.role;
   // No family in it: we keep nothing over a restart, but we send and want End-of-RIB (RFC 4724 3).
   ours.graceful_restart = GracefulRestart{};
   const bool has_ipv4 = std::find(settings_.families.begin(), settings_.families.end(),

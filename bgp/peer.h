@@ -102,6 +102,8 @@ class Peer {
   void shutdown(Fault fault, std::string_view text, Time now);
   /// Down and up again.
   void reset(Fault fault, std::string_view text, Time now);
+  /// Not again before `wait` is over, nor for the peer; 0: not before start().
+  void hold_down(std::chrono::seconds wait, Time now);
   /// The session falls without a word: what carried it is gone.
   void lose_session(std::string_view why, Time now);
   /// Drops everything without a word.
@@ -166,6 +168,7 @@ class Peer {
   void send(Slot& slot, const Message& message);
   void handle(Slot& slot, const Frame& frame, Time now);
   void handle_open(Slot& slot, const Frame& frame, Time now);
+  [[nodiscard]] std::string role_fault(const Open& open) const;
   void handle_notification(Slot& slot, const Frame& frame, Time now);
   void resolve_collision(Slot& slot, Time now);
   void contend(Time now);

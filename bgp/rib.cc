@@ -26,17 +26,20 @@ constexpr std::uint32_t multipath = 32;
 
 /// The mark of a prefix in its table: its next-hop set, or this when it is ours.
 constexpr std::uint32_t local_mark = (1U << RouteTable<1>::mark_bits) - 1;
-static_assert(Rib::max_next_hop_sets <= local_mark);
+/// Or this when packets to it are dropped.
+constexpr std::uint32_t blackhole_mark = local_mark - 1;
+static_assert(Rib::max_next_hop_sets <= blackhole_mark);
 static_assert(Rib::max_prefixes == RouteTable<1>::max_size);
 static_assert(Rib::max_paths == RouteTable<1>::max_paths);
 
 RouteKind kind_of(std::uint32_t mark) {
   if (mark == 0) return RouteKind::none;
+  if (mark == blackhole_mark) return RouteKind::blackhole;
   return mark == local_mark ? RouteKind::local : RouteKind::via;
 }
 
 NextHopSet set_of(std::uint32_t mark) {
-  return {mark == local_mark ? 0 : mark};
+  return {mark >= blackhole_mark ? 0 : mark};
 }
 
 void set(Path& path, std::uint32_t flags) {
@@ -105,6 +108,22 @@ class FamilyRib {
     for_each_path([&](NetId, Path& path) {
       if (peer_of(path) == peer) set(path, stale);
     });
+  }
+
+  void import_again(NetId from, NetId count,
+                    const std::function<std::optional<Rib::Imported>(const Rib::Received&)>& ask) {
+    const NetId end = std::min<NetId>(table_.places(), from + count);
+    for (NetId net = from; net < end; ++net) {
+      if (!table_.alive(net)) continue;
+      const Prefix prefix = table_.prefix(net);
+      for (Path& path : table_.paths(net)) {
+        const PeerId peer = peer_of(path);
+        if (peer == PeerId::local) continue;
+        const Rib::Received received{peer, prefix, shared_.store.original(attributes_of(path)),
+                                     shared_.next_hops.original(next_hop_of(path))};
+        if (const auto imported = ask(received)) import_one(net, path, peer, *imported);
+      }
+    }
   }
 
   /// Decides again where some path passes `affected`.
@@ -230,6 +249,25 @@ class FamilyRib {
     touch(net);
   }
 
+  void import_one(NetId net, Path& old, PeerId peer, const Rib::Imported& imported) {
+    Path path;
+    path.attributes = static_cast<std::uint32_t>(imported.attributes);
+    path.next_hop = static_cast<std::uint32_t>(imported.next_hop) & 0xffffff;
+    path.flags = imported.filtered ? filtered : 0;
+    if (loops(path)) set(path, looped);
+    if (old.attributes == path.attributes && old.next_hop == path.next_hop &&
+        (old.flags & refused) == (path.flags & refused)) {
+      return;
+    }
+    set(path, fresh | (old.flags & stale));
+    shared_.store.hold(attributes_of(path));
+    shared_.next_hops.hold(next_hop_of(path));
+    let_go(old, peer);
+    old = path;
+    count(old, peer, 1);
+    touch(net);
+  }
+
   [[nodiscard]] bool add(NetId net, const Path& path, std::uint32_t path_id, PeerId peer) {
     if (!table_.add(net, path, path_id)) return false;
     shared_.store.hold(attributes_of(path));
@@ -337,6 +375,7 @@ class FamilyRib {
   [[nodiscard]] std::uint32_t mark_for(const PathList& list, std::size_t sharing) {
     if (sharing == 0) return 0;
     if (next_hop_of(list.paths[0]) == NextHopId::local) return local_mark;
+    if (shared_.next_hops.view(next_hop_of(list.paths[0])).discard) return blackhole_mark;
     if (sharing == 1) return shared_.next_hops.set_of_one(next_hop_of(list.paths[0])).value;
     members_.clear();
     for (const Path& path : list) {
@@ -411,12 +450,23 @@ Rib::~Rib() = default;
 
 void Rib::attach(PeerId peer, const RibPeer& facts) {
   assert(peer != PeerId::local);
+  ++attached_;
   tables_->resolved_anew(tables_->shared.next_hops.attach(peer, facts));
 }
 
 std::optional<NextHopId> Rib::next_hop(PeerId peer, const Address& address,
-                                       const std::optional<Address>& link_local) {
-  return tables_->shared.next_hops.intern(peer, address, link_local);
+                                       const std::optional<Address>& link_local,
+                                       NextHopId original) {
+  return tables_->shared.next_hops.intern(peer, address, link_local, original);
+}
+
+std::optional<NextHopId> Rib::discard(PeerId peer, NextHopId original) {
+  return tables_->shared.next_hops.discard(peer, original);
+}
+
+void Rib::import_again(Family family, NetId from, NetId count,
+                       const std::function<std::optional<Imported>(const Received&)>& import) {
+  tables_->of(family, [&](auto& rib) { rib.import_again(from, count, import); });
 }
 
 Announced Rib::announce(const Prefix& prefix, std::uint32_t path_id, AttributeId attributes,

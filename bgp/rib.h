@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "bgp/attribute_store.h"
@@ -41,6 +42,8 @@ struct RibPeer {
   /// Interface of the session; link-local next hops lie behind it. 0: not known, they do not
   /// resolve.
   std::uint32_t ifindex = 0;
+  /// For policies that ask for it.
+  std::string name = {};
 };
 
 /// A next hop and what has become of it.
@@ -53,6 +56,8 @@ struct PeerNextHop {
   bool special = false;
   /// Where packets go; none while unresolved.
   std::optional<NextHop> resolved;
+  /// Packets are dropped: policy has put this in place of what the peer named (RFC 7999).
+  bool discard = false;
 };
 
 enum class Announced : std::uint8_t {
@@ -106,7 +111,7 @@ class Rib {
   /// Distinct next hops of one peer.
   static constexpr std::size_t max_next_hops = 65536;
   /// Distinct next-hop sets in use.
-  static constexpr std::size_t max_next_hop_sets = (1U << 22) - 1;
+  static constexpr std::size_t max_next_hop_sets = (1U << 22) - 2;
 
   /// `store` must outlive this. `seed` keeps a peer from choosing hash collisions.
   Rib(AttributeStore& store, const MultipathLimits& limits, std::uint64_t seed = 0);
@@ -119,10 +124,16 @@ class Rib {
   /// The peer's session is up; its facts hold for all of its paths, also those kept from its last
   /// session.
   void attach(PeerId peer, const RibPeer& facts);
+  /// Calls of attach() so far: what was known of peers by number may be over since.
+  [[nodiscard]] std::uint64_t attached() const { return attached_; }
   /// The id for announce(). Valid until the next decide() unless a path uses it. None:
   /// max_next_hops is reached.
+  /// `original`: what the peer named, where the import policy gives this in its place.
   [[nodiscard]] std::optional<NextHopId> next_hop(PeerId peer, const Address& address,
-                                                  const std::optional<Address>& link_local = {});
+                                                  const std::optional<Address>& link_local = {},
+                                                  NextHopId original = NextHopId::local);
+  /// The next hop that stands for dropping packets, in place of `original`.
+  [[nodiscard]] std::optional<NextHopId> discard(PeerId peer, NextHopId original);
   /// A path of the next hop's peer, in place of its last one for (prefix, path_id). The path holds
   /// `attributes` on its own. `filtered`: the import policy refuses it. `path_id`: RFC 7911, else
   /// 0.
@@ -137,6 +148,23 @@ class Rib {
   /// 4724 4.2).
   void mark_stale(PeerId peer, Family family);
   void sweep_stale(PeerId peer, Family family);
+  /// A path as received, before the import policy.
+  struct Received {
+    PeerId peer = PeerId::local;
+    Prefix prefix;
+    AttributeId attributes = AttributeId::none;
+    NextHopId next_hop = NextHopId::local;
+  };
+  /// The same after it; the original may be found from `attributes` and `next_hop` again.
+  struct Imported {
+    AttributeId attributes = AttributeId::none;
+    NextHopId next_hop = NextHopId::local;
+    bool filtered = false;
+  };
+  /// Asks `import` anew about the learned paths of `count` places from `from` on; none: as it is.
+  /// Nothing is asked of a peer for it: a set that policy changed knows what it was made of.
+  void import_again(Family family, NetId from, NetId count,
+                    const std::function<std::optional<Imported>(const Received&)>& import);
 
   // This node
 
@@ -192,6 +220,7 @@ class Rib {
 
  private:
   struct Tables;
+  std::uint64_t attached_ = 0;
   AttributeStore& store_;
   std::unique_ptr<Tables> tables_;
 };

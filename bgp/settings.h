@@ -9,6 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include "bgp/capabilities.h"
+#include "bgp/policy_settings.h"
 #include "bgp/types.h"
 #include "net/ip.h"
 
@@ -17,11 +19,24 @@ namespace weft::bgp {
 /// `remote-as: external`: any AS but ours (RFC 7938 practice); `internal`: ours.
 enum class RemoteAs : std::uint8_t { external, internal };
 
-/// What is let through on one side of a session.
+/// What is let through on one side of a session: a template, or a policy of Settings::policies.
 /// `host`: RFC 8212-safe template of a fabric host. In: prefixes inside our pools, and the default
 /// route when Settings::default_route is set. Out: what this node originates, nothing it learned.
 /// `accept`: everything that is loop-free.
-enum class Filter : std::uint8_t { host, accept };
+struct Filter {
+  std::string name;
+
+  static const Filter host;
+  static const Filter accept;
+  [[nodiscard]] bool is_template() const { return *this == host || *this == accept; }
+  bool operator==(const Filter&) const = default;
+};
+inline const Filter Filter::host{"host"};
+inline const Filter Filter::accept{"accept"};
+
+/// What becomes of a peer with more prefixes than its limit. `close`: Cease/1 (RFC 4486).
+/// `discard`: what is beyond is not held. `warn`: it is said.
+enum class PrefixLimitAction : std::uint8_t { close, discard, warn };
 
 struct PeerSettings {
   /// Unique; shown everywhere and the label `peer` of metrics. Default: the address.
@@ -51,9 +66,22 @@ struct PeerSettings {
   /// Default by session type: eBGP `host`, iBGP `accept`.
   std::optional<Filter> import_filter;
   std::optional<Filter> export_filter;
-  /// Ends the session with Cease/1 above this many prefixes of one family (RFC 4486). 1..2^32-1;
-  /// none: no limit.
+  /// Paths of one family from the peer, before the import policy and after it, that are too many.
+  /// 1..2^32-1; none: no limit.
   std::optional<std::uint32_t> prefix_limit;
+  std::optional<std::uint32_t> accepted_prefix_limit;
+  PrefixLimitAction prefix_limit_action = PrefixLimitAction::close;
+  /// Before the session is tried again, 1..86400 s; 0: not before the operator starts it.
+  std::chrono::seconds prefix_limit_restart{300};
+
+  /// RFC 9234: what we are to this external peer.
+  std::optional<Role> role;
+  /// The peer has to say its role, too.
+  bool role_strict = false;
+  /// RFC 8326: routes that ask to be used last are.
+  bool graceful_shutdown = true;
+  /// RFC 7999: host routes of the peer may ask to be dropped.
+  bool blackhole = false;
 
   bool operator==(const PeerSettings&) const = default;
 };
@@ -69,10 +97,16 @@ struct Settings {
   std::uint16_t multipath = 16;
   /// RFC 7938 5: equal AS path length is enough for multipath, the ASes may differ.
   bool multipath_relax = true;
+  /// MULTI_EXIT_DISC is compared whichever AS it came from.
+  bool always_compare_med = false;
   /// Filter::host takes 0.0.0.0/0 and ::/0 from peers as well.
   bool default_route = false;
   /// Filter::host takes prefixes inside these; `config` puts the pools here.
   std::vector<Prefix> pools;
+  /// Names for the rules of policies; each name once.
+  std::vector<PrefixSet> prefix_sets;
+  std::vector<CommunitySet> community_sets;
+  std::vector<PolicySettings> policies;
   std::vector<PeerSettings> peers;
 
   bool operator==(const Settings&) const = default;

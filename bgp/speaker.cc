@@ -13,6 +13,7 @@
 #include "bgp/adj_out.h"
 #include "bgp/attribute_store.h"
 #include "bgp/attributes.h"
+#include "bgp/import.h"
 #include "bgp/message.h"
 #include "bgp/policy.h"
 #include "bgp/rib.h"
@@ -30,6 +31,9 @@ constexpr std::size_t index(Family family) {
 
 /// Prefixes decided in one go: some milliseconds, so that no keepalive waits for a full table.
 constexpr std::size_t decide_slice = 16384;
+/// Prefixes asked about again in one go after a change of an import policy: each may have a path of
+/// every peer, and each path its own attributes to go through the rules with.
+constexpr NetId import_slice = 1024;
 /// A peer without RFC 4724 may never send End-of-RIB; after this long its table is taken for
 /// complete.
 constexpr seconds quiet_sync{10};
@@ -43,6 +47,10 @@ std::optional<Family> family_of(AfiSafi family) {
 
 /// What the tables know of one family of a session.
 struct FamilyState {
+  /// Prefixes that were not held because of a limit, in this session.
+  std::uint64_t discarded = 0;
+  /// The peer is above a limit, and that has been said.
+  bool limit_said = false;
   /// As told to AdjOut; none: not negotiated, or we have no next hop to give.
   std::optional<AdjOutPeer> out;
   bool end_of_rib = false;
@@ -62,7 +70,9 @@ struct Neighbour {
   /// The session the tables know of.
   ConnectionId joined;
   std::optional<UpdateDecoder> decoder;
-  Policy import;
+  Import import;
+  /// What it let in is to be gone through again.
+  bool import_changed = false;
   std::uint32_t ifindex = 0;
   std::array<FamilyState, 2> families;
   /// Attributes of the last UPDATE, by the decoder's serial.
@@ -105,9 +115,12 @@ std::string text(std::span<const AttributeError> errors) {
 struct Tables {
   Tables(const Settings& settings, std::uint64_t seed)
       : store(settings.asn, settings.router_id, seed),
-        rib(store, {settings.multipath, settings.multipath_relax}, seed),
+        rib(store, limits(settings), seed),
         adj_out(rib),
         local_attributes(store, store.intern(canonical(local()))) {}
+  static MultipathLimits limits(const Settings& settings) {
+    return {settings.multipath, settings.multipath_relax, settings.always_compare_med};
+  }
   static Attributes local() {
     Attributes attributes;
     attributes.origin = Origin::igp;
@@ -126,6 +139,7 @@ struct Speaker::World {
         seed(with_seed),
         random(static_cast<std::uint32_t>(with_seed ^ with_seed >> 32)),
         started(now),
+        policies(compile(settings, {})),
         tables(std::make_unique<Tables>(settings, seed)) {
     for (const PeerSettings& peer : settings.peers) add(peer, now);
   }
@@ -139,9 +153,16 @@ struct Speaker::World {
   std::vector<SyncDone> syncs;
   std::array<bool, 2> sync_done{};
   bool sync_checked = false;
+  Policies policies;
   std::unique_ptr<Tables> tables;
   std::set<Prefix> originated;
   std::vector<ConnectedSubnet> subnets;
+  /// How far the search for paths of changed import policies has come; none: there is none.
+  struct ImportWalk {
+    Family family = Family::ipv4;
+    NetId next = 0;
+  };
+  std::optional<ImportWalk> import_walk;
   /// Goodbye has been said: nothing changes any more, the kernel's routes least of all.
   bool stopped = false;
 
@@ -208,6 +229,8 @@ struct Speaker::World {
     for (FamilyState& family : who.families) {
       family.out.reset();
       family.end_of_rib = false;
+      family.discarded = 0;
+      family.limit_said = false;
     }
   }
 
@@ -218,15 +241,27 @@ struct Speaker::World {
     inbound.external = session.external;
     inbound.peer_as = session.theirs.asn;
     who.decoder.emplace(std::move(inbound));
-    who.import = Policy::import(settings, who.peer.settings(), session.external);
+    who.import = Import(import_rules(who, session));
+    who.import_changed = false;
     attach(who, session);
     tell_all_families(who, session, now);
   }
 
   void attach(Neighbour& who, const Session& session) {
     who.ifindex = interface_of(session.local);
-    tables->rib.attach(
-        who.id, {session.external, session.theirs.id, who.peer.settings().address, who.ifindex});
+    const PeerSettings& peer = who.peer.settings();
+    tables->rib.attach(who.id,
+                       {session.external, session.theirs.id, peer.address, who.ifindex, peer.name});
+  }
+
+  ImportRules import_rules(const Neighbour& who, const Session& session) const {
+    const PeerSettings& peer = who.peer.settings();
+    return {Policy::import(settings, peer, session.external, policies),
+            session.external,
+            session.theirs.asn,
+            peer.role,
+            peer.graceful_shutdown,
+            peer.blackhole};
   }
 
   void tell_all_families(Neighbour& who, const Session& session, Time now) {
@@ -267,8 +302,9 @@ struct Speaker::World {
     AdjOutPeer how;
     how.external = session.external;
     how.local_as = settings.asn;
-    how.policy = Policy::to_export(settings, who.peer.settings(), session.external);
+    how.policy = Policy::to_export(settings, who.peer.settings(), session.external, policies);
     how.negotiated = session.negotiated;
+    how.role = who.peer.settings().role;
     const OwnAddresses own = own_addresses(session.local, who.ifindex);
     if (family == Family::ipv4 && own.ipv4) {
       how.next_hop = {*own.ipv4, {}};
@@ -349,7 +385,7 @@ struct Speaker::World {
     for (const Announcement& announcement : update.announcements())
       announce(who, announcement, now);
     if (const auto ended = update.end_of_rib()) end_of_rib(who, *ended, now);
-    check_limit(who, now);
+    check_limits(who, now);
   }
 
   void remember_attributes(Neighbour& who, const Update& update) {
@@ -375,20 +411,80 @@ struct Speaker::World {
         lost = true;
         continue;
       }
-      const bool filtered = !who.import.accepts(nlri.prefix, false);
-      lost |= rib.announce(nlri.prefix, nlri.path_id, who.last_attributes.id(), *next_hop,
-                           filtered) == Announced::no_room;
+      const Rib::Imported imported =
+          who.import.judge(rib, {who.id, nlri.prefix, who.last_attributes.id(), *next_hop});
+      lost |= rib.announce(nlri.prefix, nlri.path_id, imported.attributes, imported.next_hop,
+                           imported.filtered) == Announced::no_room;
+      discard_excess(who, nlri);
     }
     if (lost)
       who.peer.log(Level::error, "a limit of the table is reached: routes are not held", now);
   }
 
-  void check_limit(Neighbour& who, Time now) {
-    const auto limit = who.peer.settings().prefix_limit;
-    if (!limit) return;
+  /// A slice of it: what changed import policies let in is gone through again, pre-policy paths
+  /// being at hand.
+  void import_again(Time now) {
+    if (!import_walk) return;
+    Rib& rib = tables->rib;
+    rib.import_again(import_walk->family, import_walk->next, import_slice,
+                     [&](const Rib::Received& received) -> std::optional<Rib::Imported> {
+                       Neighbour* who = by_id[static_cast<std::size_t>(received.peer)];
+                       if (who == nullptr || !who->import_changed) return std::nullopt;
+                       return who->import.judge(rib, received);
+                     });
+    import_walk->next += import_slice;
+    if (import_walk->next < rib.places(import_walk->family)) return;
+    if (import_walk->family == Family::ipv4) {
+      import_walk = ImportWalk{Family::ipv6, 0};
+      return;
+    }
+    import_walk.reset();
+    for (const auto& each : neighbours) {
+      if (!std::exchange(each->import_changed, false)) continue;
+      check_limits(*each, now);
+      follow_session(*each, now);
+    }
+  }
+
+  /// The limit that the peer is above in this family.
+  std::optional<std::uint32_t> exceeded(const Neighbour& who, Family family) const {
+    const PeerSettings& peer = who.peer.settings();
+    if (!peer.prefix_limit && !peer.accepted_prefix_limit) return std::nullopt;
+    const PathCounts counts = tables->rib.counts(who.id, family);
+    if (peer.prefix_limit && counts.received > *peer.prefix_limit) return peer.prefix_limit;
+    if (peer.accepted_prefix_limit && counts.accepted() > *peer.accepted_prefix_limit) {
+      return peer.accepted_prefix_limit;
+    }
+    return std::nullopt;
+  }
+
+  /// PrefixLimitAction::discard: the path that was one too many is not held.
+  void discard_excess(Neighbour& who, const Nlri& nlri) {
+    if (who.peer.settings().prefix_limit_action != PrefixLimitAction::discard) return;
+    const Family family = nlri.prefix.family();
+    if (!exceeded(who, family)) return;
+    tables->rib.withdraw(who.id, nlri.prefix, nlri.path_id);
+    ++who.families[index(family)].discarded;
+  }
+
+  void check_limits(Neighbour& who, Time now) {
+    const PeerSettings& peer = who.peer.settings();
+    if (!peer.prefix_limit && !peer.accepted_prefix_limit) return;
     for (const Family family : both_families) {
-      if (tables->rib.counts(who.id, family).received > *limit)
-        return who.peer.refuse(too_many(family, *limit), now);
+      FamilyState& state = who.families[index(family)];
+      const auto limit = exceeded(who, family);
+      if (limit && peer.prefix_limit_action == PrefixLimitAction::close) {
+        who.peer.refuse(too_many(family, *limit), now);
+        return who.peer.hold_down(peer.prefix_limit_restart, now);
+      }
+      const bool above = limit.has_value() || state.discarded != 0;
+      if (above && !state.limit_said) {
+        who.peer.log(Level::warning,
+                     fmt::format("more {} prefixes than prefix-limit allows{}", name(family),
+                                 state.discarded != 0 ? ": those beyond are not held" : ""),
+                     now);
+      }
+      state.limit_said = above;
     }
   }
 
@@ -425,6 +521,7 @@ struct Speaker::World {
   }
 
   void advance(Time now) {
+    import_again(now);
     tables->rib.decide(decide_slice, changes);
     for (const auto& each : neighbours) {
       if (each->joined == ConnectionId{} || each->output_announced ||
@@ -486,10 +583,11 @@ struct Speaker::World {
 
   void apply(Settings wanted, Time now) {
     std::swap(settings, wanted);
+    policies = compile(settings, policies);
     const Settings& old = wanted;
     if (old.asn != settings.asn || old.router_id != settings.router_id) return start_over(now);
-    if (old.multipath != settings.multipath || old.multipath_relax != settings.multipath_relax) {
-      tables->rib.set_limits({settings.multipath, settings.multipath_relax});
+    if (Tables::limits(old) != Tables::limits(settings)) {
+      tables->rib.set_limits(Tables::limits(settings));
     }
     remove_unlisted(now);
     for (const PeerSettings& peer : settings.peers) {
@@ -533,17 +631,12 @@ struct Speaker::World {
   }
 
   void change_policy(Neighbour& who, const Session& session, Time now) {
-    Policy import = Policy::import(settings, who.peer.settings(), session.external);
+    ImportRules import = import_rules(who, session);
     tell_all_families(who, session, now);
-    if (import == who.import) return;
-    who.import = std::move(import);
-    if (!session.negotiated.route_refresh) {
-      who.peer.reset(Fault::OtherConfigurationChange, "import policy changed", now);
-      return follow_session(who, now);
-    }
-    for (const Family family : both_families) {
-      if (session.negotiated.has(unicast(family))) who.peer.request_refresh(unicast(family));
-    }
+    if (import == who.import.rules()) return;
+    who.import = Import(std::move(import));
+    who.import_changed = true;
+    import_walk = ImportWalk{};
   }
 
   /// Another AS or another router: nothing of the old life holds.
@@ -566,12 +659,20 @@ struct Speaker::World {
     return who == nullptr ? std::string_view("gone") : std::string_view(who->peer.settings().name);
   }
 
-  PathStatus status(const PathView& path, bool best) const {
+  /// Why the import policy refuses a path.
+  std::string refusal(const Prefix& prefix, const PathView& path) const {
+    const Neighbour* who = by_id[static_cast<std::size_t>(path.peer)];
+    if (who == nullptr) return "refused by the import filter";
+    return "refused by " +
+           who->import.explain(tables->rib, {path.peer, prefix, path.attributes, path.next_hop});
+  }
+
+  PathStatus status(const Prefix& prefix, const PathView& path, bool best) const {
     PathStatus shown;
     shown.peer = peer_name(path.peer);
     if (path.peer != PeerId::local) {
       const PeerNextHop& via = tables->rib.next_hop(path.next_hop);
-      shown.next_hop = PathNextHop{via.address, via.link_local}.text();
+      shown.next_hop = via.discard ? "blackhole" : PathNextHop{via.address, via.link_local}.text();
     }
     const Attributes attributes = from_canonical(tables->store.octets(path.attributes));
     shown.as_path = attributes.as_path.text();
@@ -586,7 +687,7 @@ struct Speaker::World {
     shown.multipath = path.multipath;
     if (path.rung == Rung::refused) {
       shown.lost_at =
-          path.looped ? "loop: our AS or router id is in the path" : "refused by the import filter";
+          path.filtered ? refusal(prefix, path) : "loop: our AS or router id is in the path";
     } else if (path.rung != Rung::best) {
       shown.lost_at = name(path.rung);
     }
@@ -596,8 +697,28 @@ struct Speaker::World {
   RouteStatus status(const RouteView& route) const {
     RouteStatus shown{route.prefix, route.kind, {}, route.next_hops};
     for (const PathView& path : route.paths) {
-      shown.paths.push_back(status(path, shown.paths.empty() && route.kind != RouteKind::none));
+      const bool best = shown.paths.empty() && route.kind != RouteKind::none;
+      shown.paths.push_back(status(route.prefix, path, best));
     }
+    return shown;
+  }
+
+  PolicyStatus status(const std::string& name, const PolicyRules& rules) const {
+    PolicyStatus shown;
+    shown.name = name;
+    for (const auto& each : neighbours) {
+      const PeerSettings& peer = each->peer.settings();
+      if (peer.import_filter == Filter{name}) shown.import_of.push_back(peer.name);
+      if (peer.export_filter == Filter{name}) shown.export_of.push_back(peer.name);
+    }
+    const PolicyRules::Hits& imported = rules.hits(Direction::import);
+    const PolicyRules::Hits& exported = rules.hits(Direction::to_export);
+    for (std::size_t i = 0; i < rules.resolved().rules.size(); ++i) {
+      const RuleSettings& rule = rules.resolved().rules[i];
+      shown.rules.push_back({rule.name, rule.then, imported.rules[i], exported.rules[i]});
+    }
+    shown.import_unmatched = imported.unmatched;
+    shown.export_unmatched = exported.unmatched;
     return shown;
   }
 
@@ -613,6 +734,7 @@ struct Speaker::World {
     shown.state = peer.state();
     shown.since = peer.since();
     shown.prefix_limit = wanted.prefix_limit;
+    shown.accepted_prefix_limit = wanted.accepted_prefix_limit;
     shown.last_error = peer.last_error();
     shown.received = peer.received_counts();
     shown.sent = peer.sent_counts();
@@ -646,6 +768,8 @@ struct Speaker::World {
       shown.end_of_rib_sent = tables->adj_out.end_of_rib_sent(who.id, family);
     }
     shown.end_of_rib_received = state.end_of_rib;
+    shown.discarded = state.discarded;
+    shown.above_limit = exceeded(who, family).has_value() || state.discarded != 0;
     return shown;
   }
 };
@@ -739,7 +863,7 @@ void Speaker::heard(ConnectionId connection, Time now) {
 
 Time Speaker::deadline() const {
   if (world_->stopped) return Time::max();
-  if (world_->tables->rib.pending() != 0) return Time::min();
+  if (world_->tables->rib.pending() != 0 || world_->import_walk) return Time::min();
   Time next = world_->sync_deadline();
   for (const auto& each : world_->neighbours) next = std::min(next, each->peer.deadline());
   return next;
@@ -868,10 +992,24 @@ std::vector<PeerStatus> Speaker::peers() const {
   return all;
 }
 
+std::vector<PolicyStatus> Speaker::policies() const {
+  std::vector<PolicyStatus> all;
+  for (const auto& [name, rules] : world_->policies) all.push_back(world_->status(name, *rules));
+  return all;
+}
+
 std::optional<RouteStatus> Speaker::route(const Prefix& prefix) const {
   const auto found = world_->tables->rib.route(prefix);
   if (!found) return std::nullopt;
   return world_->status(*found);
+}
+
+std::optional<RouteStatus> Speaker::route(const Address& address) const {
+  for (unsigned length = bits(address.family()) + 1; length-- > 0;) {
+    auto found = route(Prefix(address, length));
+    if (found && found->kind != RouteKind::none) return found;
+  }
+  return std::nullopt;
 }
 
 void Speaker::routes(const std::function<void(const RouteStatus&)>& each) const {

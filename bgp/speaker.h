@@ -60,6 +60,9 @@ struct PeerFamilyStatus {
   std::uint64_t advertised = 0;  ///< in Adj-RIB-Out
   bool end_of_rib_received = false;
   bool end_of_rib_sent = false;
+  /// Not held because of a limit (PrefixLimitAction::discard), in this session.
+  std::uint64_t discarded = 0;
+  bool above_limit = false;
 };
 
 struct PeerStatus {
@@ -80,6 +83,7 @@ struct PeerStatus {
   std::vector<std::string> capabilities;
   std::vector<PeerFamilyStatus> families;
   std::optional<std::uint32_t> prefix_limit;
+  std::optional<std::uint32_t> accepted_prefix_limit;
   /// Why the last session ended or the next does not come up, with who said it; empty when it never
   /// did.
   std::string last_error;
@@ -90,6 +94,25 @@ struct PeerStatus {
   std::uint64_t malformed_updates = 0;
   /// Octets produced and not yet written.
   std::size_t output_octets = 0;
+};
+
+struct RuleStatus {
+  std::string name;
+  RuleVerdict then = RuleVerdict::accept;
+  /// Routes that met the rule since it was last changed, each time they were asked about.
+  std::uint64_t import_hits = 0;
+  std::uint64_t export_hits = 0;
+};
+
+struct PolicyStatus {
+  std::string name;
+  /// Names of peers.
+  std::vector<std::string> import_of;
+  std::vector<std::string> export_of;
+  std::vector<RuleStatus> rules;
+  /// Rejected because no rule matched.
+  std::uint64_t import_unmatched = 0;
+  std::uint64_t export_unmatched = 0;
 };
 
 struct PathStatus {
@@ -205,7 +228,10 @@ class Speaker {
 
   [[nodiscard]] const Settings& settings() const;
   [[nodiscard]] std::vector<PeerStatus> peers() const;
+  [[nodiscard]] std::vector<PolicyStatus> policies() const;
   [[nodiscard]] std::optional<RouteStatus> route(const Prefix& prefix) const;
+  /// The route that packets to the address take: the longest match that has a usable path.
+  [[nodiscard]] std::optional<RouteStatus> route(const Address& address) const;
   /// Every route, in no particular order. `each` must not call the speaker.
   void routes(const std::function<void(const RouteStatus&)>& each) const;
   [[nodiscard]] RouteCounts counts(Family family) const;

@@ -9,6 +9,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "config/policies.h"
+
 namespace weft::config {
 namespace {
 
@@ -123,6 +125,13 @@ Key<Settings> structure(std::string_view name, const std::string& type, const st
   key.name = name;
   key.type = type;
   key.text = text;
+  return key;
+}
+
+/// Structure that is printed on one line.
+template <typename Settings>
+Key<Settings> written(Key<Settings> key, std::string (*write)(const Settings&)) {
+  key.write = write;
   return key;
 }
 
@@ -530,16 +539,46 @@ std::string write_families(const std::vector<Family>& families) {
   return fmt::format("[{}]", fmt::join(names, ", "));
 }
 
+/// Whether there is such a policy is known when all of the document is, see check_filter().
 std::optional<bgp::Filter> read_filter(Reader& reader, const Node& node) {
-  if (node.kind == Node::Kind::scalar && node.text == "host") return bgp::Filter::host;
-  if (node.kind == Node::Kind::scalar && node.text == "accept") return bgp::Filter::accept;
-  reader.fail(node,
-              "must be host or accept; policies with names are not supported by this version");
+  auto name = reader.word(node, name_limit, "-_");
+  if (!name) return std::nullopt;
+  return bgp::Filter{std::move(*name)};
+}
+
+constexpr std::array roles{bgp::Role::provider, bgp::Role::rs_server, bgp::Role::rs_client,
+                           bgp::Role::customer, bgp::Role::peer};
+
+std::optional<bgp::Role> read_role(Reader& reader, const Node& node) {
+  for (const bgp::Role role : roles) {
+    if (node.kind == Node::Kind::scalar && node.text == name(role)) return role;
+  }
+  reader.fail(node, "must be provider, customer, peer, rs-server or rs-client");
   return std::nullopt;
 }
 
-std::string write_filter(bgp::Filter filter) {
-  return filter == bgp::Filter::host ? "host" : "accept";
+constexpr std::array<std::pair<std::string_view, bgp::PrefixLimitAction>, 3> limit_actions{
+    {{"close", bgp::PrefixLimitAction::close},
+     {"discard", bgp::PrefixLimitAction::discard},
+     {"warn", bgp::PrefixLimitAction::warn}}};
+
+std::optional<bgp::PrefixLimitAction> read_limit_action(Reader& reader, const Node& node) {
+  for (const auto& [word, action] : limit_actions) {
+    if (node.kind == Node::Kind::scalar && node.text == word) return action;
+  }
+  reader.fail(node, "must be close, discard or warn");
+  return std::nullopt;
+}
+
+std::string write_limit_action(bgp::PrefixLimitAction action) {
+  for (const auto& [word, each] : limit_actions) {
+    if (each == action) return std::string(word);
+  }
+  return "close";
+}
+
+std::string write_filter(const bgp::Filter& filter) {
+  return filter.is_template() ? filter.name : yaml_text(filter.name);
 }
 
 // exporter
@@ -614,8 +653,7 @@ template <>
 const std::vector<Refusal>& refusals<Config>() {
   static const std::vector<Refusal> table{
       {"bfd", "BFD is not supported by this version"},
-      {"policies",
-       "policies with names are not supported by this version; peers say host or accept"},
+      {"policies", "policies belong under bgp: as bgp.policies"},
       {"docker", "the Docker plugin is not supported by this version"},
       {"peers", "peers belong under bgp: as bgp.peers"},
       {"asn", "asn belongs under node:"},
@@ -772,8 +810,25 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
              "At most so many paths share the load of one prefix (ECMP)."),
       boolean("multipath-relax", &Settings::multipath_relax,
               "Paths of equal AS path length share the load even when the ASes differ (RFC 7938)."),
+      boolean("always-compare-med", &Settings::always_compare_med,
+              "MULTI_EXIT_DISC decides between paths of different ASes, too (RFC 4271, section "
+              "9.1.2.2, compares those of one AS only)."),
       boolean("default-route", &Settings::default_route,
               "The filter host takes 0.0.0.0/0 and ::/0 from peers as well."),
+      written(structure<Settings>("prefix-sets", "mapping of name to list of prefixes, at most 256",
+                                  "Prefixes under a name, for the rules of policies; each may have "
+                                  "'ge N' and 'le N' behind it."),
+              write_prefix_sets),
+      written(structure<Settings>(
+                  "community-sets", "mapping of name to list of communities, at most 256",
+                  "Communities of all kinds under a name, for the rules of policies."),
+              write_community_sets),
+      written(
+          structure<Settings>("policies", "mapping of name to list of rules, at most 64",
+                              "What peers may name as import and export: up to 256 rules, tried in "
+                              "order. The first that matches decides; what no rule matches is "
+                              "rejected."),
+          write_policies),
       structure<Settings>("groups", "mapping of name to group, at most 256",
                           "What peers share: any key of a peer but address, name and group. A peer "
                           "names its group, and what it says itself wins."),
@@ -784,8 +839,6 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
 template <>
 const std::vector<Refusal>& refusals<bgp::Settings>() {
   static const std::vector<Refusal> table{
-      {"policies",
-       "policies with names are not supported by this version; peers say host or accept"},
       {"asn", "asn belongs under node:"},
       {"router-id", "router-id belongs under node:"},
       {"graceful-restart", "graceful restart is not supported by this version"}};
@@ -842,20 +895,53 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
       duration("send-hold", &PeerSettings::send_hold, {.least = 1, .most = 65535, .zero_too = true},
                "A peer that takes nothing we send for so long is dropped (RFC 9687); longer than "
                "hold-time. 0: never."),
-      otherwise(key_of("import", &PeerSettings::import_filter, "host or accept",
-                       "What is taken from the peer. host: prefixes inside of the pools, and "
-                       "the default route with bgp.default-route. accept: everything.",
-                       read_filter, write_filter),
-                "host for external peers, accept for internal ones"),
-      otherwise(key_of("export", &PeerSettings::export_filter, "host or accept",
-                       "What is told to the peer. host: what this node originates, nothing it "
-                       "learned. accept: everything.",
-                       read_filter, write_filter),
-                "host for external peers, accept for internal ones"),
+      otherwise(
+          key_of("import", &PeerSettings::import_filter, "host, accept or the name of a policy",
+                 "What is taken from the peer. host: prefixes inside of the pools, and "
+                 "the default route with bgp.default-route. accept: everything. Else what the "
+                 "policy of bgp.policies lets in. A change is applied to what was received "
+                 "before; the session stays.",
+                 read_filter, write_filter),
+          "host for external peers, accept for internal ones"),
+      otherwise(
+          key_of("export", &PeerSettings::export_filter, "host, accept or the name of a policy",
+                 "What is told to the peer. host: what this node originates, nothing it "
+                 "learned. accept: everything. Else what the policy of bgp.policies lets out.",
+                 read_filter, write_filter),
+          "host for external peers, accept for internal ones"),
       otherwise(
           number("prefix-limit", &PeerSettings::prefix_limit, {.least = 1, .most = 4294967295},
-                 "More prefixes of one family than this end the session (RFC 4486)."),
-          "no limit")};
+                 "The peer may announce so many prefixes of one family; what happens with "
+                 "more, prefix-limit-action says."),
+          "no limit"),
+      otherwise(number("accepted-prefix-limit", &PeerSettings::accepted_prefix_limit,
+                       {.least = 1, .most = 4294967295},
+                       "The same, counting what the import policy lets in."),
+                "no limit"),
+      key_of(
+          "prefix-limit-action", &PeerSettings::prefix_limit_action, "close, discard or warn",
+          "close: the session ends (RFC 4486). discard: what is beyond is not held until the peer "
+          "announces it again. warn: weftd says so.",
+          read_limit_action, write_limit_action),
+      duration("prefix-limit-restart", &PeerSettings::prefix_limit_restart,
+               {.least = 1, .most = 86400, .zero_too = true},
+               "After a limit has ended the session, before it is tried again. 0: not before the "
+               "operator starts the peer."),
+      otherwise(
+          key_of("role", &PeerSettings::role, "provider, customer, peer, rs-server or rs-client",
+                 "What this node is to the peer, which has another AS (RFC 9234): the session "
+                 "comes up only if the peer's role fits, and routes leak neither way.",
+                 read_role, [](bgp::Role role) { return name(role); }),
+          "not spoken of"),
+      boolean("role-strict", &PeerSettings::role_strict,
+              "The peer must say its role, too; with role only."),
+      boolean("graceful-shutdown", &PeerSettings::graceful_shutdown,
+              "Routes with the community graceful-shutdown get LOCAL_PREF 0, so that they are used "
+              "last (RFC 8326)."),
+      boolean(
+          "blackhole", &PeerSettings::blackhole,
+          "Host routes with the community blackhole that the import policy lets in drop packets "
+          "here, and are told to nobody outside of our AS (RFC 7999).")};
   return table;
 }
 
@@ -951,6 +1037,9 @@ template void read_keys(Reader&, const Node&, ipam::EtcdClaim&);
 template void read_keys(Reader&, const Node&, ipam::Settings&);
 template void read_keys(Reader&, const Node&, bgp::Settings&);
 template void read_keys(Reader&, const Node&, bgp::PeerSettings&);
+template void read_keys(Reader&, const Node&, bgp::RuleMatch&);
+template void read_keys(Reader&, const Node&, bgp::RuleSet&);
+template void read_keys(Reader&, const Node&, bgp::RuleSettings&);
 template void read_keys(Reader&, const Node&, fib::Settings&);
 template void read_keys(Reader&, const Node&, exporter::Settings&);
 template void read_keys(Reader&, const Node&, CniSettings&);

@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "config/document.h"
 #include "config/keys.h"
+#include "config/policies.h"
 #include "config/reader.h"
 
 namespace weft::config {
@@ -290,6 +291,31 @@ void check_peer_timers(Reader& reader, const Draft& draft) {
                           send.count(), hold.count()));
 }
 
+void check_peer_policies(Reader& reader, const Draft& draft, const bgp::Settings& settings) {
+  const auto check = [&](std::string_view key, const std::optional<bgp::Filter>& filter) {
+    if (!filter || draft.find(key) == nullptr) return;
+    const Reader::Scope scope(reader, key);
+    check_filter(reader, *draft.find(key), *filter, settings);
+  };
+  check("import", draft.settings.import_filter);
+  check("export", draft.settings.export_filter);
+}
+
+void check_peer_role(Reader& reader, const Draft& draft, const NodeSettings& node) {
+  const auto& remote = draft.settings.remote_as;
+  const bgp::Asn* asn = std::get_if<bgp::Asn>(&remote);
+  const bool internal = remote == std::variant<bgp::RemoteAs, bgp::Asn>(bgp::RemoteAs::internal) ||
+                        (asn != nullptr && *asn == node.asn);
+  if (draft.settings.role && internal && draft.find("role") != nullptr) {
+    const Reader::Scope scope(reader, "role");
+    reader.fail(*draft.find("role"), "is for peers of another AS (RFC 9234)");
+  }
+  if (draft.settings.role_strict && !draft.settings.role && draft.find("role-strict") != nullptr) {
+    const Reader::Scope scope(reader, "role-strict");
+    reader.fail(*draft.find("role-strict"), "goes with 'role' only");
+  }
+}
+
 Draft read_peer(Reader& reader, const Node& node, const Groups& groups) {
   Draft draft{&node, nullptr, {}};
   if (const Node* name = node.find("group")) {
@@ -357,6 +383,8 @@ void read_peers(Reader& reader, const Node& node, const Groups& groups, Config& 
       check_peer_address(reader, draft, config.node);
       check_peer_source(reader, draft);
       check_peer_timers(reader, draft);
+      check_peer_policies(reader, draft, config.bgp);
+      check_peer_role(reader, draft, config.node);
       identities.check(reader, draft);
     }
     config.bgp.peers.push_back(std::move(draft.settings));
@@ -366,9 +394,11 @@ void read_peers(Reader& reader, const Node& node, const Groups& groups, Config& 
 void read_bgp(Reader& reader, const Node& node, Config& config) {
   const Reader::Scope scope(reader, "bgp");
   read_keys(reader, node, config.bgp);
+  read_policies(reader, node, config.bgp);
   Groups groups;
   if (const Node* section = node.find("groups")) groups = read_groups(reader, *section);
   if (const Node* section = node.find("peers")) read_peers(reader, *section, groups, config);
+  check_policies(reader, node, config.bgp);
 }
 
 void read_fib(Reader& reader, const Node& node, fib::Settings& settings) {

@@ -78,11 +78,14 @@ constexpr auto fields<StatusRequest> = std::tuple{};
 template <>
 constexpr auto fields<PeersRequest> = std::tuple{};
 template <>
-constexpr auto fields<RoutesRequest> = std::tuple{Field{"prefix", &RoutesRequest::prefix}};
+constexpr auto fields<RoutesRequest> =
+    std::tuple{Field{"prefix", &RoutesRequest::prefix}, Field{"address", &RoutesRequest::address}};
 template <>
 constexpr auto fields<BlocksRequest> = std::tuple{};
 template <>
 constexpr auto fields<ContainersRequest> = std::tuple{};
+template <>
+constexpr auto fields<PoliciesRequest> = std::tuple{};
 
 template <>
 constexpr auto fields<Done> = std::tuple{};
@@ -105,7 +108,8 @@ template <>
 constexpr auto fields<PeerFamily> = std::tuple{
     Field{"family", &PeerFamily::family},         Field{"received", &PeerFamily::received},
     Field{"accepted", &PeerFamily::accepted},     Field{"selected", &PeerFamily::selected},
-    Field{"advertised", &PeerFamily::advertised}, Field{"end_of_rib", &PeerFamily::end_of_rib}};
+    Field{"advertised", &PeerFamily::advertised}, Field{"end_of_rib", &PeerFamily::end_of_rib},
+    Field{"discarded", &PeerFamily::discarded},   Field{"above_limit", &PeerFamily::above_limit}};
 template <>
 constexpr auto fields<Peer> = std::tuple{Field{"name", &Peer::name},
                                          Field{"description", &Peer::description},
@@ -163,6 +167,19 @@ constexpr auto fields<Container> = std::tuple{Field{"attachment", &Container::at
                                               Field{"state", &Container::state}};
 template <>
 constexpr auto fields<Containers> = std::tuple{Field{"containers", &Containers::containers}};
+template <>
+constexpr auto fields<PolicyRule> = std::tuple{
+    Field{"name", &PolicyRule::name}, Field{"then", &PolicyRule::then},
+    Field{"import_hits", &PolicyRule::import_hits}, Field{"export_hits", &PolicyRule::export_hits}};
+template <>
+constexpr auto fields<Policy> = std::tuple{Field{"name", &Policy::name},
+                                           Field{"import_of", &Policy::import_of},
+                                           Field{"export_of", &Policy::export_of},
+                                           Field{"rules", &Policy::rules},
+                                           Field{"import_unmatched", &Policy::import_unmatched},
+                                           Field{"export_unmatched", &Policy::export_unmatched}};
+template <>
+constexpr auto fields<Policies> = std::tuple{Field{"policies", &Policies::policies}};
 template <>
 constexpr auto fields<Failure> =
     std::tuple{Field{"code", &Failure::code}, Field{"message", &Failure::message}};
@@ -439,6 +456,8 @@ template <>
 constexpr std::string_view method<BlocksRequest> = "blocks";
 template <>
 constexpr std::string_view method<ContainersRequest> = "containers";
+template <>
+constexpr std::string_view method<PoliciesRequest> = "policies";
 
 /// The reply that is due to a request.
 template <typename Message>
@@ -474,6 +493,10 @@ struct Due<BlocksRequest> {
 template <>
 struct Due<ContainersRequest> {
   using Type = Containers;
+};
+template <>
+struct Due<PoliciesRequest> {
+  using Type = Policies;
 };
 
 /// Parses without exceptions; nothing when `line` is not JSON. A key given twice in one object
@@ -515,7 +538,7 @@ Result<Request, Failure> decode_method(const std::string& wanted, const Json& js
   if constexpr (index == std::variant_size_v<Request>) {
     return bad_request(
         fmt::format("unknown method '{}'; weftd knows add, del, check, status, peers, routes, "
-                    "blocks, containers",
+                    "blocks, containers, policies",
                     wanted.substr(0, 64)));
   } else {
     using Message = std::variant_alternative_t<index, Request>;

@@ -87,9 +87,10 @@ struct StatusRequest {
 struct PeersRequest {
   bool operator==(const PeersRequest&) const = default;
 };
-/// All routes, or the candidates of one prefix.
+/// All routes, or the candidates of one prefix, or of the route that an address takes.
 struct RoutesRequest {
   std::optional<Prefix> prefix;
+  std::optional<Address> address = std::nullopt;
   bool operator==(const RoutesRequest&) const = default;
 };
 struct BlocksRequest {
@@ -98,9 +99,13 @@ struct BlocksRequest {
 struct ContainersRequest {
   bool operator==(const ContainersRequest&) const = default;
 };
+/// Policies and how often their rules were met.
+struct PoliciesRequest {
+  bool operator==(const PoliciesRequest&) const = default;
+};
 
 using Request = std::variant<AddRequest, DelRequest, CheckRequest, StatusRequest, PeersRequest,
-                             RoutesRequest, BlocksRequest, ContainersRequest>;
+                             RoutesRequest, BlocksRequest, ContainersRequest, PoliciesRequest>;
 
 // ---- replies
 
@@ -137,6 +142,9 @@ struct PeerFamily {
   std::uint64_t selected = 0;
   std::uint64_t advertised = 0;
   bool end_of_rib = false;
+  /// Not held because of a limit, in this session.
+  std::uint64_t discarded = 0;
+  bool above_limit = false;
   bool operator==(const PeerFamily&) const = default;
 };
 
@@ -246,6 +254,33 @@ struct Containers {
   bool operator==(const Containers&) const = default;
 };
 
+struct PolicyRule {
+  std::string name;
+  /// "accept", "reject", "next"
+  std::string then;
+  /// Routes that met it, each time they were asked about, since the policy last changed.
+  std::uint64_t import_hits = 0;
+  std::uint64_t export_hits = 0;
+  bool operator==(const PolicyRule&) const = default;
+};
+
+struct Policy {
+  std::string name;
+  /// Names of peers.
+  std::vector<std::string> import_of;
+  std::vector<std::string> export_of;
+  std::vector<PolicyRule> rules;
+  /// Rejected because no rule matched.
+  std::uint64_t import_unmatched = 0;
+  std::uint64_t export_unmatched = 0;
+  bool operator==(const Policy&) const = default;
+};
+
+struct Policies {
+  std::vector<Policy> policies;
+  bool operator==(const Policies&) const = default;
+};
+
 /// Codes a program may act on; the message is for people.
 enum class ErrorCode : std::uint8_t {
   bad_request,  ///< not JSON, unknown method, wrong or missing field
@@ -261,7 +296,8 @@ struct Failure {
   bool operator==(const Failure&) const = default;
 };
 
-using Reply = std::variant<Failure, Done, Lease, Status, Peers, Routes, Blocks, Containers>;
+using Reply =
+    std::variant<Failure, Done, Lease, Status, Peers, Routes, Blocks, Containers, Policies>;
 
 /// One line of JSON without the newline.
 std::string encode(const Request& request);

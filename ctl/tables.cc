@@ -321,6 +321,29 @@ std::string table(const Containers& containers, Style style) {
                   rows, style);
 }
 
+std::string table(const Policies& policies, Style style) {
+  if (policies.policies.empty()) return "no policies are configured (bgp.policies)\n";
+  std::string text;
+  for (const Policy& policy : policies.policies) {
+    if (!text.empty()) text += '\n';
+    text += fmt::format("policy {}\n", harmless(policy.name));
+    text += labelled("import of", joined(policy.import_of, ", "));
+    text += labelled("export of", joined(policy.export_of, ", "));
+    std::vector<Row> rows;
+    for (const PolicyRule& rule : policy.rules) {
+      rows.push_back({Tone::good,
+                      {harmless(rule.name), harmless(rule.then),
+                       fmt::format("{}", rule.import_hits), fmt::format("{}", rule.export_hits)}});
+    }
+    rows.push_back({Tone::good,
+                    {"(no rule)", "reject", fmt::format("{}", policy.import_unmatched),
+                     fmt::format("{}", policy.export_unmatched)}});
+    text += rendered({{"RULE"}, {"THEN"}, {"IMPORTED", Align::right}, {"EXPORTED", Align::right}},
+                     rows, style);
+  }
+  return text;
+}
+
 std::string detail(const Peer& peer, Style style) {
   std::string text = fmt::format("peer {}", harmless(peer.name));
   if (!peer.description.empty()) text += fmt::format(" ({})", harmless(peer.description));
@@ -348,14 +371,18 @@ std::string detail(const Peer& peer, Style style) {
         {Tone::good,
          {dash_if_empty(family.family), fmt::format("{}", family.received),
           fmt::format("{}", family.accepted), fmt::format("{}", family.selected),
-          fmt::format("{}", family.advertised), family.end_of_rib ? "received" : "awaited"}});
+          fmt::format("{}", family.advertised), family.end_of_rib ? "received" : "awaited",
+          family.discarded != 0 ? fmt::format("{} not held", family.discarded)
+          : family.above_limit  ? "exceeded"
+                                : "-"}});
   }
   return text + rendered({{"FAMILY"},
                           {"RECEIVED", Align::right},
                           {"ACCEPTED", Align::right},
                           {"SELECTED", Align::right},
                           {"ADVERTISED", Align::right},
-                          {"END-OF-RIB"}},
+                          {"END-OF-RIB"},
+                          {"LIMIT"}},
                          rows, style);
 }
 
@@ -396,16 +423,6 @@ const Peer* find_peer(const Peers& peers, std::string_view name_or_address) {
   if (const auto named = by(&Peer::name); named != peers.peers.end()) return &*named;
   if (const auto at = by(&Peer::address); at != peers.peers.end()) return &*at;
   return nullptr;
-}
-
-std::optional<Prefix> longest_match(const Routes& routes, const Address& address) {
-  std::optional<Prefix> longest;
-  for (const Route& route : routes.routes) {
-    const auto prefix = Prefix::parse(route.prefix);
-    if (!prefix || !prefix->contains(address)) continue;
-    if (!longest || prefix->length() > longest->length()) longest = *prefix;
-  }
-  return longest;
 }
 
 }  // namespace weft::ctl

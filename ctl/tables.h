@@ -26,6 +26,8 @@ std::string table(const Peers& peers, Style style);
 std::string table(const Routes& routes, Style style);
 std::string table(const Blocks& blocks, Style style);
 std::string table(const Containers& containers, Style style);
+/// One line a rule, policy by policy, and one for what no rule of it met.
+std::string table(const Policies& policies, Style style);
 
 /// Everything known about one peer, some twenty lines.
 std::string detail(const Peer& peer, Style style);
@@ -35,7 +37,5 @@ std::string detail(const Route& route, Style style);
 
 /// The peer with this name or address.
 const Peer* find_peer(const Peers& peers, std::string_view name_or_address);
-/// The prefix of the longest route that contains `address`.
-std::optional<Prefix> longest_match(const Routes& routes, const Address& address);
 
 }  // namespace weft::ctl

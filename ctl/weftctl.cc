@@ -113,26 +113,16 @@ int ask(Client& client, const Request& request, const Options& options, Time dea
   return std::holds_alternative<Failure>(*reply) ? refused : printed;
 }
 
-/// The route an address would take is asked for by its prefix.
-int ask_for_address(Client& client, const Address& address, const Options& options, Time deadline) {
-  const auto all = client.call(RoutesRequest{}, deadline);
-  if (!all) return complain(all.error());
-  const auto* routes = std::get_if<Routes>(&*all);
-  if (routes == nullptr) return show(*all, options);
-  const auto prefix = longest_match(*routes, address);
-  return ask(client, RoutesRequest{prefix.value_or(Prefix::host(address))}, options, deadline);
-}
-
 int run(const CLI::App& app, const Options& options) {
   Request request = StatusRequest{};
-  std::optional<Address> address;
   if (app.got_subcommand("peers")) request = PeersRequest{};
   if (app.got_subcommand("blocks")) request = BlocksRequest{};
   if (app.got_subcommand("containers")) request = ContainersRequest{};
+  if (app.got_subcommand("policies")) request = PoliciesRequest{};
   if (app.got_subcommand("routes")) {
     RoutesRequest routes;
     if (const auto parsed = Address::parse(options.destination)) {
-      address = *parsed;
+      routes.address = *parsed;
     } else if (!options.destination.empty()) {
       const auto prefix = Prefix::parse(options.destination);
       if (!prefix) return complain(usage, prefix.error().message);
@@ -144,7 +134,6 @@ int run(const CLI::App& app, const Options& options) {
                                            std::chrono::duration<double>(options.timeout));
   auto client = Client::connect(options.socket, deadline);
   if (!client) return complain(client.error());
-  if (address) return ask_for_address(*client, *address, options, deadline);
   return ask(*client, request, options, deadline);
 }
 
@@ -171,6 +160,7 @@ int parse_and_run(int argc, char** argv) {
                      "all paths of this prefix, or of the route that an address takes");
   app.add_subcommand("blocks", "address blocks of this host");
   app.add_subcommand("containers", "containers and their addresses");
+  app.add_subcommand("policies", "policies, and how many routes met each of their rules");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -178,7 +168,7 @@ int parse_and_run(int argc, char** argv) {
   }
   if (app.get_subcommands().empty()) {
     return complain(usage,
-                    "say what to show: status, peers, routes, blocks or containers (see "
+                    "say what to show: status, peers, routes, blocks, containers or policies (see "
                     "weftctl --help)");
   }
   return run(app, options);

@@ -131,6 +131,7 @@ class Daemon {
                    [&](const ctl::RoutesRequest& routes) { answer(routes_view(world(), routes)); },
                    [&](const ctl::BlocksRequest&) { answer(blocks_view(world(), now)); },
                    [&](const ctl::ContainersRequest&) { answer(containers_view(world(), now)); },
+                   [&](const ctl::PoliciesRequest&) { answer(policies_view(world())); },
                },
                request);
   }

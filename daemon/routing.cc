@@ -122,7 +122,9 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       if (!wanted.contains(prefix)) speaker_.withdraw(prefix, now);
     }
     for (const Prefix& prefix : shielded_) {
-      if (table_ && !shielded.contains(prefix)) table_->unwant_blackhole(prefix, now);
+      if (table_ && !shielded.contains(prefix) && !dropped_.contains(prefix)) {
+        table_->unwant_blackhole(prefix, now);
+      }
     }
     shielded_ = std::move(shielded);
     originated_ = std::move(wanted);
@@ -308,6 +310,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     // round, not kept.
     std::map<bgp::NextHopSet, fib::GroupRef> groups;
     for (const bgp::RouteChange& change : changes) {
+      drop_packets(change.prefix, change.kind == bgp::RouteKind::blackhole, now);
       if (change.kind != bgp::RouteKind::via) {
         table_->unwant(change.prefix, now);
         continue;
@@ -322,6 +325,18 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     }
     for (const auto& [set, group] : groups) table_->release(group);
     pump();
+  }
+
+  /// RFC 7999: a peer asked for it, or does no longer.
+  void drop_packets(const Prefix& prefix, bool wanted, Time now) {
+    if (wanted == dropped_.contains(prefix)) return;
+    if (wanted) {
+      dropped_.insert(prefix);
+      table_->want_blackhole(prefix, now);
+    } else {
+      dropped_.erase(prefix);
+      if (!shielded_.contains(prefix)) table_->unwant_blackhole(prefix, now);
+    }
   }
 
   void synced(const bgp::SyncDone& done) {
@@ -377,6 +392,8 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   asio::steady_timer audit_timer_;
   std::set<Prefix> originated_;
   std::set<Prefix> shielded_;
+  /// Learned blackholes.
+  std::set<Prefix> dropped_;
   std::vector<ConnectedSubnet> resolved_;
   std::set<Family> families_synced_;
   std::map<std::uint32_t, LinkState> link_states_;

@@ -40,7 +40,8 @@ ctl::Peer peer_view(const bgp::PeerStatus& peer, Time now) {
   view.capabilities = peer.capabilities;
   for (const bgp::PeerFamilyStatus& family : peer.families) {
     view.families.push_back({std::string(name(family.family)), family.received, family.accepted,
-                             family.selected, family.advertised, family.end_of_rib_received});
+                             family.selected, family.advertised, family.end_of_rib_received,
+                             family.discarded, family.above_limit});
   }
   view.last_error =
       peer.shutdown && peer.last_error.empty() ? "shut down by the operator" : peer.last_error;
@@ -80,6 +81,12 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
                                   Time now) {
   std::vector<std::string> found = world.complaints;
   for (const bgp::PeerStatus& peer : peers) {
+    for (const bgp::PeerFamilyStatus& family : peer.families) {
+      if (!family.above_limit) continue;
+      found.push_back(fmt::format(
+          "peer {} has more {} prefixes than its limit allows{}", peer.name, name(family.family),
+          family.discarded == 0 ? "" : fmt::format("; {} are not held", family.discarded)));
+    }
     if (established(peer) || peer.shutdown) continue;
     found.push_back(fmt::format("peer {} is {} for {} s{}{}", peer.name, bgp::name(peer.state),
                                 duration_cast<seconds>(now - peer.since).count(),
@@ -162,11 +169,14 @@ ctl::Peers peers_view(const World& world, Time now) {
 ctl::Reply routes_view(const World& world, const ctl::RoutesRequest& request) {
   const bgp::Speaker& speaker = world.routing.speaker();
   ctl::Routes view;
-  if (request.prefix) {
-    const auto route = speaker.route(*request.prefix);
+  if (request.prefix || request.address) {
+    const auto route =
+        request.prefix ? speaker.route(*request.prefix) : speaker.route(*request.address);
     if (!route) {
-      return ctl::Failure{ctl::ErrorCode::not_found,
-                          fmt::format("there is no route to {}", request.prefix->text())};
+      return ctl::Failure{
+          ctl::ErrorCode::not_found,
+          fmt::format("there is no route to {}",
+                      request.prefix ? request.prefix->text() : request.address->text())};
     }
     view.routes.push_back(route_view(world, *route));
     return view;
@@ -218,6 +228,20 @@ ctl::Containers containers_view(const World& world, Time now) {
   return view;
 }
 
+ctl::Policies policies_view(const World& world) {
+  ctl::Policies view;
+  for (const bgp::PolicyStatus& policy : world.routing.speaker().policies()) {
+    ctl::Policy row{policy.name, policy.import_of,        policy.export_of,
+                    {},          policy.import_unmatched, policy.export_unmatched};
+    for (const bgp::RuleStatus& rule : policy.rules) {
+      row.rules.push_back(
+          {rule.name, std::string(name(rule.then)), rule.import_hits, rule.export_hits});
+    }
+    view.policies.push_back(std::move(row));
+  }
+  return view;
+}
+
 namespace {
 
 exporter::MessageCounts counts_of(const bgp::MessageCounts& counts) {
@@ -251,9 +275,11 @@ exporter::Peer peer_metrics(const bgp::PeerStatus& peer, Time now) {
   row.malformed_updates = peer.malformed_updates;
   row.capabilities = peer.capabilities;
   row.prefix_limit = peer.prefix_limit;
+  row.accepted_prefix_limit = peer.accepted_prefix_limit;
   for (const bgp::PeerFamilyStatus& family : peer.families) {
     row.families.push_back({family.family, family.received, family.accepted, family.selected,
-                            family.advertised, family.end_of_rib_received, family.end_of_rib_sent});
+                            family.advertised, family.end_of_rib_received, family.end_of_rib_sent,
+                            family.discarded});
   }
   return row;
 }
@@ -338,6 +364,15 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
   for (const Family family : {Family::ipv4, Family::ipv6}) {
     const bgp::RouteCounts counts = speaker.counts(family);
     snapshot.rib[exporter::index_of(family)] = {counts.local, counts.learned, counts.paths};
+  }
+  for (const bgp::PolicyStatus& policy : speaker.policies()) {
+    const auto add = [&](const std::string& rule, std::uint64_t imported, std::uint64_t exported) {
+      snapshot.policy_rules.push_back({policy.name, rule, imported, exported});
+    };
+    for (const bgp::RuleStatus& rule : policy.rules) {
+      add(rule.name, rule.import_hits, rule.export_hits);
+    }
+    add("", policy.import_unmatched, policy.export_unmatched);
   }
   if (const fib::Table* table = world.routing.table()) add_fib(snapshot, *table, world.routing);
   snapshot.fib_repairs["container-route"] = statistics.routes_repaired;

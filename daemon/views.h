@@ -34,6 +34,7 @@ ctl::Peers peers_view(const World& world, Time now);
 ctl::Reply routes_view(const World& world, const ctl::RoutesRequest& request);
 ctl::Blocks blocks_view(const World& world, Time now);
 ctl::Containers containers_view(const World& world, Time now);
+ctl::Policies policies_view(const World& world);
 exporter::Snapshot metrics_view(const World& world, Time now);
 
 }  // namespace weft::daemon

@@ -199,8 +199,13 @@ void add_prefixes(const Snapshot& s, Exposition& out) {
   auto end_of_rib = gauge("weft_bgp_eor",
                           "1 once the End-of-RIB marker of the running session has gone this way "
                           "(RFC 4724 2).");
-  auto limit = gauge("weft_bgp_prefix_limit",
-                     "Prefixes of this family from the peer above which the session ends.");
+  auto limit =
+      gauge("weft_bgp_prefix_limit", "Prefixes of this family that the peer may announce.");
+  auto accepted_limit = gauge("weft_bgp_accepted_prefix_limit",
+                              "Prefixes of this family from the peer that may be accepted.");
+  auto discarded = gauge("weft_bgp_discarded_prefixes",
+                         "Prefixes of this family that were not held because of a limit, in the "
+                         "running session.");
   for (const Peer& peer : s.peers) {
     const ClientMetric::Label name{"peer", peer.name};
     for (const PeerFamily& family : peer.families) {
@@ -215,9 +220,28 @@ void add_prefixes(const Snapshot& s, Exposition& out) {
       end_of_rib.add({name, which, {"direction", "received"}}, family.end_of_rib_received);
       end_of_rib.add({name, which, {"direction", "sent"}}, family.end_of_rib_sent);
       if (peer.prefix_limit) limit.add({name, which}, std::uint64_t{*peer.prefix_limit});
+      if (peer.accepted_prefix_limit) {
+        accepted_limit.add({name, which}, std::uint64_t{*peer.accepted_prefix_limit});
+      }
+      if (peer.prefix_limit || peer.accepted_prefix_limit) {
+        discarded.add({name, which}, family.discarded);
+      }
     }
   }
-  out.take({&prefixes, &end_of_rib, &limit});
+  out.take({&prefixes, &end_of_rib, &limit, &accepted_limit, &discarded});
+}
+
+void add_policies(const Snapshot& s, Exposition& out) {
+  auto hits = counter("weft_bgp_policy_rule_hits_total",
+                      "Routes that met a rule of a policy, each time they were asked about, by "
+                      "direction; with an empty rule: rejected because none matched.");
+  for (const PolicyRule& rule : s.policy_rules) {
+    hits.add({{"policy", rule.policy}, {"rule", rule.rule}, {"direction", "import"}},
+             rule.import_hits);
+    hits.add({{"policy", rule.policy}, {"rule", rule.rule}, {"direction", "export"}},
+             rule.export_hits);
+  }
+  out.take({&hits});
 }
 
 void add_rib(const Snapshot& s, Exposition& out) {
@@ -388,6 +412,7 @@ std::vector<prometheus::MetricFamily> metrics(const Snapshot& snapshot) {
   add_sessions(snapshot, out);
   add_messages(snapshot, out);
   add_prefixes(snapshot, out);
+  add_policies(snapshot, out);
   add_rib(snapshot, out);
   add_fib(snapshot, out);
   add_addresses(snapshot, out);

@@ -78,6 +78,8 @@ struct PeerFamily {
   std::uint64_t advertised = 0;
   bool end_of_rib_received = false;
   bool end_of_rib_sent = false;
+  /// Not held because of a limit, in this session.
+  std::uint64_t discarded = 0;
 };
 
 struct Peer {
@@ -104,6 +106,7 @@ struct Peer {
   std::vector<std::string> capabilities;
   std::vector<PeerFamily> families;
   std::optional<std::uint32_t> prefix_limit;
+  std::optional<std::uint32_t> accepted_prefix_limit;
 };
 
 /// The Loc-RIB of one family.
@@ -167,6 +170,15 @@ struct CniRequests {
   Histogram seconds{cni_bounds()};
 };
 
+/// Routes that met a rule of a policy.
+struct PolicyRule {
+  std::string policy;
+  /// Empty: met none and were rejected.
+  std::string rule;
+  std::uint64_t import_hits = 0;
+  std::uint64_t export_hits = 0;
+};
+
 struct Snapshot {
   std::string version;
   std::string commit;
@@ -187,6 +199,7 @@ struct Snapshot {
   std::vector<Peer> peers;
   /// By family: ipv4, ipv6.
   std::array<Rib, 2> rib;
+  std::vector<PolicyRule> policy_rules;
 
   /// None: weftd does not touch the kernel (fib.install: false).
   std::optional<std::array<Fib, 2>> fib;

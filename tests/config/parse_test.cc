@@ -446,9 +446,9 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"FamiliesUnknown", peer("address: 192.0.2.1, families: [ipv4, ipv5, ipv4]"),
              "f:6:45: bgp.peers[0].families: a family is ipv4 or ipv6\n"
              "f:6:51: bgp.peers[0].families: ipv4 is listed twice\n"},
-        Case{"Policy", peer("address: 192.0.2.1, import: tor-in"),
-             "f:6:36: bgp.peers[0].import: must be host or accept; policies with names are not "
-             "supported by this version\n"},
+        Case{"Import", peer("address: 192.0.2.1, import: all"),
+             "f:6:36: bgp.peers[0].import: there is no policy 'all' in bgp.policies; known here: "
+             "host, accept\n"},
         Case{"PrefixLimit", peer("address: 192.0.2.1, prefix-limit: 0"),
              "f:6:42: bgp.peers[0].prefix-limit: '0' is not a whole number, 1..4294967295\n"},
         Case{"Description", peer("address: 192.0.2.1, description: \"a\\nb\""),

@@ -24,8 +24,10 @@ std::vector<Request> every_request() {
           PeersRequest{},
           RoutesRequest{},
           RoutesRequest{*Prefix::parse("fd64:0:0:1::/112")},
+          RoutesRequest{{}, *Address::parse("fd64::1")},
           BlocksRequest{},
-          ContainersRequest{}};
+          ContainersRequest{},
+          PoliciesRequest{}};
 }
 
 TEST(RequestLine, ComesBackAsItWas) {
@@ -196,6 +198,8 @@ std::vector<Answer> every_answer() {
        Blocks{{{"containers", 11, "10.64.2.192/26", "fd64::c0/122", "owned", 64, 3, 1, 60, 2}}}},
       {ContainersRequest{}, Containers{{{attachment, "10.64.2.193", "", "weft1", "/run/netns/c1",
                                          "containers", std::chrono::seconds(9), "attached"}}}},
+      {PoliciesRequest{},
+       Policies{{{"in", {"tor1"}, {}, {{"bogons", "reject", 3, 0}, {"2", "accept", 4, 0}}, 1, 0}}}},
       {StatusRequest{}, Failure{ErrorCode::bad_request, "no"}},
       {AddRequest{attachment, "/n", 1, "", {}}, Failure{ErrorCode::exhausted, "none free"}},
       {CheckRequest{attachment}, Failure{ErrorCode::not_found, "not found"}},

@@ -132,9 +132,9 @@ peer tor1 (rack 1, left)
   messages       812 received, 799 sent
   sessions       2 established so far
   capabilities   multiprotocol ipv4, as4
-  FAMILY  RECEIVED  ACCEPTED  SELECTED  ADVERTISED  END-OF-RIB
-  ipv4           5         3         2           1  received
-  ipv6           4         4         4           1  awaited
+  FAMILY  RECEIVED  ACCEPTED  SELECTED  ADVERTISED  END-OF-RIB  LIMIT
+  ipv4           5         3         2           1  received    -
+  ipv6           4         4         4           1  awaited     -
 )");
 }
 
@@ -192,14 +192,6 @@ route 10.64.1.0/26, bgp
 )");
 }
 
-TEST(LongestMatch, IsTheRouteAnAddressTakes) {
-  Routes routes = some_routes();
-  routes.routes.push_back({"0.0.0.0/0", "bgp", {}, {}, ""});
-  EXPECT_EQ(longest_match(routes, *Address::parse("10.64.1.9"))->text(), "10.64.1.0/26");
-  EXPECT_EQ(longest_match(routes, *Address::parse("192.0.2.9"))->text(), "0.0.0.0/0");
-  EXPECT_FALSE(longest_match(routes, *Address::parse("fd00::1")));
-}
-
 TEST(BlocksTable, MarksWhatIsFullOrUnheard) {
   const Blocks blocks{
       {{"containers", 11, "10.64.2.192/26", "fd64::c0/122", "owned", 64, 3, 1, 60, 2},
@@ -243,7 +235,27 @@ TEST(ContainersTable, ShortensIdsThatStayTellable) {
 )");
 }
 
+TEST(PoliciesTable, ShowsEveryRuleWithItsHits) {
+  const Policies policies{{{"from-tor",
+                            {"tor1", "tor2"},
+                            {},
+                            {{"bogons", "reject", 3, 0}, {"fabric", "accept", 1200, 0}},
+                            17,
+                            0}}};
+  EXPECT_EQ("\n" + table(policies, plain),
+            R"(
+policy from-tor
+  import of      tor1, tor2
+  export of      -
+  RULE       THEN    IMPORTED  EXPORTED
+  bogons     reject         3         0
+  fabric     accept      1200         0
+  (no rule)  reject        17         0
+)");
+}
+
 TEST(EmptyLists, SaySoInWords) {
+  EXPECT_EQ(table(Policies{}, plain), "no policies are configured (bgp.policies)\n");
   EXPECT_EQ(table(Peers{}, plain), "no peers are configured (bgp.peers)\n");
   EXPECT_EQ(table(Routes{}, plain), "no routes are known\n");
   EXPECT_EQ(table(Blocks{}, plain), "this host owns no blocks (pools.<name>.claim)\n");
