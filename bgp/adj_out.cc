@@ -71,7 +71,7 @@ struct AdjOut::World {
     key.negotiated = relevant(how.negotiated, family);
     key.rules = {family,     how.external,      how.local_as,
                  how.policy, how.next_hop_self, key.negotiated.families.front().extended_next_hop,
-                 how.role};
+                 how.role,   how.drain,         how.negotiated.long_lived_graceful_restart};
     auto member = std::make_unique<UpdateGroup::Member>();
     member->peer = peer;
     member->next_hop = encoded(how.next_hop, family, key.negotiated);

@@ -36,6 +36,8 @@ struct AdjOutPeer {
   bool next_hop_self = false;
   /// Ours towards the peer (RFC 9234).
   std::optional<Role> role = {};
+  /// RFC 8326: all that is told asks to be used last.
+  bool drain = false;
 };
 
 class AdjOut {

@@ -1,5 +1,6 @@
 #include "bgp/advertisement.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -50,6 +51,11 @@ NextHopId advertised_next_hop(const ExportRules& rules, const AppliedPolicy::Ver
   return can_be_told(rules, rib.next_hop(best.next_hop).address) ? best.next_hop : NextHopId::local;
 }
 
+void add(std::vector<Community>& communities, Community one) {
+  if (std::find(communities.begin(), communities.end(), one) == communities.end())
+    communities.push_back(one);
+}
+
 }  // namespace
 
 std::optional<Advertisement> advertised_as(const ExportRules& rules, AppliedPolicy& policy,
@@ -58,6 +64,7 @@ std::optional<Advertisement> advertised_as(const ExportRules& rules, AppliedPoli
   const bool internal = !originated && !rib.peer(best.peer).external;
   if (internal && !rules.external) return {};  // RFC 4271 9.2: no iBGP to iBGP
   const AttributeFacts& facts = rib.attributes().facts(best.attributes);
+  if (facts.llgr_stale && !rules.long_lived) return {};
   if (!communities_allow(facts, rules) || !role_allows(facts, rules)) return {};
   const AppliedPolicy::Verdict verdict =
       policy.judge(rib, {prefix, best.attributes, best.next_hop, best.peer});
@@ -71,7 +78,9 @@ std::optional<Advertisement> advertised_as(const ExportRules& rules, AppliedPoli
 Attributes exported(const ExportRules& rules, const AttributeStore& store,
                     const Advertisement& advertisement) {
   Attributes out = from_canonical(store.octets(advertisement.attributes));
+  if (rules.drain) add(out.communities, community::graceful_shutdown);
   if (!rules.external) {
+    if (rules.drain) out.local_pref = 0;  // RFC 8326 4.1
     if (!out.local_pref) out.local_pref = AttributeFacts().local_pref;
     return out;
   }

@@ -29,6 +29,10 @@ struct ExportRules {
   bool extended_next_hop = false;
   /// Ours towards the peers (RFC 9234); none: not spoken.
   std::optional<Role> role = {};
+  /// RFC 8326: all that is told asks to be used last.
+  bool drain = false;
+  /// The peers know what long-lived stale routes are (RFC 9494 4.3); others do not get any.
+  bool long_lived = false;
   bool operator==(const ExportRules&) const = default;
 };
 

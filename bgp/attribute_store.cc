@@ -94,6 +94,8 @@ void read_communities(Bytes value, AttributeFacts& facts) {
     facts.no_peer |= community == community::no_peer;
     facts.graceful_shutdown |= community == community::graceful_shutdown;
     facts.blackhole |= community == community::blackhole;
+    facts.llgr_stale |= community == community::llgr_stale;
+    facts.no_llgr |= community == community::no_llgr;
   }
 }
 

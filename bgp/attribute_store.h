@@ -53,6 +53,8 @@ struct AttributeFacts {
   bool graceful_shutdown : 1 = false;    ///< RFC 8326
   bool blackhole : 1 = false;            ///< RFC 7999
   bool has_only_to_customer : 1 = false;
+  bool llgr_stale : 1 = false;  ///< RFC 9494 4.1
+  bool no_llgr : 1 = false;     ///< RFC 9494 4.1
   bool has_local_pref : 1 = false;
   bool has_med : 1 = false;
 

@@ -425,6 +425,8 @@ Negotiated negotiate(const Capabilities& ours, const Capabilities& theirs) {
   result.enhanced_route_refresh = ours.enhanced_route_refresh && theirs.enhanced_route_refresh;
   result.link_local_next_hop = ours.link_local_next_hop && theirs.link_local_next_hop;
   result.graceful_restart = ours.graceful_restart && theirs.graceful_restart;
+  result.graceful_notification = result.graceful_restart && ours.graceful_restart->notification &&
+                                 theirs.graceful_restart->notification;
   result.long_lived_graceful_restart =
       result.graceful_restart && !ours.long_lived.empty() && !theirs.long_lived.empty();
   if (ours.extended_message) result.max_receive = max_extended_message_size;

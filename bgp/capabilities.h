@@ -149,6 +149,8 @@ struct Negotiated {
   bool enhanced_route_refresh = false;
   bool link_local_next_hop = false;
   bool graceful_restart = false;
+  /// NOTIFICATIONs keep the routes too, but for a Hard Reset (RFC 8538 2).
+  bool graceful_notification = false;
   bool long_lived_graceful_restart = false;
   /// Octets of the largest message: 4096 or 65535 (RFC 8654: what we announced binds what we take).
   std::size_t max_receive = max_message_size;

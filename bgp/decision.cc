@@ -12,6 +12,8 @@ std::string_view name(Rung rung) {
       return "refused";
     case Rung::next_hop:
       return "next hop unresolvable";
+    case Rung::last_resort:
+      return "stale: only if there is no other";
     case Rung::local_pref:
       return "LOCAL_PREF";
     case Rung::local_origin:
@@ -121,6 +123,7 @@ std::size_t decide(std::span<Candidate> candidates, const MultipathLimits& limit
   Climbers paths(candidates);
   paths.require(Rung::refused, [](const Candidate& path) { return !path.refused; });
   paths.require(Rung::next_hop, [](const Candidate& path) { return path.resolved; });
+  paths.keep_least(Rung::last_resort, [](const Candidate& path) { return path.last_resort; });
   paths.keep_least(Rung::local_pref, [](const Candidate& path) { return ~path.local_pref; });
   paths.keep_least(Rung::local_origin, [](const Candidate& path) { return !path.local; });
   paths.keep_least(Rung::as_path_length, [](const Candidate& path) { return path.path_length; });

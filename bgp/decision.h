@@ -16,6 +16,7 @@ namespace weft::bgp {
 enum class Rung : std::uint8_t {
   refused,         ///< by policy, an AS loop or the like: never a candidate
   next_hop,        ///< the next hop does not resolve (RFC 4271 9.1.2.1)
+  last_resort,     ///< long-lived stale (RFC 9494 4.3)
   local_pref,      ///< 9.1.1
   local_origin,    ///< originated here beats learned
   as_path_length,  ///< 9.1.2.2 a
@@ -38,6 +39,8 @@ struct Candidate {
   bool refused = false;
   bool resolved = true;
   bool local = false;
+  /// Only if there is no other.
+  bool last_resort = false;
   bool external = true;
   std::uint8_t origin = 0;
   std::uint8_t cluster_list_length = 0;

@@ -35,6 +35,13 @@ bool is_protocol_error(const Notification& why) {
          code(why.fault) != code(Fault::SendHoldTimerExpired);
 }
 
+/// RFC 8538 5.1: where the peer is meant to forget us, a plain NOTIFICATION would not make it.
+Notification parting(const Notification& why, const Negotiated& negotiated) {
+  const bool forget = why.fault == Fault::AdministrativeShutdown ||
+                      why.fault == Fault::PeerDeconfigured || why.fault == Fault::MaximumPrefixes;
+  return forget && negotiated.graceful_notification ? hard_reset(why) : why;
+}
+
 }  // namespace
 
 std::string_view name(PeerState state) {
@@ -247,7 +254,8 @@ void Peer::handle_notification(Slot& slot, const Frame& frame, Time now) {
 }
 
 void Peer::refuse(const Notification& why, Time now) {
-  if (Slot* slot = session_slot()) feed(*slot, Malformed{why}, "", now);
+  Slot* slot = session_slot();
+  if (slot != nullptr) feed(*slot, Malformed{parting(why, slot->negotiated)}, "", now);
 }
 
 void Peer::produce(ConnectionId connection, std::vector<std::byte>& out) {
@@ -375,7 +383,10 @@ void Peer::hold_down(std::chrono::seconds wait, Time now) {
 }
 
 void Peer::lose_session(std::string_view why, Time now) {
-  if (Slot* slot = session_slot()) feed(*slot, TcpFailed{}, why, now);
+  Slot* slot = session_slot();
+  if (slot == nullptr) return;
+  feed(*slot, TcpFailed{}, why, now);
+  loss_ = Loss::silent;  // what carried it may take the peer's forwarding with it
 }
 
 void Peer::abandon(Time now) {
@@ -390,7 +401,9 @@ void Peer::abandon(Time now) {
 
 void Peer::stop_all(const Notification& why, Time now) {
   for (Slot& slot : slots_) {
-    if (slot.in_use) feed(slot, Stop{why}, fmt::format("sent {}", text(why)), now);
+    if (!slot.in_use) continue;
+    const Notification said = parting(why, slot.negotiated);
+    feed(slot, Stop{said}, fmt::format("sent {}", text(said)), now);
   }
 }
 
@@ -402,6 +415,7 @@ bool Peer::needs_reset(const PeerSettings& running, const PeerSettings& wanted) 
   softened.connect_retry = running.connect_retry;
   softened.idle_hold = running.idle_hold;
   softened.send_hold = running.send_hold;
+  softened.stale_time = running.stale_time;
   softened.import_filter = running.import_filter;
   softened.export_filter = running.export_filter;
   softened.prefix_limit = running.prefix_limit;
@@ -416,6 +430,11 @@ bool Peer::needs_reset(const PeerSettings& running, const PeerSettings& wanted) 
 void Peer::apply(const PeerSettings& settings) {
   settings_ = settings;
   fsm_ = fsm_settings();
+}
+
+void Peer::announce_restart(bool restarting, const std::array<bool, 2>& forwarding) {
+  restarting_ = restarting;
+  forwarding_ = forwarding;
 }
 
 void Peer::request_refresh(AfiSafi family) {
@@ -513,6 +532,8 @@ void Peer::feed(Slot& slot, const Event& event, std::string_view reason, Time no
       fail(why, Level::warning, now);
     }
   }
+  if (before == PeerState::established && after != before)
+    loss_ = loss_by(slot, event, to.actions.notify);
   carry_out(slot, to.actions, now);
   if (before == PeerState::established && after != before) {
     if (now - session_->up_since >= steady_session) failures_ = 0;
@@ -523,6 +544,21 @@ void Peer::feed(Slot& slot, const Event& event, std::string_view reason, Time no
                                                  before != after && before >= PeerState::open_sent);
   if (over) ended(slot, !stopped, now);
   note_state(now);
+}
+
+Loss Peer::loss_by(const Slot& slot, const Event& event,
+                   const std::optional<Notification>& sent) const {
+  if (shutdown_) return Loss::hard;
+  const auto* received = std::get_if<NotificationReceived>(&event);
+  // Closed; or the peer came anew while its last session seemed to stand: it restarted (RFC 4724
+  // 5).
+  if (std::holds_alternative<OpenCollisionDump>(event) || (received == nullptr && !sent))
+    return Loss::clean;
+  const Notification& said = received != nullptr ? received->theirs : *sent;
+  if (said.fault == Fault::HardReset || !slot.negotiated.graceful_notification) return Loss::hard;
+  const bool silent = received == nullptr && (said.fault == Fault::HoldTimerExpired ||
+                                              said.fault == Fault::SendHoldTimerExpired);
+  return silent ? Loss::silent : Loss::clean;
 }
 
 void Peer::carry_out(Slot& slot, const Actions& actions, Time now) {
@@ -634,7 +670,15 @@ void Peer::resolve_collision(Slot& slot, Time now) {
     // hold timer ends it, unless it looks dead already.
     const bool dead =
         up->timers.hold_time != seconds{0} && now - second.heard_at > up->timers.hold_time / 2;
-    feed(dead ? second : slot, OpenCollisionDump{}, "", now);
+    // RFC 4724 5: a peer in graceful restart that comes anew has lost the session before. One that
+    // was under way together with it is an ordinary collision.
+    const bool restarted = second.negotiated.graceful_restart && session_ &&
+                           slot.opened_at > session_->up_since + silent_connection;
+    if (restarted && !dead) {
+      feed(second, TcpFailed{}, "the peer came anew: it restarted", now);
+    } else {
+      feed(dead ? second : slot, OpenCollisionDump{}, "", now);
+    }
     return;
   }
   if (std::holds_alternative<OpenSent>(second.state) &&
@@ -678,13 +722,32 @@ Capabilities Peer::our_capabilities() const {
   ours.extended_message = true;
   ours.four_octet_as = local_as_;
   ours.role = settings_.role;
-  // No family in it: we keep nothing over a restart, but we send and want End-of-RIB (RFC 4724 3).
-  ours.graceful_restart = GracefulRestart{};
+  ours.graceful_restart = our_restart();
   const bool has_ipv4 = std::find(settings_.families.begin(), settings_.families.end(),
                                   Family::ipv4) != settings_.families.end();
+  if (settings_.long_lived_stale_time != seconds{0} && ours.graceful_restart) {
+    for (const Family family : settings_.families) {
+      const bool forwarding = forwarding_[family == Family::ipv4 ? 0 : 1];
+      ours.long_lived.push_back({unicast(family), forwarding, settings_.long_lived_stale_time});
+    }
+  }
   // RFC 8950: without an IPv4 address on the link, IPv4 routes have IPv6 next hops.
   if (settings_.address.is_v6() && has_ipv4)
     ours.extended_next_hops.push_back({unicast(Family::ipv4), 2});
+  return ours;
+}
+
+std::optional<GracefulRestart> Peer::our_restart() const {
+  if (settings_.graceful_restart == GracefulRestartMode::off) return std::nullopt;
+  GracefulRestart ours;
+  ours.notification = true;
+  // Without a family: we keep nothing over a restart, but help, and send and want End-of-RIB (RFC
+  // 4724 3).
+  if (settings_.graceful_restart == GracefulRestartMode::helper) return ours;
+  ours.restarting = restarting_;
+  ours.restart_time = settings_.restart_time;
+  for (const Family family : settings_.families)
+    ours.families.push_back({unicast(family), forwarding_[family == Family::ipv4 ? 0 : 1]});
   return ours;
 }
 

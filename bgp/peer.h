@@ -18,6 +18,7 @@
 #include "bgp/connection.h"
 #include "bgp/fsm.h"
 #include "bgp/message.h"
+#include "bgp/retention.h"
 #include "bgp/settings.h"
 #include "bgp/types.h"
 #include "net/bytes.h"
@@ -111,6 +112,9 @@ class Peer {
   /// Takes over what a running session can bear; reset() is the caller's, see needs_reset().
   void apply(const PeerSettings& settings);
   [[nodiscard]] static bool needs_reset(const PeerSettings& running, const PeerSettings& wanted);
+  /// What OPENs from now on say of our own restart (RFC 4724 3): the R bit, and the F bit by family
+  /// (ipv4, ipv6).
+  void announce_restart(bool restarting, const std::array<bool, 2>& forwarding);
   void request_refresh(AfiSafi family);
   /// Output of the session waits besides what request_refresh() and the FSM made.
   void output_ready();
@@ -118,6 +122,8 @@ class Peer {
   [[nodiscard]] const PeerSettings& settings() const { return settings_; }
   /// None unless Established. A new session has a new connection.
   [[nodiscard]] const std::optional<Session>& session() const { return session_; }
+  /// How the last session ended (RFC 4724 4.2, 8538 4).
+  [[nodiscard]] Loss loss() const { return loss_; }
   [[nodiscard]] PeerState state() const;
   [[nodiscard]] Time since() const { return since_; }
   [[nodiscard]] bool is_shutdown() const { return shutdown_; }
@@ -175,7 +181,10 @@ class Peer {
   void note_state(Time now);
   void fail(std::string_view reason, Level level, Time now);
   void stop_all(const Notification& why, Time now);
+  [[nodiscard]] Loss loss_by(const Slot& slot, const Event& event,
+                             const std::optional<Notification>& sent) const;
   [[nodiscard]] Capabilities our_capabilities() const;
+  [[nodiscard]] std::optional<GracefulRestart> our_restart() const;
   [[nodiscard]] FsmSettings fsm_settings() const;
 
   PeerSettings settings_;
@@ -194,6 +203,9 @@ class Peer {
   std::vector<std::byte> joined_;
 
   bool shutdown_ = false;
+  Loss loss_ = Loss::hard;
+  bool restarting_ = false;
+  std::array<bool, 2> forwarding_{};
   std::optional<Time> start_at_;
   /// While waiting for start_at_: the peer broke the protocol, so it is not let in either.
   bool refuse_ = false;

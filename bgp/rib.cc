@@ -23,6 +23,7 @@ constexpr std::uint32_t stale = 4;
 constexpr std::uint32_t fresh = 8;  // not seen by a decision yet
 constexpr std::uint32_t best = 16;  // by the last decision
 constexpr std::uint32_t multipath = 32;
+constexpr std::uint32_t last_resort = 64;
 
 /// The mark of a prefix in its table: its next-hop set, or this when it is ours.
 constexpr std::uint32_t local_mark = (1U << RouteTable<1>::mark_bits) - 1;
@@ -106,7 +107,7 @@ class FamilyRib {
 
   void mark_stale(PeerId peer) {
     for_each_path([&](NetId, Path& path) {
-      if (peer_of(path) == peer) set(path, stale);
+      if (peer_of(path) == peer) set_stale(path, peer, true);
     });
   }
 
@@ -126,6 +127,34 @@ class FamilyRib {
     }
   }
 
+  void age_stale(PeerId peer, const std::function<std::optional<AttributeId>(AttributeId)>& aged) {
+    for (NetId net = 0; net < table_.places(); ++net) {
+      if (!table_.alive(net)) continue;
+      for (std::size_t i = table_.paths(net).size; i-- > 0;) {
+        Path& path = table_.paths(net).paths[i];
+        if (peer_of(path) != peer || (path.flags & stale) == 0) continue;
+        const auto attributes = aged(attributes_of(path));
+        if (!attributes) {
+          remove(net, i);
+          continue;
+        }
+        set(path, last_resort | fresh);
+        shared_.store.hold(*attributes);
+        shared_.store.release(attributes_of(path));
+        path.attributes = static_cast<std::uint32_t>(*attributes);
+        touch(net);
+      }
+    }
+  }
+
+  void defer(bool yes) {
+    deferring_ = yes;
+    if (yes) return;
+    touched_.insert(touched_.end(), deferred_.begin(), deferred_.end());
+    deferred_.clear();
+  }
+  [[nodiscard]] bool deferring() const { return deferring_; }
+
   /// Decides again where some path passes `affected`.
   template <typename Affected>
   void touch_if(Affected affected) {
@@ -141,6 +170,12 @@ class FamilyRib {
     const std::size_t count = std::min(limit, pending());
     for (std::size_t i = 0; i < count; ++i) {
       const NetId net = touched_[touched_done_++];
+      // One that was deferred may stand here twice.
+      if (!table_.alive(net) || !table_.touched(net)) continue;
+      if (deferring_ && !is_ours(net)) {
+        deferred_.push_back(net);
+        continue;
+      }
       table_.set_touched(net, false);
       decide_one(net, changes);
     }
@@ -218,7 +253,8 @@ class FamilyRib {
   }
 
   void touch(NetId net) {
-    if (table_.touched(net)) return;
+    // A deferred one counts as touched, but we may have begun to originate it.
+    if (table_.touched(net) && !(deferring_ && is_ours(net))) return;
     table_.set_touched(net, true);
     touched_.push_back(net);
   }
@@ -231,6 +267,7 @@ class FamilyRib {
     } else if ((path.flags & looped) != 0) {
       of.looped += by;
     }
+    if ((path.flags & stale) != 0) of.stale += by;
     if ((path.flags & multipath) != 0) of.selected += by;
     paths_ += by;
   }
@@ -238,7 +275,11 @@ class FamilyRib {
   void replace(NetId net, Path& old, const Path& path, PeerId peer) {
     if (old.attributes == path.attributes && old.next_hop == path.next_hop &&
         (old.flags & refused) == (path.flags & refused)) {
-      clear(old, stale);
+      set_stale(old, peer, false);
+      if ((old.flags & last_resort) != 0) {
+        clear(old, last_resort);
+        touch(net);
+      }
       return;
     }
     shared_.store.hold(attributes_of(path));
@@ -259,13 +300,27 @@ class FamilyRib {
         (old.flags & refused) == (path.flags & refused)) {
       return;
     }
-    set(path, fresh | (old.flags & stale));
+    set(path, fresh | (old.flags & (stale | last_resort)));
     shared_.store.hold(attributes_of(path));
     shared_.next_hops.hold(next_hop_of(path));
     let_go(old, peer);
     old = path;
     count(old, peer, 1);
     touch(net);
+  }
+
+  void set_stale(Path& path, PeerId peer, bool yes) {
+    if (((path.flags & stale) != 0) == yes) return;
+    counts(peer).stale += yes ? 1 : std::uint64_t{0} - 1;
+    yes ? set(path, stale) : clear(path, stale);
+  }
+
+  /// We originate it, or did when it was last decided.
+  [[nodiscard]] bool is_ours(NetId net) {
+    const PathList list = table_.paths(net);
+    return table_.mark(net) == local_mark ||
+           std::any_of(list.begin(), list.end(),
+                       [](const Path& path) { return next_hop_of(path) == NextHopId::local; });
   }
 
   [[nodiscard]] bool add(NetId net, const Path& path, std::uint32_t path_id, PeerId peer) {
@@ -353,6 +408,7 @@ class FamilyRib {
     made.refused = (path.flags & refused) != 0;
     made.resolved = shared_.next_hops.usable(next_hop_of(path));
     made.local = id == PeerId::local;
+    made.last_resort = (path.flags & last_resort) != 0 || facts.llgr_stale;
     made.external = peer.external;
     made.origin = facts.origin;
     made.cluster_list_length = facts.cluster_list_length;
@@ -410,6 +466,8 @@ class FamilyRib {
   Journal journal_;
   std::vector<NetId> touched_;
   std::size_t touched_done_ = 0;
+  bool deferring_ = false;
+  std::vector<NetId> deferred_;
   std::vector<PathCounts> counts_;
   std::uint64_t routes_ = 0;
   std::uint64_t originated_ = 0;
@@ -493,6 +551,11 @@ void Rib::mark_stale(PeerId peer, Family family) {
   tables_->of(family, [&](auto& rib) { rib.mark_stale(peer); });
 }
 
+void Rib::age_stale(PeerId peer, Family family,
+                    const std::function<std::optional<AttributeId>(AttributeId)>& aged) {
+  tables_->of(family, [&](auto& rib) { rib.age_stale(peer, aged); });
+}
+
 void Rib::sweep_stale(PeerId peer, Family family) {
   tables_->of(family, [&](auto& rib) { rib.drop(peer, stale); });
 }
@@ -510,6 +573,13 @@ void Rib::set_limits(const MultipathLimits& limits) {
   const auto always = [](const Path&) { return true; };
   tables_->v4.touch_if(always);
   tables_->v6.touch_if(always);
+}
+
+void Rib::defer(Family family, bool yes) {
+  tables_->of(family, [&](auto& rib) { rib.defer(yes); });
+}
+bool Rib::deferring(Family family) const {
+  return tables_->of(family, [](auto& rib) { return rib.deferring(); });
 }
 
 std::size_t Rib::pending() const {

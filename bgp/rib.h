@@ -71,6 +71,7 @@ struct PathCounts {
   std::uint64_t received = 0;  ///< paths held
   std::uint64_t filtered = 0;  ///< of these: refused by the import policy
   std::uint64_t looped = 0;    ///< of these: our AS, router id or cluster in the path
+  std::uint64_t stale = 0;     ///< of these: of a session that is over (RFC 4724 4.2)
   std::uint64_t selected = 0;  ///< of these: best or sharing the load
   [[nodiscard]] std::uint64_t accepted() const { return received - filtered - looped; }
 };
@@ -147,6 +148,11 @@ class Rib {
   /// Keeps the paths, marked, until each is announced again or sweep_stale() takes it (RFC
   /// 4724 4.2).
   void mark_stale(PeerId peer, Family family);
+  /// The stale ones are used only where there is no other path, until announced again, and each has
+  /// the attributes that `aged` makes of its own; none: the path goes (RFC 9494 4.2). The paths
+  /// hold them on their own; `aged` keeps what it returns until this is over.
+  void age_stale(PeerId peer, Family family,
+                 const std::function<std::optional<AttributeId>(AttributeId)>& aged);
   void sweep_stale(PeerId peer, Family family);
   /// A path as received, before the import policy.
   struct Received {
@@ -178,6 +184,10 @@ class Rib {
 
   // Decision
 
+  /// While it holds, only prefixes with a path of our own are decided (RFC 4724 4.1: the Selection
+  /// Deferral). The others wait, and pending() does not count them.
+  void defer(Family family, bool yes);
+  [[nodiscard]] bool deferring(Family family) const;
   /// Prefixes that changed since their last decision.
   [[nodiscard]] std::size_t pending() const;
   /// Decides at most `limit` of them and appends what the FIB must do. Each prefix stands there

@@ -38,6 +38,10 @@ inline const Filter Filter::accept{"accept"};
 /// `discard`: what is beyond is not held. `warn`: it is said.
 enum class PrefixLimitAction : std::uint8_t { close, discard, warn };
 
+/// Which sides of graceful restart a session takes part in (RFC 4724). `helper`: keeps the peer's
+/// routes while it restarts, asks for nothing. `full`: also asks the peer to keep ours.
+enum class GracefulRestartMode : std::uint8_t { off, helper, full };
+
 struct PeerSettings {
   /// Unique; shown everywhere and the label `peer` of metrics. Default: the address.
   std::string name;
@@ -63,6 +67,15 @@ struct PeerSettings {
   std::chrono::seconds idle_hold{1};
   /// RFC 9687: a peer that takes nothing for this long is dropped. 0 (off) or 1..65535 s.
   std::chrono::seconds send_hold{90};
+  GracefulRestartMode graceful_restart = GracefulRestartMode::full;
+  /// How long the peer shall wait for us, 1..4095 s (RFC 4724 3).
+  std::chrono::seconds restart_time{120};
+  /// How long a peer that is back may take to its End-of-RIB before what it has not said again
+  /// goes, 1..86400 s.
+  std::chrono::seconds stale_time{360};
+  /// RFC 9494: after the restart time routes stay for so long as a last resort, 0 (off) or
+  /// 1..16777215 s. Asked of the peer, and the most that it gets.
+  std::chrono::seconds long_lived_stale_time{0};
   /// Default by session type: eBGP `host`, iBGP `accept`.
   std::optional<Filter> import_filter;
   std::optional<Filter> export_filter;
@@ -99,6 +112,9 @@ struct Settings {
   bool multipath_relax = true;
   /// MULTI_EXIT_DISC is compared whichever AS it came from.
   bool always_compare_med = false;
+  /// After a restart, learned routes are chosen among once the peers have sent theirs; peers that
+  /// are not up are waited for this long, 0..3600 s (RFC 4724 4.1).
+  std::chrono::seconds selection_deferral{10};
   /// Filter::host takes 0.0.0.0/0 and ::/0 from peers as well.
   bool default_route = false;
   /// Filter::host takes prefixes inside these; `config` puts the pools here.

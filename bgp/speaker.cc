@@ -56,7 +56,44 @@ struct FamilyState {
   bool end_of_rib = false;
   /// Ever since the start; a later loss of the session does not take it back.
   bool synced = false;
+  Retention retention;
+  /// Of the running or the last session.
+  RetentionTerms terms;
 };
+
+/// What holds for the peer's routes once this session is over.
+RetentionTerms terms_of(const Session& session, Family family, const PeerSettings& settings) {
+  RetentionTerms terms;
+  const Negotiated& both = session.negotiated;
+  if (!both.graceful_restart || !both.has(unicast(family))) return terms;
+  const GracefulRestart& theirs = *session.theirs.capabilities.graceful_restart;
+  for (const auto& each : theirs.families) {
+    if (each.family != unicast(family)) continue;
+    terms.graceful = true;
+    terms.restart_time = theirs.restart_time;
+  }
+  if (!both.long_lived_graceful_restart) return terms;
+  for (const LongLivedFamily& each : session.theirs.capabilities.long_lived) {
+    if (each.family != unicast(family)) continue;
+    terms.graceful = true;
+    terms.long_lived_time = std::min(each.stale_time, settings.long_lived_stale_time);
+  }
+  return terms;
+}
+
+/// Does the peer say that it forwarded the family while it was away?
+bool is_preserved(const Session& session, Family family, Retention::Phase phase) {
+  const Capabilities& theirs = session.theirs.capabilities;
+  if (!session.negotiated.graceful_restart || !session.negotiated.has(unicast(family)))
+    return false;
+  const auto says = [&](const auto& each) {
+    return each.family == unicast(family) && each.forwarding;
+  };
+  if (phase == Retention::Phase::long_lived)  // RFC 9494 4.2
+    return std::any_of(theirs.long_lived.begin(), theirs.long_lived.end(), says);
+  const auto& families = theirs.graceful_restart->families;
+  return std::any_of(families.begin(), families.end(), says);
+}
 
 struct Neighbour {
   Neighbour(const PeerSettings& settings, const Settings& node, PeerId peer_id, std::uint32_t seed,
@@ -79,6 +116,7 @@ struct Neighbour {
   HeldAttributes last_attributes;
   std::uint64_t last_serial = 0;
   std::uint64_t malformed_updates = 0;
+  std::uint64_t graceful_restarts = 0;
   /// OutputReady is out and produce() has not been called since.
   bool output_announced = false;
 };
@@ -148,6 +186,10 @@ struct Speaker::World {
   std::uint64_t seed;
   std::minstd_rand random;
   Time started;
+  bool begun = false;
+  Restart restart;
+  /// Peers that are not up are waited for no longer.
+  bool deferral_over = false;
   Outbox out;
   std::vector<RouteChange> changes;
   std::vector<SyncDone> syncs;
@@ -163,6 +205,7 @@ struct Speaker::World {
     NetId next = 0;
   };
   std::optional<ImportWalk> import_walk;
+  bool draining = false;
   /// Goodbye has been said: nothing changes any more, the kernel's routes least of all.
   bool stopped = false;
 
@@ -199,6 +242,7 @@ struct Speaker::World {
         peer, settings, static_cast<PeerId>(id), static_cast<std::uint32_t>(random()), out, now));
     by_id[id] = neighbours.back().get();
     by_address[peer.address] = by_id[id];
+    tell_restart(*by_id[id]);
   }
 
   void remove(Neighbour& gone, Time now) {
@@ -213,15 +257,27 @@ struct Speaker::World {
   void follow_session(Neighbour& who, Time now) {
     const auto& session = who.peer.session();
     const ConnectionId current = session ? session->connection : ConnectionId{};
-    if (who.joined == current) return;
-    if (who.joined != ConnectionId{}) leave(who);
-    if (session) join(who, *session, now);
+    if (who.joined != current) {
+      if (who.joined != ConnectionId{}) leave(who, now);
+      if (session) join(who, *session, now);
+    }
+    if (who.peer.is_shutdown()) forget_stale(who);
   }
 
-  void leave(Neighbour& who) {
+  void leave(Neighbour& who, Time now) {
     who.joined = ConnectionId{};
     tables->adj_out.leave(who.id);
-    for (const Family family : both_families) tables->rib.drop(who.id, family);
+    bool kept = false;
+    for (const Family family : both_families) {
+      FamilyState& state = who.families[index(family)];
+      const Fate fate = state.retention.lost(state.terms, who.peer.loss(), now);
+      carry_out(who, family, fate);
+      kept |= fate != Fate::drop;
+    }
+    if (kept) {
+      ++who.graceful_restarts;
+      who.peer.log(Level::info, "its routes stay for its restart time", now);
+    }
     who.decoder.reset();
     who.last_attributes = HeldAttributes{};
     who.last_serial = 0;
@@ -244,7 +300,133 @@ struct Speaker::World {
     who.import = Import(import_rules(who, session));
     who.import_changed = false;
     attach(who, session);
+    const seconds stale_time = who.peer.settings().stale_time;
+    for (const Family family : both_families) {
+      FamilyState& state = who.families[index(family)];
+      carry_out(who, family,
+                state.retention.back(is_preserved(session, family, state.retention.phase()),
+                                     stale_time, now));
+      state.terms = terms_of(session, family, who.peer.settings());
+    }
     tell_all_families(who, session, now);
+  }
+
+  // ---- graceful restart
+
+  void carry_out(const Neighbour& who, Family family, Fate fate) {
+    Rib& rib = tables->rib;
+    switch (fate) {
+      case Fate::keep:
+        return;
+      case Fate::drop:
+        return rib.drop(who.id, family);
+      case Fate::mark:
+        rib.sweep_stale(who.id, family);
+        return rib.mark_stale(who.id, family);
+      case Fate::sweep:
+        return rib.sweep_stale(who.id, family);
+      case Fate::age:
+        return age(who, family);
+    }
+  }
+
+  /// RFC 9494 4.2: marked for all the world to see; what asks not to be kept so long goes.
+  void age(const Neighbour& who, Family family) {
+    AttributeStore& store = tables->store;
+    std::vector<HeldAttributes> held;
+    std::unordered_map<std::uint32_t, AttributeId> known;
+    tables->rib.mark_stale(who.id, family);
+    tables->rib.age_stale(who.id, family, [&](AttributeId id) -> std::optional<AttributeId> {
+      if (store.facts(id).no_llgr) return std::nullopt;
+      if (store.facts(id).llgr_stale) return id;
+      AttributeId& aged = known[static_cast<std::uint32_t>(id)];
+      if (aged != AttributeId::none) return aged;
+      Attributes attributes = from_canonical(store.octets(id));
+      attributes.communities.push_back(community::llgr_stale);
+      aged = store.intern(canonical(attributes), AttributeId::none, store.original(id));
+      held.emplace_back(store, id);  // lest another set gets its id meanwhile
+      store.hold(id);
+      held.emplace_back(store, aged);
+      return aged;
+    });
+  }
+
+  void forget_stale(Neighbour& who) {
+    for (const Family family : both_families) {
+      Retention& retention = who.families[index(family)].retention;
+      if (retention.phase() == Retention::Phase::fresh) continue;
+      retention.forget();
+      tables->rib.sweep_stale(who.id, family);
+    }
+  }
+
+  void tick_retention(Neighbour& who, Time now) {
+    for (const Family family : both_families) {
+      const Fate fate = who.families[index(family)].retention.tick(now);
+      if (fate == Fate::keep) continue;
+      who.peer.log(Level::info,
+                   fmt::format("the time for its {} routes to be said again is over", name(family)),
+                   now);
+      carry_out(who, family, fate);
+    }
+  }
+
+  static Time retention_deadline(const Neighbour& who) {
+    return std::min(who.families[0].retention.deadline(), who.families[1].retention.deadline());
+  }
+
+  void begin(const Restart& how, Time now) {
+    begun = true;
+    restart = how;
+    started = now;
+    for (const Family family : both_families) tables->rib.defer(family, restart.restarting);
+    for (const auto& each : neighbours) tell_restart(*each);
+  }
+
+  /// The R bit as long as we wait for others; the F bit for what has survived, and for what this
+  /// life has been through with.
+  void tell_restart(Neighbour& who) const {
+    std::array<bool, 2> forwarding{};
+    bool waits = false;
+    for (const Family family : both_families) {
+      const std::size_t i = index(family);
+      forwarding[i] = restart.forwarding[i] || sync_done[i];
+      waits |= tables->rib.deferring(family);
+    }
+    who.peer.announce_restart(restart.restarting && waits, forwarding);
+  }
+
+  /// RFC 4724 4.1, but only those are waited for that can answer: peers with a session that said
+  /// they would send End-of-RIB and have not restarted themselves; for a while also those that are
+  /// not up yet.
+  bool holds_selection(const Neighbour& who, Family family, Time now) const {
+    if (!owes(who, family)) return false;
+    const auto& session = who.peer.session();
+    if (!session) return now < started + settings.selection_deferral;
+    return session->negotiated.graceful_restart &&
+           !session->theirs.capabilities.graceful_restart->restarting;
+  }
+
+  [[nodiscard]] bool deferring() const {
+    return std::any_of(both_families.begin(), both_families.end(),
+                       [&](Family family) { return tables->rib.deferring(family); });
+  }
+  /// Nobody is waited for after this.
+  [[nodiscard]] Time sync_end() const {
+    return started + std::max(sync_limit, settings.selection_deferral);
+  }
+
+  void check_deferral(Time now) {
+    deferral_over = now >= started + settings.selection_deferral;
+    for (const Family family : both_families) {
+      if (!tables->rib.deferring(family)) continue;
+      const bool holds = std::any_of(neighbours.begin(), neighbours.end(), [&](const auto& each) {
+        return holds_selection(*each, family, now);
+      });
+      if (holds && now < sync_end()) continue;
+      tables->rib.defer(family, false);
+      for (const auto& each : neighbours) tell_restart(*each);
+    }
   }
 
   void attach(Neighbour& who, const Session& session) {
@@ -294,7 +476,7 @@ struct Speaker::World {
   }
 
   static bool same(const AdjOutPeer& a, const AdjOutPeer& b) {
-    return a.policy == b.policy && a.next_hop == b.next_hop;
+    return a.policy == b.policy && a.next_hop == b.next_hop && a.drain == b.drain;
   }
 
   std::optional<AdjOutPeer> outbound(const Neighbour& who, const Session& session,
@@ -305,6 +487,7 @@ struct Speaker::World {
     how.policy = Policy::to_export(settings, who.peer.settings(), session.external, policies);
     how.negotiated = session.negotiated;
     how.role = who.peer.settings().role;
+    how.drain = draining;
     const OwnAddresses own = own_addresses(session.local, who.ifindex);
     if (family == Family::ipv4 && own.ipv4) {
       how.next_hop = {*own.ipv4, {}};
@@ -451,8 +634,11 @@ struct Speaker::World {
     const PeerSettings& peer = who.peer.settings();
     if (!peer.prefix_limit && !peer.accepted_prefix_limit) return std::nullopt;
     const PathCounts counts = tables->rib.counts(who.id, family);
-    if (peer.prefix_limit && counts.received > *peer.prefix_limit) return peer.prefix_limit;
-    if (peer.accepted_prefix_limit && counts.accepted() > *peer.accepted_prefix_limit) {
+    // What is left of an earlier session goes as this one says its routes again.
+    const std::uint64_t received = counts.received - counts.stale;
+    if (peer.prefix_limit && received > *peer.prefix_limit) return peer.prefix_limit;
+    if (peer.accepted_prefix_limit &&
+        std::min(received, counts.accepted()) > *peer.accepted_prefix_limit) {
       return peer.accepted_prefix_limit;
     }
     return std::nullopt;
@@ -496,6 +682,7 @@ struct Speaker::World {
       who.peer.log(Level::debug, fmt::format("End-of-RIB {}", name(*family)), now);
     state.end_of_rib = true;
     state.synced = true;
+    carry_out(who, *family, state.retention.end_of_rib());
   }
 
   void refresh_wanted(Neighbour& who, const Frame& frame, Time now) {
@@ -522,6 +709,7 @@ struct Speaker::World {
 
   void advance(Time now) {
     import_again(now);
+    check_deferral(now);
     tables->rib.decide(decide_slice, changes);
     for (const auto& each : neighbours) {
       if (each->joined == ConnectionId{} || each->output_announced ||
@@ -552,6 +740,7 @@ struct Speaker::World {
   }
 
   void check_sync(Time now) {
+    if (!begun) return;
     sync_checked = true;
     if (sync_done[0] && sync_done[1]) return;
     for (const auto& each : neighbours) {
@@ -562,17 +751,20 @@ struct Speaker::World {
       if (sync_done[index(family)]) continue;
       const bool waits = std::any_of(neighbours.begin(), neighbours.end(),
                                      [&](const auto& each) { return owes(*each, family); });
-      const bool late = now >= started + sync_limit;
-      if ((waits && !late) || tables->rib.pending() != 0) continue;
+      const bool late = now >= sync_end();
+      if ((waits && !late) || tables->rib.pending() != 0 || tables->rib.deferring(family)) continue;
       sync_done[index(family)] = true;
       syncs.push_back({family, waits});
+      for (const auto& each : neighbours) tell_restart(*each);
     }
   }
 
   Time sync_deadline() const {
+    if (!begun) return Time::max();
     if (!sync_checked) return started;
     if (sync_done[0] && sync_done[1]) return Time::max();
-    Time next = started + sync_limit;
+    Time next = sync_end();
+    if (deferring() && !deferral_over) next = std::min(next, started + settings.selection_deferral);
     for (const auto& each : neighbours) {
       if (is_taciturn(*each)) next = std::min(next, each->peer.session()->up_since + quiet_sync);
     }
@@ -685,6 +877,7 @@ struct Speaker::World {
     for (const auto& each : attributes.large_communities) shown.communities.push_back(each.text());
     shown.best = best;
     shown.multipath = path.multipath;
+    shown.stale = path.stale;
     if (path.rung == Rung::refused) {
       shown.lost_at =
           path.filtered ? refusal(prefix, path) : "loop: our AS or router id is in the path";
@@ -740,6 +933,7 @@ struct Speaker::World {
     shown.sent = peer.sent_counts();
     shown.established_count = peer.established_count();
     shown.malformed_updates = who.malformed_updates;
+    shown.graceful_restarts = who.graceful_restarts;
     if (const Asn* asn = std::get_if<Asn>(&wanted.remote_as)) shown.asn = *asn;
     if (wanted.remote_as == std::variant<RemoteAs, Asn>(RemoteAs::internal))
       shown.asn = settings.asn;
@@ -770,19 +964,35 @@ struct Speaker::World {
     shown.end_of_rib_received = state.end_of_rib;
     shown.discarded = state.discarded;
     shown.above_limit = exceeded(who, family).has_value() || state.discarded != 0;
+    shown.stale = counts.stale;
+    shown.retention = state.retention.phase();
+    if (state.retention.deadline() != Time::max()) shown.stale_until = state.retention.deadline();
     return shown;
   }
 };
 
-Speaker::Speaker(Settings settings, std::uint64_t seed, Time now)
-    : world_(std::make_unique<World>(std::move(settings), seed, now)) {}
+Speaker::Speaker(Settings settings, std::uint64_t seed, Time now, Begin begin)
+    : world_(std::make_unique<World>(std::move(settings), seed, now)) {
+  if (begin == Begin::at_once) world_->begin({}, now);
+}
 Speaker::~Speaker() = default;
+
+void Speaker::begin(const Restart& restart, Time now) {
+  assert(!world_->begun);
+  world_->begin(restart, now);
+}
+bool Speaker::begun() const {
+  return world_->begun;
+}
+bool Speaker::deferring() const {
+  return world_->deferring();
+}
 
 std::optional<ConnectionId> Speaker::accepted(const Address& remote, const Address& local,
                                               Time now) {
   World& world = *world_;
   const auto known = world.by_address.find(remote);
-  if (known == world.by_address.end() || world.stopped) return std::nullopt;
+  if (known == world.by_address.end() || world.stopped || !world.begun) return std::nullopt;
   std::size_t half_open = 0;
   for (const auto& each : world.neighbours) half_open += each->peer.half_open();
   if (half_open >= half_open_limit) return std::nullopt;
@@ -865,14 +1075,19 @@ Time Speaker::deadline() const {
   if (world_->stopped) return Time::max();
   if (world_->tables->rib.pending() != 0 || world_->import_walk) return Time::min();
   Time next = world_->sync_deadline();
-  for (const auto& each : world_->neighbours) next = std::min(next, each->peer.deadline());
+  if (!world_->begun) return next;
+  for (const auto& each : world_->neighbours) {
+    next = std::min({next, each->peer.deadline(), World::retention_deadline(*each)});
+  }
   return next;
 }
 
 void Speaker::tick(Time now) {
   if (world_->stopped) return;
   for (const auto& each : world_->neighbours) {
+    if (!world_->begun) break;
     if (now >= each->peer.deadline()) each->peer.tick(now);
+    world_->tick_retention(*each, now);
   }
   world_->settle_all(now);
 }
@@ -887,6 +1102,20 @@ void Speaker::withdraw(const Prefix& prefix, Time now) {
   if (world_->originated.erase(prefix) == 0) return;
   world_->tables->rib.withdraw(PeerId::local, prefix);
   world_->settle_all(now);
+}
+
+void Speaker::drain(bool on, Time now) {
+  World& world = *world_;
+  if (std::exchange(world.draining, on) == on) return;
+  for (const auto& each : world.neighbours) {
+    const auto& session = each->peer.session();
+    if (session && each->joined == session->connection)
+      world.tell_all_families(*each, *session, now);
+  }
+  world.settle_all(now);
+}
+bool Speaker::draining() const {
+  return world_->draining;
 }
 
 void Speaker::connected(std::vector<ConnectedSubnet> subnets, Time now) {
@@ -905,7 +1134,14 @@ void Speaker::connected(std::vector<ConnectedSubnet> subnets, Time now) {
 
 void Speaker::link_down(std::uint32_t ifindex, Time now) {
   for (const auto& each : world_->neighbours) {
-    if (each->ifindex != ifindex || !each->peer.session() || !each->peer.is_external()) continue;
+    if (each->ifindex != ifindex) continue;
+    // A router that reboots has its links up long before it forwards: what is kept of it must not
+    // come back with the link.
+    for (const Family family : both_families) {
+      Retention& retention = each->families[index(family)].retention;
+      world_->carry_out(*each, family, retention.silenced(now));
+    }
+    if (!each->peer.session() || !each->peer.is_external()) continue;
     if (each->peer.settings().gtsm || world_->on_link(*each))
       each->peer.lose_session("link is down", now);
   }

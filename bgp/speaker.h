@@ -8,6 +8,7 @@
 // sockets between two ticks starves nobody.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <compare>
 #include <cstddef>
@@ -21,6 +22,7 @@
 #include <vector>
 
 #include "bgp/peer.h"
+#include "bgp/retention.h"
 #include "bgp/route_change.h"
 #include "bgp/settings.h"
 #include "bgp/types.h"
@@ -38,6 +40,16 @@ inline constexpr std::size_t half_open_limit = 64;
 inline constexpr std::size_t produce_size = 64UL * 1024;
 /// Octets of received() that are handled in one call at the most; a driver reads no more at once.
 inline constexpr std::size_t receive_size = 64UL * 1024;
+/// What a speaker knows at its start of an earlier life (RFC 4724 4.1).
+struct Restart {
+  /// It has just restarted: peers need not wait for it, and it waits for them before it chooses
+  /// (the R bit).
+  bool restarting = false;
+  /// By family (ipv4, ipv6): the kernel forwarded all the while (the F bit). To be said only with
+  /// proof.
+  std::array<bool, 2> forwarding{};
+};
+
 /// Initial synchronisation is called done after this long even if a peer still owes its End-of-RIB.
 inline constexpr std::chrono::seconds sync_limit{60};
 
@@ -63,6 +75,10 @@ struct PeerFamilyStatus {
   /// Not held because of a limit (PrefixLimitAction::discard), in this session.
   std::uint64_t discarded = 0;
   bool above_limit = false;
+  std::uint64_t stale = 0;  ///< of the received: of a session that is over
+  Retention::Phase retention = Retention::Phase::fresh;
+  /// When what is stale goes at the latest.
+  std::optional<Time> stale_until;
 };
 
 struct PeerStatus {
@@ -94,6 +110,8 @@ struct PeerStatus {
   std::uint64_t malformed_updates = 0;
   /// Octets produced and not yet written.
   std::size_t output_octets = 0;
+  /// Sessions that ended so that the peer's routes were kept.
+  std::uint64_t graceful_restarts = 0;
 };
 
 struct RuleStatus {
@@ -126,6 +144,8 @@ struct PathStatus {
   std::vector<std::string> communities;
   bool best = false;
   bool multipath = false;
+  /// Of a session that is over; kept by graceful restart.
+  bool stale = false;
   /// The rung of the decision process at which it lost to the best; empty for the best.
   std::string lost_at;
 };
@@ -146,11 +166,20 @@ struct RouteCounts {
 
 class Speaker {
  public:
-  /// `seed` feeds all jitter: the same seed and inputs give the same outputs. Peers start at once.
-  Speaker(Settings settings, std::uint64_t seed, Time now);
+  /// Whether sessions may begin with the construction, or only with begin().
+  enum class Begin : std::uint8_t { at_once, when_told };
+
+  /// `seed` feeds all jitter: the same seed and inputs give the same outputs.
+  Speaker(Settings settings, std::uint64_t seed, Time now, Begin begin = Begin::at_once);
   ~Speaker();
   Speaker(const Speaker&) = delete;
   Speaker& operator=(const Speaker&) = delete;
+
+  /// Sessions may begin. Once; with Begin::at_once it has been called already.
+  void begin(const Restart& restart, Time now);
+  [[nodiscard]] bool begun() const;
+  /// Learned routes of some family wait for peers to send theirs (RFC 4724 4.1).
+  [[nodiscard]] bool deferring() const;
 
   // Connections. Events of a connection that the speaker has closed, or never had, are ignored.
 
@@ -190,6 +219,10 @@ class Speaker {
   /// Advertised at once, never deferred. Idempotent.
   void originate(const Prefix& prefix, Time now);
   void withdraw(const Prefix& prefix, Time now);
+  /// While on, everything advertised asks to be used last: GRACEFUL_SHUTDOWN, and LOCAL_PREF 0 to
+  /// iBGP peers (RFC 8326 4.1).
+  void drain(bool on, Time now);
+  [[nodiscard]] bool draining() const;
   /// The whole table, each time it changes: resolves next hops, and gives our own of the other
   /// family.
   void connected(std::vector<ConnectedSubnet> subnets, Time now);

@@ -241,7 +241,8 @@ UpdateGroup::Produced UpdateGroup::produce(Member& member, std::vector<std::byte
     return Produced::worked;
   }
   Stream& main = *streams_.front();
-  if (&stream == &main) return Produced::nothing_left;
+  // Who still waits for End-of-RIB stays where it will come.
+  if (&stream == &main || stream.at.end_of_rib_due) return Produced::nothing_left;
   // It has heard everything: back to those who have, too.
   if (!at_end(main)) {
     generate(main);
@@ -263,7 +264,7 @@ void UpdateGroup::generate(Stream& stream) {
   if (stream.members != 0) encode(stream, *batch_, segment);
   batch_->clear(advertisements_);
   advertisements_.settle();
-  if (stream.at.end_of_rib_due && !stream.at.walking) {
+  if (end_of_rib_ready(stream)) {
     stream.at.end_of_rib_due = false;
     segment.updates.end_of_rib(unicast(key_.rules.family));
     segment.end_of_rib = true;

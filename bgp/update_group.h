@@ -122,7 +122,11 @@ class UpdateGroup {
 
   [[nodiscard]] Journal& journal() const { return rib_.journal(key_.rules.family); }
   [[nodiscard]] bool at_end(const Stream& stream) const {
-    return !stream.at.walking && stream.at.position == journal().end();
+    return !stream.at.walking && stream.at.position == journal().end() && !end_of_rib_ready(stream);
+  }
+  /// While we choose no routes yet, nobody has all of ours (RFC 4724 4.1).
+  [[nodiscard]] bool end_of_rib_ready(const Stream& stream) const {
+    return stream.at.end_of_rib_due && !stream.at.walking && !rib_.deferring(key_.rules.family);
   }
   Stream& open(const Place& at);
   void close_if_unused(Stream& stream);

@@ -43,6 +43,7 @@ Impact impact_of(const bgp::PeerSettings& before, const bgp::PeerSettings& after
   same.connect_retry = after.connect_retry;
   same.idle_hold = after.idle_hold;
   same.send_hold = after.send_hold;
+  same.stale_time = after.stale_time;
   same.import_filter = after.import_filter;
   same.export_filter = after.export_filter;
   same.prefix_limit = after.prefix_limit;

@@ -581,6 +581,23 @@ std::string write_filter(const bgp::Filter& filter) {
   return filter.is_template() ? filter.name : yaml_text(filter.name);
 }
 
+std::optional<bgp::GracefulRestartMode> read_graceful_restart(Reader& reader, const Node& node) {
+  using Mode = bgp::GracefulRestartMode;
+  if (node.kind == Node::Kind::scalar) {
+    for (const auto& [word, mode] : {std::pair{"off", Mode::off}, std::pair{"helper", Mode::helper},
+                                     std::pair{"full", Mode::full}}) {
+      if (node.text == word) return mode;
+    }
+  }
+  reader.fail(node, "must be full, helper or off");
+  return std::nullopt;
+}
+
+std::string write_graceful_restart(bgp::GracefulRestartMode mode) {
+  if (mode == bgp::GracefulRestartMode::off) return "off";
+  return mode == bgp::GracefulRestartMode::helper ? "helper" : "full";
+}
+
 // exporter
 
 /// "192.0.2.1:9798"
@@ -813,6 +830,11 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
       boolean("always-compare-med", &Settings::always_compare_med,
               "MULTI_EXIT_DISC decides between paths of different ASes, too (RFC 4271, section "
               "9.1.2.2, compares those of one AS only)."),
+      duration(
+          "selection-deferral", &Settings::selection_deferral, {.least = 0, .most = 3600},
+          "After a restart, learned routes are chosen among once all peers in graceful restart "
+          "have sent theirs; peers that are not up are waited for so long. The kernel keeps "
+          "its routes meanwhile, and what this node originates never waits."),
       boolean("default-route", &Settings::default_route,
               "The filter host takes 0.0.0.0/0 and ::/0 from peers as well."),
       written(structure<Settings>("prefix-sets", "mapping of name to list of prefixes, at most 256",
@@ -895,6 +917,22 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
       duration("send-hold", &PeerSettings::send_hold, {.least = 1, .most = 65535, .zero_too = true},
                "A peer that takes nothing we send for so long is dropped (RFC 9687); longer than "
                "hold-time. 0: never."),
+      key_of("graceful-restart", &PeerSettings::graceful_restart, "full, helper or off",
+             "RFC 4724 and 8538. full: the peer is asked to keep our routes while weftd restarts, "
+             "and its routes stay while it does. helper: only its routes stay. off: neither. The "
+             "routes of a peer that was silent for its whole hold-time go in any case, unless "
+             "long-lived-stale-time keeps them as a last resort.",
+             read_graceful_restart, write_graceful_restart),
+      duration("restart-time", &PeerSettings::restart_time, {.least = 1, .most = 4095},
+               "How long the peer is asked to wait for a new session when weftd restarts."),
+      duration("stale-time", &PeerSettings::stale_time, {.least = 1, .most = 86400},
+               "A peer that has restarted may take so long to send its routes again; what it has "
+               "not sent by then goes."),
+      duration("long-lived-stale-time", &PeerSettings::long_lived_stale_time,
+               {.least = 1, .most = 16777215, .zero_too = true},
+               "RFC 9494: routes of a side that stays away longer than its restart-time are kept "
+               "for so long as a last resort, marked with the community llgr-stale. Asked of the "
+               "peer, and the most that it is granted. 0: not at all."),
       otherwise(
           key_of("import", &PeerSettings::import_filter, "host, accept or the name of a policy",
                  "What is taken from the peer. host: prefixes inside of the pools, and "
@@ -956,7 +994,6 @@ const std::vector<Refusal>& refusals<bgp::PeerSettings>() {
       {"password-file", "passwords are not supported by this version"},
       {"bfd", "BFD is not supported by this version"},
       {"multihop", "say gtsm: false for a peer more than one hop away"},
-      {"graceful-restart", "graceful restart is not supported by this version"},
       {"local-as", "an AS number other than node.asn is not supported by this version"},
       {"keepalive", "keepalives go out at a third of hold-time; set that"},
       {"neighbor", "the address of a peer is its key 'address'"},

@@ -45,6 +45,8 @@ constexpr Limit ifname_length{1, 15};
 constexpr Limit path_length{1, 4096};
 constexpr Limit pool_length{0, 32};
 constexpr Limit mtu_range{1280, 65535};
+/// RFC 9003
+constexpr Limit shutdown_text_length{0, 255};
 
 template <typename Struct>
 constexpr auto fields = nullptr;
@@ -86,6 +88,9 @@ template <>
 constexpr auto fields<ContainersRequest> = std::tuple{};
 template <>
 constexpr auto fields<PoliciesRequest> = std::tuple{};
+template <>
+constexpr auto fields<DrainRequest> = std::tuple{
+    Field{"on", &DrainRequest::on}, Field{"text", &DrainRequest::text, shutdown_text_length, true}};
 
 template <>
 constexpr auto fields<Done> = std::tuple{};
@@ -103,31 +108,43 @@ constexpr auto fields<Status> = std::tuple{Field{"version", &Status::version},
                                            Field{"blocks", &Status::blocks},
                                            Field{"containers", &Status::containers},
                                            Field{"addresses_free", &Status::addresses_free},
+                                           Field{"draining", &Status::draining, {}, true},
+                                           Field{"drain_text", &Status::drain_text, {}, true},
+                                           Field{"restarting", &Status::restarting, {}, true},
                                            Field{"warnings", &Status::warnings}};
 template <>
-constexpr auto fields<PeerFamily> = std::tuple{
-    Field{"family", &PeerFamily::family},         Field{"received", &PeerFamily::received},
-    Field{"accepted", &PeerFamily::accepted},     Field{"selected", &PeerFamily::selected},
-    Field{"advertised", &PeerFamily::advertised}, Field{"end_of_rib", &PeerFamily::end_of_rib},
-    Field{"discarded", &PeerFamily::discarded},   Field{"above_limit", &PeerFamily::above_limit}};
+constexpr auto fields<PeerFamily> =
+    std::tuple{Field{"family", &PeerFamily::family},
+               Field{"received", &PeerFamily::received},
+               Field{"accepted", &PeerFamily::accepted},
+               Field{"selected", &PeerFamily::selected},
+               Field{"advertised", &PeerFamily::advertised},
+               Field{"end_of_rib", &PeerFamily::end_of_rib},
+               Field{"discarded", &PeerFamily::discarded},
+               Field{"above_limit", &PeerFamily::above_limit},
+               Field{"stale", &PeerFamily::stale, {}, true},
+               Field{"stale_because", &PeerFamily::stale_because, {}, true},
+               Field{"stale_left_seconds", &PeerFamily::stale_left, {}, true}};
 template <>
-constexpr auto fields<Peer> = std::tuple{Field{"name", &Peer::name},
-                                         Field{"description", &Peer::description},
-                                         Field{"address", &Peer::address},
-                                         Field{"asn", &Peer::asn},
-                                         Field{"type", &Peer::type},
-                                         Field{"state", &Peer::state},
-                                         Field{"since_seconds", &Peer::since},
-                                         Field{"router_id", &Peer::router_id},
-                                         Field{"local_address", &Peer::local_address},
-                                         Field{"hold_time_seconds", &Peer::hold_time},
-                                         Field{"keepalive_seconds", &Peer::keepalive},
-                                         Field{"capabilities", &Peer::capabilities},
-                                         Field{"families", &Peer::families},
-                                         Field{"last_error", &Peer::last_error},
-                                         Field{"messages_received", &Peer::messages_received},
-                                         Field{"messages_sent", &Peer::messages_sent},
-                                         Field{"established_count", &Peer::established_count}};
+constexpr auto fields<Peer> =
+    std::tuple{Field{"name", &Peer::name},
+               Field{"description", &Peer::description},
+               Field{"address", &Peer::address},
+               Field{"asn", &Peer::asn},
+               Field{"type", &Peer::type},
+               Field{"state", &Peer::state},
+               Field{"since_seconds", &Peer::since},
+               Field{"router_id", &Peer::router_id},
+               Field{"local_address", &Peer::local_address},
+               Field{"hold_time_seconds", &Peer::hold_time},
+               Field{"keepalive_seconds", &Peer::keepalive},
+               Field{"capabilities", &Peer::capabilities},
+               Field{"families", &Peer::families},
+               Field{"last_error", &Peer::last_error},
+               Field{"messages_received", &Peer::messages_received},
+               Field{"messages_sent", &Peer::messages_sent},
+               Field{"established_count", &Peer::established_count},
+               Field{"graceful_restarts", &Peer::graceful_restarts, {}, true}};
 template <>
 constexpr auto fields<Peers> = std::tuple{Field{"peers", &Peers::peers}};
 template <>
@@ -140,7 +157,8 @@ constexpr auto fields<Path> = std::tuple{Field{"peer", &Path::peer},
                                          Field{"communities", &Path::communities},
                                          Field{"best", &Path::best},
                                          Field{"multipath", &Path::multipath},
-                                         Field{"lost_at", &Path::lost_at}};
+                                         Field{"lost_at", &Path::lost_at},
+                                         Field{"stale", &Path::stale, {}, true}};
 template <>
 constexpr auto fields<Route> = std::tuple{
     Field{"prefix", &Route::prefix}, Field{"source", &Route::source}, Field{"paths", &Route::paths},
@@ -458,6 +476,8 @@ template <>
 constexpr std::string_view method<ContainersRequest> = "containers";
 template <>
 constexpr std::string_view method<PoliciesRequest> = "policies";
+template <>
+constexpr std::string_view method<DrainRequest> = "drain";
 
 /// The reply that is due to a request.
 template <typename Message>
@@ -481,6 +501,10 @@ struct Due<StatusRequest> {
 template <>
 struct Due<PeersRequest> {
   using Type = Peers;
+};
+template <>
+struct Due<DrainRequest> {
+  using Type = Done;
 };
 template <>
 struct Due<RoutesRequest> {
@@ -538,7 +562,7 @@ Result<Request, Failure> decode_method(const std::string& wanted, const Json& js
   if constexpr (index == std::variant_size_v<Request>) {
     return bad_request(
         fmt::format("unknown method '{}'; weftd knows add, del, check, status, peers, routes, "
-                    "blocks, containers, policies",
+                    "blocks, containers, policies, drain",
                     wanted.substr(0, 64)));
   } else {
     using Message = std::variant_alternative_t<index, Request>;

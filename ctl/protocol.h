@@ -104,8 +104,17 @@ struct PoliciesRequest {
   bool operator==(const PoliciesRequest&) const = default;
 };
 
-using Request = std::variant<AddRequest, DelRequest, CheckRequest, StatusRequest, PeersRequest,
-                             RoutesRequest, BlocksRequest, ContainersRequest, PoliciesRequest>;
+/// Asks everybody to use another way than this node, or to come back (RFC 8326).
+struct DrainRequest {
+  bool on = true;
+  /// At most 255 octets; for people.
+  std::string text;
+  bool operator==(const DrainRequest&) const = default;
+};
+
+using Request =
+    std::variant<AddRequest, DelRequest, CheckRequest, StatusRequest, PeersRequest, RoutesRequest,
+                 BlocksRequest, ContainersRequest, PoliciesRequest, DrainRequest>;
 
 // ---- replies
 
@@ -130,6 +139,11 @@ struct Status {
   std::uint32_t blocks = 0;
   std::uint32_t containers = 0;
   std::uint64_t addresses_free = 0;
+  /// Peers are asked to use another way (RFC 8326); and why, in the operator's words.
+  bool draining = false;
+  std::string drain_text;
+  /// weftd has restarted and waits for its peers' routes before it chooses (RFC 4724 4.1).
+  bool restarting = false;
   /// What an operator should look at, one sentence each; empty is all well.
   std::vector<std::string> warnings;
   bool operator==(const Status&) const = default;
@@ -145,6 +159,12 @@ struct PeerFamily {
   /// Not held because of a limit, in this session.
   std::uint64_t discarded = 0;
   bool above_limit = false;
+  /// Of the received: kept from a session that is over (RFC 4724).
+  std::uint64_t stale = 0;
+  /// Why: "restarting", "long-lived", "refreshing"; empty: nothing is stale.
+  std::string stale_because;
+  /// After this they go at the latest.
+  std::chrono::seconds stale_left{0};
   bool operator==(const PeerFamily&) const = default;
 };
 
@@ -170,6 +190,8 @@ struct Peer {
   std::uint64_t messages_received = 0;
   std::uint64_t messages_sent = 0;
   std::uint64_t established_count = 0;
+  /// Sessions that ended so that the peer's routes were kept.
+  std::uint64_t graceful_restarts = 0;
   bool operator==(const Peer&) const = default;
 };
 
@@ -193,6 +215,8 @@ struct Path {
   bool multipath = false;
   /// The rung of the decision process at which it lost; empty for the best.
   std::string lost_at;
+  /// Kept from a session that is over.
+  bool stale = false;
   bool operator==(const Path&) const = default;
 };
 

@@ -158,7 +158,7 @@ const Path* best_path(const Route& route) {
 }
 
 std::string verdict(const Path& path) {
-  if (path.best) return "best";
+  if (path.best) return path.stale ? "best, stale" : "best";
   const std::string lost = harmless(path.lost_at);
   if (path.multipath) {
     return lost.empty() ? "shares the load" : fmt::format("shares the load, lost at {}", lost);
@@ -219,6 +219,13 @@ std::string table(const Status& status, Style style) {
   if (status.fib_pending != 0) {
     text += labelled("not in kernel",
                      fmt::format("{} wanted there and not there yet", status.fib_pending));
+  }
+  if (status.restarting) text += labelled("restarted", "waiting for the peers' routes");
+  if (status.draining) {
+    text +=
+        labelled("drained", painted(status.drain_text.empty() ? "peers are asked to use another way"
+                                                              : harmless(status.drain_text),
+                                    Tone::between, style));
   }
   text += labelled(
       "blocks", fmt::format("{} owned, {} addresses free", status.blocks, status.addresses_free));
@@ -363,6 +370,10 @@ std::string detail(const Peer& peer, Style style) {
   text += labelled("messages",
                    fmt::format("{} received, {} sent", peer.messages_received, peer.messages_sent));
   text += labelled("sessions", fmt::format("{} established so far", peer.established_count));
+  if (peer.graceful_restarts != 0) {
+    text += labelled("restarts", fmt::format("{} times its routes stayed when the session ended",
+                                             peer.graceful_restarts));
+  }
   text += labelled("capabilities", joined(peer.capabilities, ", "));
   if (peer.families.empty()) return text;
   std::vector<Row> rows;
@@ -375,6 +386,13 @@ std::string detail(const Peer& peer, Style style) {
           family.discarded != 0 ? fmt::format("{} not held", family.discarded)
           : family.above_limit  ? "exceeded"
                                 : "-"}});
+  }
+  for (const PeerFamily& family : peer.families) {
+    if (family.stale_because.empty()) continue;
+    const std::string kept =
+        fmt::format("{} {} routes, {} for {}", family.stale, harmless(family.family),
+                    harmless(family.stale_because), duration_text(family.stale_left));
+    text += labelled("stale", painted(kept, Tone::between, style));
   }
   return text + rendered({{"FAMILY"},
                           {"RECEIVED", Align::right},

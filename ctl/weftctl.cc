@@ -32,6 +32,8 @@ struct Options {
   std::string peer;
   /// `peers --detail`
   bool detail = false;
+  /// `drain on --text TEXT`
+  std::string text;
   /// `routes PREFIX`: a prefix or an address.
   std::string destination;
 };
@@ -119,6 +121,10 @@ int run(const CLI::App& app, const Options& options) {
   if (app.got_subcommand("blocks")) request = BlocksRequest{};
   if (app.got_subcommand("containers")) request = ContainersRequest{};
   if (app.got_subcommand("policies")) request = PoliciesRequest{};
+  if (app.got_subcommand("drain")) {
+    const CLI::App* drain = app.get_subcommand("drain");
+    request = DrainRequest{drain->got_subcommand("on"), options.text};
+  }
   if (app.got_subcommand("routes")) {
     RoutesRequest routes;
     if (const auto parsed = Address::parse(options.destination)) {
@@ -161,15 +167,22 @@ int parse_and_run(int argc, char** argv) {
   app.add_subcommand("blocks", "address blocks of this host");
   app.add_subcommand("containers", "containers and their addresses");
   app.add_subcommand("policies", "policies, and how many routes met each of their rules");
+  CLI::App* drain = app.add_subcommand("drain", "ask the peers to use another way (RFC 8326)");
+  drain->require_subcommand(1);
+  drain->fallthrough();
+  drain->add_subcommand("on", "from now on, also over restarts")
+      ->add_option("--text", options.text, "why, at most 255 octets; peers see it at a shutdown");
+  drain->add_subcommand("off", "no longer");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? success : usage;
   }
   if (app.get_subcommands().empty()) {
-    return complain(usage,
-                    "say what to show: status, peers, routes, blocks, containers or policies (see "
-                    "weftctl --help)");
+    return complain(
+        usage,
+        "say what to show: status, peers, routes, blocks, containers or policies; or drain (see "
+        "weftctl --help)");
   }
   return run(app, options);
 }

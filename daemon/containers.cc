@@ -8,11 +8,11 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <fstream>
 #include <optional>
 #include <set>
 #include <utility>
 
+#include "daemon/host.h"
 #include "daemon/routing.h"
 #include "ipam/store.h"
 #include "net/netlink_socket.h"
@@ -27,13 +27,6 @@ namespace asio = boost::asio;
 
 /// A burst of lost routes (`ip route flush`) is repaired at once, not route by route.
 constexpr std::chrono::milliseconds repair_delay{20};
-
-Result<std::string> boot_id() {
-  std::ifstream file("/proc/sys/kernel/random/boot_id");
-  std::string id;
-  if (!std::getline(file, id)) return Error{"/proc/sys/kernel/random/boot_id cannot be read"};
-  return id;
-}
 
 ctl::ErrorCode code_of(ipam::Refusal::Reason reason) {
   switch (reason) {

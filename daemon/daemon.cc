@@ -55,7 +55,7 @@ class Daemon {
         Containers::start(io_, config_.ipam, options_.state_directory, [this] { return mtu(); });
     if (!containers) return containers.error();
     containers_ = std::move(*containers);
-    auto routing = Routing::start(io_, config_);
+    auto routing = Routing::start(io_, config_, options_.state_directory);
     if (!routing) return routing.error();
     routing_ = std::move(*routing);
     containers_->on_blocks_changed([this] { announce(); });
@@ -91,7 +91,7 @@ class Daemon {
     stopping_ = true;
     control_.reset();
     exporter_.reset();
-    if (routing_) routing_->stop(false);
+    if (routing_) routing_->stop();
     if (claims_) claims_->stop();
     if (containers_) containers_->stop();
     // Replies and NOTIFICATIONs on their way out get a moment; kernel routes stay whatever happens.
@@ -132,6 +132,11 @@ class Daemon {
                    [&](const ctl::BlocksRequest&) { answer(blocks_view(world(), now)); },
                    [&](const ctl::ContainersRequest&) { answer(containers_view(world(), now)); },
                    [&](const ctl::PoliciesRequest&) { answer(policies_view(world())); },
+                   [&](const ctl::DrainRequest& drain) {
+                     const auto drained = routing_->drain(drain.on, drain.text);
+                     if (drained) return answer(ctl::Done{});
+                     answer(ctl::Failure{ctl::ErrorCode::internal, drained.error().message});
+                   },
                },
                request);
   }

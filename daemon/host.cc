@@ -92,6 +92,13 @@ std::vector<std::string> put_router_addresses(const config::NodeSettings& node) 
   return complaints;
 }
 
+Result<std::string> boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  if (!std::getline(file, id)) return Error{"/proc/sys/kernel/random/boot_id cannot be read"};
+  return id;
+}
+
 std::vector<Prefix> router_prefixes(const config::NodeSettings& node) {
   std::vector<Prefix> prefixes{Prefix::host(Address::ipv4(node.router_id.value))};
   if (node.router_address_ipv6) prefixes.push_back(Prefix::host(*node.router_address_ipv6));

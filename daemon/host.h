@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "net/result.h"
 
 namespace weft::daemon {
 
@@ -20,5 +21,8 @@ std::vector<std::string> put_router_addresses(const config::NodeSettings& node);
 
 /// The router addresses as host prefixes, to be announced.
 std::vector<Prefix> router_prefixes(const config::NodeSettings& node);
+
+/// The kernel's random id of this boot.
+Result<std::string> boot_id();
 
 }  // namespace weft::daemon

@@ -14,6 +14,8 @@
 #include <utility>
 
 #include "bgp/transport.h"
+#include "daemon/drain_record.h"
+#include "daemon/forwarding_record.h"
 #include "fib/programmer.h"
 #include "net/time.h"
 
@@ -26,6 +28,8 @@ namespace asio = boost::asio;
 const Address container_gateway = Address::ipv4(0xa9fe0101);
 /// How often the kernel's routes are compared with ours although nothing was heard.
 constexpr std::chrono::minutes audit_interval{10};
+/// How long the first dump of the kernel's routes may take before sessions begin all the same.
+constexpr std::chrono::seconds adoption_limit{5};
 
 void write_log(const bgp::LogLine& line) {
   switch (line.level) {
@@ -50,12 +54,16 @@ bool is_container_link(std::string_view ifname) {
 /// Held by every pending wait, so that none outlives what it works on.
 class Routing::Loop : public std::enable_shared_from_this<Loop> {
  public:
-  Loop(asio::io_context& io, const config::Config& config)
+  Loop(asio::io_context& io, const config::Config& config,
+       const std::filesystem::path& state_directory)
       : io_(io),
         settings_(config.fib),
-        speaker_(config.bgp, std::random_device{}(), Clock::now()),
+        forwarding_(state_directory),
+        drain_(state_directory),
+        speaker_(config.bgp, std::random_device{}(), Clock::now(), bgp::Speaker::Begin::when_told),
         table_timer_(io),
-        audit_timer_(io) {
+        audit_timer_(io),
+        begin_timer_(io) {
     if (settings_.install) table_.emplace(settings_);
   }
 
@@ -93,13 +101,20 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     transport_.emplace(io_, speaker_, std::move(callbacks));
     if (auto listening = transport_->listen(); !listening)
       return listening.error().within("bgp.listen");
-    transport_->poke();
+    drained_ = drain_.read();
+    if (drained_) {
+      spdlog::warn("this node is drained since before the restart; weftctl drain off ends it");
+      speaker_.drain(true, now);
+    }
 
     await_notifications();
     if (table_) {
       await_reports();
       await_audit();
+      await_adoption();
       pump();
+    } else {
+      begin();
     }
     return {};
   }
@@ -140,10 +155,22 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     transport_->poke();
   }
 
-  void stop(bool cease) {
-    stopped_ = true;
-    speaker_.stop(cease, "weftd is stopping", Clock::now());
+  Result<void> drain(bool on, const std::string& text) {
+    if (auto written = on ? drain_.write(text) : drain_.remove(); !written) return written;
+    drained_ = on ? std::optional(text) : std::nullopt;
+    spdlog::warn(on ? "drained: peers are asked to use another way" : "no longer drained");
+    speaker_.drain(on, Clock::now());
     transport_->poke();
+    return {};
+  }
+  [[nodiscard]] const std::optional<std::string>& draining() const { return drained_; }
+
+  void stop() {
+    stopped_ = true;
+    const std::string farewell = drained_ && !drained_->empty() ? *drained_ : "weftd is stopping";
+    speaker_.stop(drained_.has_value(), farewell, Clock::now());
+    if (transport_) transport_->poke();
+    begin_timer_.cancel();
     table_timer_.cancel();
     audit_timer_.cancel();
     if (notifications_) give_back(*notifications_);
@@ -224,6 +251,36 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       self->pump();
       self->await_audit();
     });
+  }
+
+  /// Sessions begin once it is known what the kernel still forwards, for that is what the OPEN
+  /// says.
+  void await_adoption() {
+    begin_timer_.expires_after(adoption_limit);
+    begin_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+      if (error || self->stopped_ || self->speaker_.begun()) return;
+      spdlog::warn("the kernel's routes are not read yet; going on without them");
+      self->begin();
+    });
+  }
+
+  void begin() {
+    const auto adopted = table_ ? table_->adopted() : std::nullopt;
+    bgp::Restart restart;
+    if (forwarding_.is_of_this_kernel()) {
+      // Without a table nothing of ours is in the kernel that could have been lost.
+      for (std::size_t i = 0; i < restart.forwarding.size(); ++i)
+        restart.forwarding[i] = !table_ || (adopted && (*adopted)[i] != 0);
+      restart.restarting = restart.forwarding[0] || restart.forwarding[1];
+    }
+    if (restart.restarting) {
+      spdlog::info("restarted: the kernel forwards for {}{}{}", restart.forwarding[0] ? "ipv4" : "",
+                   restart.forwarding[0] && restart.forwarding[1] ? " and " : "",
+                   restart.forwarding[1] ? "ipv6" : "");
+    }
+    begin_timer_.cancel();
+    speaker_.begin(restart, Clock::now());
+    transport_->poke();
   }
 
   void notified() {
@@ -344,7 +401,9 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
                  done.timed_out ? "not every peer has sent its End-of-RIB in time, going on without"
                                 : "every peer that came up has sent its End-of-RIB");
     families_synced_.insert(done.family);
-    if (!synced() || !table_) return;
+    if (!synced()) return;
+    if (auto written = forwarding_.write(); !written) spdlog::warn(written.error().message);
+    if (!table_) return;
     table_->synced(Clock::now());
     pump();
   }
@@ -355,6 +414,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     const Time now = Clock::now();
     while (auto report = programmer_->next()) table_->settle(std::move(*report), now);
     table_->tick(now);
+    if (!speaker_.begun() && transport_ && table_->adopted()) begin();
     while (programmer_->ready()) {
       auto work = table_->take(now);
       if (!work) break;
@@ -380,6 +440,9 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
 
   asio::io_context& io_;
   fib::Settings settings_;
+  ForwardingRecord forwarding_;
+  DrainRecord drain_;
+  std::optional<std::string> drained_;
   bgp::Speaker speaker_;
   exporter::Histogram loop_lag_{exporter::lag_bounds()};
   std::optional<bgp::Transport> transport_;
@@ -390,6 +453,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   std::optional<asio::posix::stream_descriptor> notifications_;
   asio::steady_timer table_timer_;
   asio::steady_timer audit_timer_;
+  asio::steady_timer begin_timer_;
   std::set<Prefix> originated_;
   std::set<Prefix> shielded_;
   /// Learned blackholes.
@@ -400,11 +464,11 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   bool stopped_ = false;
 };
 
-Result<std::unique_ptr<Routing>> Routing::start(asio::io_context& io,
-                                                const config::Config& config) {
-  auto loop = std::make_shared<Loop>(io, config);
+Result<std::unique_ptr<Routing>> Routing::start(asio::io_context& io, const config::Config& config,
+                                                const std::filesystem::path& state_directory) {
+  auto loop = std::make_shared<Loop>(io, config, state_directory);
   if (auto started = loop->start(); !started) {
-    loop->stop(false);
+    loop->stop();
     return started.error();
   }
   return std::unique_ptr<Routing>(new Routing(std::move(loop)));
@@ -420,8 +484,14 @@ void Routing::announce(const std::vector<Prefix>& blocks, const std::vector<Pref
 void Routing::apply(const bgp::Settings& settings) {
   loop_->apply(settings);
 }
-void Routing::stop(bool cease) {
-  loop_->stop(cease);
+Result<void> Routing::drain(bool on, const std::string& text) {
+  return loop_->drain(on, text);
+}
+std::optional<std::string> Routing::draining() const {
+  return loop_->draining();
+}
+void Routing::stop() {
+  loop_->stop();
 }
 void Routing::on_container_route_lost(std::function<void()> handler) {
   loop_->container_route_lost = std::move(handler);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -36,8 +37,10 @@ class Routing {
  public:
   /// Opens the netlink sockets and the listening sockets, adopts the kernel's routes, starts the
   /// peers. The sentence says which of these could not be done.
+  /// What it needs to remember over a restart is in `state_directory`.
   static Result<std::unique_ptr<Routing>> start(boost::asio::io_context& io,
-                                                const config::Config& config);
+                                                const config::Config& config,
+                                                const std::filesystem::path& state_directory);
   ~Routing();
   Routing(const Routing&) = delete;
   Routing& operator=(const Routing&) = delete;
@@ -48,8 +51,14 @@ class Routing {
                 const std::vector<Prefix>& covered);
   /// Peers whose own parameters changed are touched, no other.
   void apply(const bgp::Settings& settings);
-  /// Kernel routes stay. `cease`: tell the peers to forget us; else they see the connection close.
-  void stop(bool cease);
+  /// Asks everybody to use another way, or to come back (RFC 8326). Holds over restarts. `text`:
+  /// for people, of at most 255 octets, and what peers are told if weftd is stopped meanwhile.
+  Result<void> drain(bool on, const std::string& text);
+  /// Whether it does, and the text.
+  [[nodiscard]] std::optional<std::string> draining() const;
+  /// Kernel routes stay. Peers see the connection close and keep our routes in graceful restart; if
+  /// we are drained, they are told to forget us.
+  void stop();
 
   /// Called after a route of protocol weft that leads straight to a link was taken away by somebody
   /// else.

@@ -39,10 +39,21 @@ ctl::Peer peer_view(const bgp::PeerStatus& peer, Time now) {
   view.keepalive = peer.keepalive;
   view.capabilities = peer.capabilities;
   for (const bgp::PeerFamilyStatus& family : peer.families) {
-    view.families.push_back({std::string(name(family.family)), family.received, family.accepted,
-                             family.selected, family.advertised, family.end_of_rib_received,
-                             family.discarded, family.above_limit});
+    view.families.push_back({std::string(name(family.family)),
+                             family.received,
+                             family.accepted,
+                             family.selected,
+                             family.advertised,
+                             family.end_of_rib_received,
+                             family.discarded,
+                             family.above_limit,
+                             family.stale,
+                             std::string(name(family.retention)),
+                             {}});
+    if (family.stale_until)
+      view.families.back().stale_left = duration_cast<seconds>(*family.stale_until - now);
   }
+  view.graceful_restarts = peer.graceful_restarts;
   view.last_error =
       peer.shutdown && peer.last_error.empty() ? "shut down by the operator" : peer.last_error;
   view.messages_received = peer.received.messages();
@@ -52,8 +63,8 @@ ctl::Peer peer_view(const bgp::PeerStatus& peer, Time now) {
 }
 
 ctl::Path path_view(const bgp::PathStatus& path) {
-  return {path.peer, path.next_hop,    path.as_path, path.origin,    path.local_pref,
-          path.med,  path.communities, path.best,    path.multipath, path.lost_at};
+  return {path.peer,        path.next_hop, path.as_path,   path.origin,  path.local_pref, path.med,
+          path.communities, path.best,     path.multipath, path.lost_at, path.stale};
 }
 
 /// What the kernel does with a route of this kind.
@@ -155,6 +166,10 @@ ctl::Status status_view(const World& world, Time now) {
     if (block.state == ipam::BlockState::owned) status.addresses_free += block.free;
   }
   status.containers = static_cast<std::uint32_t>(world.containers.allocator().lease_count());
+  const auto drained = world.routing.draining();
+  status.draining = drained.has_value();
+  status.drain_text = drained.value_or("");
+  status.restarting = speaker.deferring();
   status.warnings = warnings(world, peers, now);
   return status;
 }
@@ -273,13 +288,14 @@ exporter::Peer peer_metrics(const bgp::PeerStatus& peer, Time now) {
   row.sent = counts_of(peer.sent);
   row.queue_octets = peer.output_octets;
   row.malformed_updates = peer.malformed_updates;
+  row.graceful_restarts = peer.graceful_restarts;
   row.capabilities = peer.capabilities;
   row.prefix_limit = peer.prefix_limit;
   row.accepted_prefix_limit = peer.accepted_prefix_limit;
   for (const bgp::PeerFamilyStatus& family : peer.families) {
     row.families.push_back({family.family, family.received, family.accepted, family.selected,
                             family.advertised, family.end_of_rib_received, family.end_of_rib_sent,
-                            family.discarded});
+                            family.discarded, family.stale});
   }
   return row;
 }
@@ -359,6 +375,8 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
   snapshot.config_last_reload_success_time = unix_seconds(world.configured_at);
   snapshot.local_asn = world.config.node.asn.value;
   snapshot.router_id = world.config.node.router_id.text();
+  snapshot.draining = world.routing.draining().has_value();
+  snapshot.restarting = speaker.deferring();
   for (const bgp::PeerStatus& peer : speaker.peers())
     snapshot.peers.push_back(peer_metrics(peer, now));
   for (const Family family : {Family::ipv4, Family::ipv6}) {

@@ -120,7 +120,14 @@ void add_life(const Snapshot& s, Exposition& out) {
   auto lag = histogram("weft_event_loop_lag_seconds",
                        "How late BGP's timers were served because the main loop was busy.");
   lag.add({}, s.loop_lag_seconds);
-  out.take({&build, &node, &start, &ready, &reload, &reloaded, &config, &lag});
+  auto draining = gauge("weft_draining", "1 while peers are asked to use another way (RFC 8326).");
+  draining.add({}, s.draining);
+  auto restarting = gauge("weft_bgp_restarting",
+                          "1 while weftd, restarted, waits for its peers' routes before it chooses "
+                          "among them (RFC 4724).");
+  restarting.add({}, s.restarting);
+  out.take(
+      {&build, &node, &start, &ready, &reload, &reloaded, &config, &lag, &draining, &restarting});
 }
 
 void add_sessions(const Snapshot& s, Exposition& out) {
@@ -134,6 +141,8 @@ void add_sessions(const Snapshot& s, Exposition& out) {
   auto since = gauge("weft_bgp_peer_established_timestamp_seconds",
                      "When the running session came up, in seconds since 1970.");
   auto count = counter("weft_bgp_peer_established_total", "Sessions that came up.");
+  auto restarts = counter("weft_bgp_peer_graceful_restarts_total",
+                          "Sessions that ended so that the peer's routes were kept (RFC 4724).");
   auto hold = gauge("weft_bgp_peer_hold_time_seconds",
                     "Hold time negotiated in the running session; 0: no keepalives.");
   auto queue = gauge("weft_bgp_peer_queue_bytes",
@@ -157,13 +166,14 @@ void add_sessions(const Snapshot& s, Exposition& out) {
     }
     if (peer.established_at) since.add({name}, *peer.established_at);
     count.add({name}, peer.established_count);
+    restarts.add({name}, peer.graceful_restarts);
     if (peer.hold_time_seconds) hold.add({name}, *peer.hold_time_seconds);
     queue.add({name}, peer.queue_octets);
     for (const std::string& both : peer.capabilities) {
       capability.add({name, {"capability", both}}, true);
     }
   }
-  out.take({&info, &up, &shutdown, &state, &since, &count, &hold, &queue, &capability});
+  out.take({&info, &up, &shutdown, &state, &since, &count, &restarts, &hold, &queue, &capability});
 }
 
 void add_messages(const Snapshot& s, Exposition& out) {
@@ -195,7 +205,7 @@ void add_prefixes(const Snapshot& s, Exposition& out) {
   auto prefixes = gauge("weft_bgp_prefixes",
                         "Prefixes of a peer by stage: received from it, of these accepted or "
                         "filtered by the import policy, of these selected as best or to share the "
-                        "load; and advertised to it.");
+                        "load; stale, kept from a session that is over; and advertised to it.");
   auto end_of_rib = gauge("weft_bgp_eor",
                           "1 once the End-of-RIB marker of the running session has gone this way "
                           "(RFC 4724 2).");
@@ -215,6 +225,7 @@ void add_prefixes(const Snapshot& s, Exposition& out) {
       prefixes.add({name, which, {"stage", "received"}}, family.received);
       prefixes.add({name, which, {"stage", "accepted"}}, family.accepted);
       prefixes.add({name, which, {"stage", "filtered"}}, filtered);
+      prefixes.add({name, which, {"stage", "stale"}}, family.stale);
       prefixes.add({name, which, {"stage", "selected"}}, family.selected);
       prefixes.add({name, which, {"stage", "advertised"}}, family.advertised);
       end_of_rib.add({name, which, {"direction", "received"}}, family.end_of_rib_received);

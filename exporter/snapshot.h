@@ -80,6 +80,8 @@ struct PeerFamily {
   bool end_of_rib_sent = false;
   /// Not held because of a limit, in this session.
   std::uint64_t discarded = 0;
+  /// Of the received: kept from a session that is over (RFC 4724).
+  std::uint64_t stale = 0;
 };
 
 struct Peer {
@@ -101,6 +103,8 @@ struct Peer {
   std::uint64_t queue_octets = 0;
   /// UPDATEs that were malformed and treated as withdrawals (RFC 7606).
   std::uint64_t malformed_updates = 0;
+  /// Sessions that ended so that the peer's routes were kept.
+  std::uint64_t graceful_restarts = 0;
   /// As negotiated; 0 means no keepalives.
   std::optional<double> hold_time_seconds;
   std::vector<std::string> capabilities;
@@ -196,6 +200,10 @@ struct Snapshot {
 
   std::uint32_t local_asn = 0;
   std::string router_id;
+  /// Peers are asked to use another way (RFC 8326).
+  bool draining = false;
+  /// weftd has restarted and waits for its peers' routes before it chooses (RFC 4724 4.1).
+  bool restarting = false;
   std::vector<Peer> peers;
   /// By family: ipv4, ipv6.
   std::array<Rib, 2> rib;

@@ -112,6 +112,17 @@ struct Table::State {
   std::uint64_t dump_number = 0;
   std::size_t dump_differences = 0;
 
+  std::optional<std::array<std::uint64_t, 2>> adopted;
+
+  template <typename Stored>
+  static std::uint64_t held(Half<Stored>& half) {
+    std::uint64_t count = 0;
+    for (std::uint32_t slot = 0; slot < half.entries.end(); ++slot) {
+      if (half.entries.live(slot) && half.entries[slot].have != no_target) ++count;
+    }
+    return count;
+  }
+
   template <typename F>
   auto with(Family family, F&& f) {
     return family == Family::ipv4 ? f(v4) : f(v6);
@@ -711,6 +722,7 @@ struct Table::State {
     forget_foreign(now);
     each([&](auto& half, std::uint32_t slot) { unseen(half, slot, now); });
     if (!std::exchange(seeded, true)) {
+      adopted = {held(v4), held(v6)};
       notice(false, fmt::format("adopted {} routes from the kernel",
                                 v4.entries.size() + v6.entries.size()));
     } else if (dump_differences > 0) {
@@ -954,6 +966,10 @@ Table::~Table() = default;
 void Table::start(Time now) {
   state_->due();
   state_->sweep_at = now + sweep_limit;
+}
+
+std::optional<std::array<std::uint64_t, 2>> Table::adopted() const {
+  return state_->adopted;
 }
 
 GroupRef Table::group(const NextHops& next_hops) {

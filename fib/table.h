@@ -103,6 +103,10 @@ class Table {
   /// nothing else.
   void start(Time now);
 
+  /// Routes of ours that the kernel held when the first dump came in, by family (ipv4, ipv6); none
+  /// until then.
+  [[nodiscard]] std::optional<std::array<std::uint64_t, 2>> adopted() const;
+
   /// The group of these next hops (sorted, not empty), for want(); give it back with release().
   GroupRef group(const NextHops& next_hops);
   void release(GroupRef group);

@@ -27,7 +27,9 @@ std::vector<Request> every_request() {
           RoutesRequest{{}, *Address::parse("fd64::1")},
           BlocksRequest{},
           ContainersRequest{},
-          PoliciesRequest{}};
+          PoliciesRequest{},
+          DrainRequest{true, "new memory"},
+          DrainRequest{false, ""}};
 }
 
 TEST(RequestLine, ComesBackAsItWas) {

@@ -13,6 +13,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -43,6 +44,8 @@ class Network {
     return id;
   }
 
+  bgp::Settings& settings(NodeId id) { return nodes_[id]->settings; }
+
   /// A subnet of their own, 10.0.<link>.0/24: .1 for the first, .2 for the second; both connect.
   LinkId link(NodeId first, NodeId second,
               const std::function<void(bgp::PeerSettings&)>& adjust = {}) {
@@ -65,10 +68,16 @@ class Network {
     return id;
   }
 
-  void start(NodeId id) {
+  void start(NodeId id) { start(id, {}); }
+  /// With what the daemon found of its earlier life.
+  void start(NodeId id, const bgp::Restart& restart) {
     Node& node = *nodes_[id];
     node.speaker =
-        std::make_unique<Speaker>(node.settings, seed_ * 1000003ULL + id + 17 * ++node.lives, now_);
+        std::make_unique<Speaker>(node.settings, seed_ * 1000003ULL + id + 17 * ++node.lives, now_,
+                                  Speaker::Begin::when_told);
+    node.speaker->begin(restart, now_);
+    node.unconfirmed.clear();
+    for (const auto& [prefix, via] : node.fib) node.unconfirmed.insert(prefix);
     node.speaker->connected(node.subnets, now_);
     for (const Prefix& prefix : node.originated) node.speaker->originate(prefix, now_);
     drain(id);
@@ -77,11 +86,16 @@ class Network {
     for (NodeId id = 0; id < nodes_.size(); ++id) start(id);
   }
 
-  /// The process is gone; its connections are reset, its kernel routes stay until it is back.
+  /// The machine is gone, and the kernel's routes with it; its connections are reset.
   void crash(NodeId id) {
+    nodes_[id]->fib.clear();
+    kill(id);
+  }
+  /// The process is gone; its connections are reset, its kernel's routes stay.
+  void kill(NodeId id) {
     Node& node = *nodes_[id];
     node.speaker.reset();
-    node.fib.clear();
+    node.wires.clear();
     for (auto& wire : wires_) {
       for (const std::size_t side : {0UL, 1UL}) {
         if (wire->node[side] != id) continue;
@@ -122,10 +136,11 @@ class Network {
       Time timer = Time::max();
       NodeId due = 0;
       for (NodeId id = 0; id < nodes_.size(); ++id) {
-        if (!nodes_[id]->speaker) continue;
-        const Time deadline = std::max(nodes_[id]->speaker->deadline(), now_);
-        if (deadline < timer) {
-          timer = deadline;
+        Node& node = *nodes_[id];
+        if (!node.speaker) continue;
+        if (!node.due) node.due = node.speaker->deadline();
+        if (std::max(*node.due, now_) < timer) {
+          timer = std::max(*node.due, now_);
           due = id;
         }
       }
@@ -179,14 +194,21 @@ class Network {
   }
 
  private:
+  struct Wire;
   struct Node {
     bgp::Settings settings;
     std::vector<ConnectedSubnet> subnets;
     std::set<Prefix> originated;
     std::unique_ptr<Speaker> speaker;
     std::map<Prefix, NextHops> fib;
+    /// Of these: of an earlier life, and not said again yet.
+    std::set<Prefix> unconfirmed;
     Clock::duration slowness{0};
     std::uint64_t lives = 0;
+    /// The speaker's deadline, until something happens to it.
+    std::optional<Time> due;
+    /// Its connections, and which side of each it is.
+    std::unordered_map<std::uint64_t, std::pair<std::shared_ptr<Wire>, std::size_t>> wires;
   };
   struct Link {
     std::array<NodeId, 2> node;
@@ -194,7 +216,7 @@ class Network {
     bool up = true;
   };
   /// A connection; side 0 made it.
-  struct Wire {
+  struct Wire : std::enable_shared_from_this<Wire> {
     LinkId link = 0;
     std::array<NodeId, 2> node{};
     std::array<std::optional<ConnectionId>, 2> id;
@@ -227,6 +249,7 @@ class Network {
 
   void drain(NodeId id) {
     Node& node = *nodes_[id];
+    node.due.reset();
     if (!node.speaker) return;
     for (auto& action : node.speaker->take_actions()) {
       std::visit(Overloaded{
@@ -243,19 +266,24 @@ class Network {
       last_change_ = now_;
       note("route", id, change.prefix.address().v4());
       node.fib.erase(change.prefix);
+      node.unconfirmed.erase(change.prefix);
       if (change.kind == bgp::RouteKind::via)
         node.fib[change.prefix] = node.speaker->next_hops(change.next_hops);
     }
     static_cast<void>(node.speaker->take_log());
-    static_cast<void>(node.speaker->take_sync_done());
+    for (const bgp::SyncDone& done : node.speaker->take_sync_done()) {
+      if (done.family != Family::ipv4) continue;  // all of this world is
+      for (const Prefix& prefix : node.unconfirmed) node.fib.erase(prefix);
+      node.unconfirmed.clear();
+    }
   }
 
   std::pair<std::shared_ptr<Wire>, std::size_t> find(NodeId id, ConnectionId connection) {
-    for (auto& wire : wires_) {
-      for (const std::size_t side : {0UL, 1UL}) {
-        if (wire->node[side] == id && wire->id[side] == connection) return {wire, side};
-      }
-    }
+    const auto known = nodes_[id]->wires.find(connection.value);
+    if (known == nodes_[id]->wires.end()) return {nullptr, 0};
+    const auto& [wire, side] = known->second;
+    if (wire->id[side] == connection) return known->second;
+    nodes_[id]->wires.erase(known);
     return {nullptr, 0};
   }
 
@@ -269,6 +297,9 @@ class Network {
         wire->link = link;
         wire->node = {id, links_[link].node[1 - side]};
         wire->id[0] = to.connection;
+        nodes_[id]->wires[to.connection.value] = {wire, 0};
+        if (wires_.size() > 4 * links_.size() + 16)
+          std::erase_if(wires_, [](const auto& each) { return each->dead; });
         wires_.push_back(wire);
         at(now_ + delay(), [this, wire, side, life] { arrive(wire, side, life); });
         return;
@@ -284,6 +315,7 @@ class Network {
     if (wire->dead) return;
     if (target.speaker)
       wire->id[1] = target.speaker->accepted(link.address[side], link.address[1 - side], now_);
+    if (wire->id[1]) target.wires[wire->id[1]->value] = {wire, 1};
     drain(wire->node[1]);
     const bool refused = !wire->id[1];
     note(refused ? "refused" : "accepted", wire->node[1]);
@@ -310,6 +342,7 @@ class Network {
     if (wire->writing[side] || !wire->id[side] || !node.speaker) return;
     auto bytes = std::make_shared<std::vector<std::byte>>();
     node.speaker->produce(*wire->id[side], *bytes, now_);
+    node.due.reset();
     if (bytes->empty()) return;
     note("write", wire->node[side], bytes->size());
     wire->writing[side] = true;
@@ -362,8 +395,7 @@ class Network {
 
   /// The other side hears of the end after all that was sent before.
   void break_wire(Wire& broken, std::size_t side, bool at_once = true) {
-    const auto wire = *std::find_if(wires_.begin(), wires_.end(),
-                                    [&](const auto& w) { return w.get() == &broken; });
+    const auto wire = broken.shared_from_this();
     wire->id[side].reset();
     wire->open = false;
     const std::size_t there = 1 - side;
