@@ -27,7 +27,7 @@ std::uint32_t number_in(const char* variable, std::uint32_t otherwise) {
 auto seeds() {
   if (const std::uint32_t one = number_in("WEFT_SIM_SEED", 0); one != 0)
     return testing::Range(one, one + 1);
-  return testing::Range(1U, 1 + number_in("WEFT_SIM_SEEDS", 2));
+  return testing::Range(1U, 1 + number_in("WEFT_SIM_SEEDS", 1));
 }
 
 class Fabric : public testing::TestWithParam<std::uint32_t> {
@@ -51,6 +51,7 @@ class Fabric : public testing::TestWithParam<std::uint32_t> {
     constexpr std::size_t leaves = 12;
     add(64);
     const auto quick = [](bgp::PeerSettings& peer) {
+      peer.hold_time = std::chrono::seconds{30};
       peer.restart_time = std::chrono::seconds{20};
     };
     for (NodeId leaf = spines; leaf < spines + leaves; ++leaf) {
@@ -206,7 +207,8 @@ TEST_P(Fabric, AClosOf64SpeakersTellsTheTruthAfterWhateverHappens) {
 TEST_P(Fabric, AMeshOf64SpeakersTellsTheTruthAfterWhateverHappens) {
   mesh();
   start();
-  network.run(std::chrono::seconds{40});
+  // With 63 peers that connect at once, some need several tries.
+  network.run(std::chrono::seconds{90});
   expect_truth(false);
   for (int i = 0; i < 30; ++i) {
     mishap();

@@ -95,6 +95,7 @@ class Network {
   void kill(NodeId id) {
     Node& node = *nodes_[id];
     node.speaker.reset();
+    touch(id);
     node.wires.clear();
     for (auto& wire : wires_) {
       for (const std::size_t side : {0UL, 1UL}) {
@@ -133,17 +134,14 @@ class Network {
     const Time end = now_ + span;
     for (;;) {
       const Time event = queue_.empty() ? Time::max() : queue_.top().at;
-      Time timer = Time::max();
-      NodeId due = 0;
-      for (NodeId id = 0; id < nodes_.size(); ++id) {
+      for (const NodeId id : std::exchange(touched_, {})) {
         Node& node = *nodes_[id];
-        if (!node.speaker) continue;
-        if (!node.due) node.due = node.speaker->deadline();
-        if (std::max(*node.due, now_) < timer) {
-          timer = std::max(*node.due, now_);
-          due = id;
-        }
+        if (!node.speaker || node.due) continue;
+        node.due = node.speaker->deadline();
+        timers_.insert({*node.due, id});
       }
+      const Time timer = timers_.empty() ? Time::max() : std::max(timers_.begin()->first, now_);
+      const NodeId due = timers_.empty() ? 0 : timers_.begin()->second;
       const Time next = std::min(event, timer);
       if (next > end) break;
       now_ = std::max(now_, next);
@@ -205,7 +203,7 @@ class Network {
     std::set<Prefix> unconfirmed;
     Clock::duration slowness{0};
     std::uint64_t lives = 0;
-    /// The speaker's deadline, until something happens to it.
+    /// The speaker's deadline, as it stands in timers_, until something happens to it.
     std::optional<Time> due;
     /// Its connections, and which side of each it is.
     std::unordered_map<std::uint64_t, std::pair<std::shared_ptr<Wire>, std::size_t>> wires;
@@ -247,9 +245,17 @@ class Network {
     return nodes_[id]->speaker && nodes_[id]->lives == life;
   }
 
+  /// Something happened to the speaker: its deadline is another now.
+  void touch(NodeId id) {
+    Node& node = *nodes_[id];
+    if (node.due) timers_.erase({*node.due, id});
+    node.due.reset();
+    touched_.push_back(id);
+  }
+
   void drain(NodeId id) {
     Node& node = *nodes_[id];
-    node.due.reset();
+    touch(id);
     if (!node.speaker) return;
     for (auto& action : node.speaker->take_actions()) {
       std::visit(Overloaded{
@@ -342,7 +348,7 @@ class Network {
     if (wire->writing[side] || !wire->id[side] || !node.speaker) return;
     auto bytes = std::make_shared<std::vector<std::byte>>();
     node.speaker->produce(*wire->id[side], *bytes, now_);
-    node.due.reset();
+    touch(wire->node[side]);
     if (bytes->empty()) return;
     note("write", wire->node[side], bytes->size());
     wire->writing[side] = true;
@@ -437,6 +443,8 @@ class Network {
   std::vector<Link> links_;
   std::vector<std::shared_ptr<Wire>> wires_;
   std::priority_queue<Event> queue_;
+  std::set<std::pair<Time, NodeId>> timers_;
+  std::vector<NodeId> touched_;
 };
 
 }  // namespace weft::sim
