@@ -162,7 +162,7 @@ struct PeerFamily {
   /// Of the received: kept from a session that is over (RFC 4724).
   std::uint64_t stale = 0;
   /// Why: "restarting", "long-lived", "refreshing"; empty: nothing is stale.
-  std::string stale_because;
+  std::string stale_because = {};
   /// After this they go at the latest.
   std::chrono::seconds stale_left{0};
   bool operator==(const PeerFamily&) const = default;

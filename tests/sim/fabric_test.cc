@@ -117,7 +117,7 @@ class Fabric : public testing::TestWithParam<std::uint32_t> {
   void expect_truth(bool transit) {
     const Time quiet = network.last_change();
     network.run(std::chrono::seconds{30});
-    EXPECT_EQ(network.last_change(), quiet) << "it does not come to rest";
+    EXPECT_EQ(network.last_change(), quiet) << "it does not come to rest:" << youngest();
     std::set<Prefix> all;
     for (NodeId id = 0; id < network.size(); ++id) {
       if (network.runs(id))
@@ -134,6 +134,20 @@ class Fabric : public testing::TestWithParam<std::uint32_t> {
       for (const auto& [prefix, via] : network.fib(id))
         ASSERT_TRUE(all.contains(prefix)) << id << " keeps " << prefix.text() << " of nobody";
     }
+  }
+
+  /// The sessions that came up last, and why they had not before.
+  std::string youngest() {
+    std::string all;
+    for (NodeId id = 0; id < network.size(); ++id) {
+      if (!network.runs(id)) continue;
+      for (const auto& peer : network.speaker(id).peers()) {
+        if (network.now() - peer.since > std::chrono::seconds{30}) continue;
+        all += "\n" + std::to_string(id) + " " + peer.name + " " + std::string(name(peer.state)) +
+               " session " + std::to_string(peer.established_count) + ": " + peer.last_error;
+      }
+    }
+    return all;
   }
 
   void expect_best(NodeId id, const Prefix& prefix, const std::map<NodeId, std::size_t>& hops) {
