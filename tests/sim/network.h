@@ -1,11 +1,13 @@
 // Network: speakers joined by links, in virtual time, from one seed. It drives each Speaker as the
 // transport would, but delays, splits, cuts and breaks what goes between them. The same seed gives
-// the same history. Not a model of TCP: what arrives arrives in order and once, or the connection
-// is dead.
+// the same history; WEFT_SIM_LOG=1 prints what its speakers say. Not a model of TCP: what arrives
+// arrives in order and once, or the connection is dead.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <map>
 #include <memory>
@@ -276,7 +278,12 @@ class Network {
       if (change.kind == bgp::RouteKind::via)
         node.fib[change.prefix] = node.speaker->next_hops(change.next_hops);
     }
-    static_cast<void>(node.speaker->take_log());
+    for (const bgp::LogLine& line : node.speaker->take_log()) {
+      if (loud_)
+        std::fprintf(stderr, "%.6f node %zu: %s\n",
+                     std::chrono::duration<double>(now_.time_since_epoch()).count(), id,
+                     line.text.c_str());
+    }
     for (const bgp::SyncDone& done : node.speaker->take_sync_done()) {
       if (done.family != Family::ipv4) continue;  // all of this world is
       for (const Prefix& prefix : node.unconfirmed) node.fib.erase(prefix);
@@ -319,6 +326,8 @@ class Network {
     Node& target = *nodes_[wire->node[1]];
     if (!link.up) wire->dead = true;
     if (wire->dead) return;
+    // No octet arrives before the connection is open at both ends.
+    wire->arrives[0] = wire->arrives[1] = now_ + 25ms;
     if (target.speaker)
       wire->id[1] = target.speaker->accepted(link.address[side], link.address[1 - side], now_);
     if (wire->id[1]) target.wires[wire->id[1]->value] = {wire, 1};
@@ -337,10 +346,7 @@ class Network {
       }
       drain(wire->node[0]);
     });
-    if (!refused) {
-      wire->arrives[0] = wire->arrives[1] = now_ + 25ms;
-      write(wire, 1);
-    }
+    if (!refused) write(wire, 1);
   }
 
   void write(const std::shared_ptr<Wire>& wire, std::size_t side) {
@@ -434,6 +440,7 @@ class Network {
 
   std::minstd_rand random_;
   std::uint32_t seed_;
+  bool loud_ = std::getenv("WEFT_SIM_LOG") != nullptr;
   Time now_{1h};
   Time last_change_{};
   std::uint64_t order_ = 0;
