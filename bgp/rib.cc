@@ -60,6 +60,7 @@ struct Shared {
   AttributeStore& store;
   MultipathLimits limits;
   NextHopTable next_hops;
+  bool wait_for_install = false;
 };
 
 template <std::size_t Words>
@@ -95,13 +96,19 @@ class FamilyRib {
 
   /// Every path of the peer that has all of `flags`.
   void drop(PeerId peer, std::uint32_t flags) {
-    for (NetId net = 0; net < table_.places() && counts(peer).received != 0; ++net) {
-      if (!table_.alive(net)) continue;
-      for (std::size_t i = table_.paths(net).size; i-- > 0;) {
-        const Path& path = table_.paths(net).paths[i];
-        if (peer_of(path) == peer && (path.flags & flags) == flags) remove(net, i);
+    NetId from = 0;
+    drop_some(peer, flags, from, table_.places());
+  }
+  bool drop_some(PeerId peer, std::uint32_t flags, NetId& from, std::size_t limit) {
+    const auto end = static_cast<NetId>(std::min<std::size_t>(from + limit, table_.places()));
+    for (; from < end && counts(peer).received != 0; ++from) {
+      if (!table_.alive(from)) continue;
+      for (std::size_t i = table_.paths(from).size; i-- > 0;) {
+        const Path& path = table_.paths(from).paths[i];
+        if (peer_of(path) == peer && (path.flags & flags) == flags) remove(from, i);
       }
     }
+    return from >= table_.places() || counts(peer).received == 0;
   }
 
   void mark_stale(PeerId peer) {
@@ -179,6 +186,22 @@ class FamilyRib {
     const auto index = static_cast<std::size_t>(peer);
     if (index >= counts_.size()) counts_.resize(index + 1);
     return counts_[index];
+  }
+
+  [[nodiscard]] bool awaits_install(NetId net) const {
+    return net < awaits_install_.size() && awaits_install_[net];
+  }
+  void installed(const Prefix& prefix) {
+    const auto net = table_.find(prefix);
+    if (!net || !awaits_install(*net)) return;
+    awaits_install_[*net] = false;
+    journal_.touch(*net);
+  }
+  void nothing_waits() {
+    for (NetId net = 0; net < awaits_install_.size(); ++net) {
+      if (awaits_install_[net]) journal_.touch(net);
+    }
+    awaits_install_.clear();
   }
 
   RouteTable<Words>& table() { return table_; }
@@ -392,6 +415,10 @@ class FamilyRib {
     originated_ -= (old == local_mark ? 1U : 0U);
     shared_.next_hops.count(set_of(wanted), set_of(old));
     table_.set_mark(net, wanted);
+    if (shared_.wait_for_install || !awaits_install_.empty()) {
+      if (net >= awaits_install_.size()) awaits_install_.resize(table_.places());
+      awaits_install_[net] = shared_.wait_for_install && kind_of(wanted) == RouteKind::via;
+    }
     changes.push_back({table_.prefix(net), kind_of(wanted), set_of(wanted)});
   }
 
@@ -407,6 +434,8 @@ class FamilyRib {
 
   Shared& shared_;
   RouteTable<Words> table_;
+  /// By NetId: the FIB was told and has not answered.
+  std::vector<bool> awaits_install_;
   Journal journal_;
   std::vector<NetId> touched_;
   std::size_t touched_done_ = 0;
@@ -489,6 +518,10 @@ void Rib::drop(PeerId peer, Family family) {
   tables_->of(family, [&](auto& rib) { rib.drop(peer, 0); });
 }
 
+bool Rib::drop_some(PeerId peer, Family family, NetId& from, std::size_t limit) {
+  return tables_->of(family, [&](auto& rib) { return rib.drop_some(peer, 0, from, limit); });
+}
+
 void Rib::mark_stale(PeerId peer, Family family) {
   tables_->of(family, [&](auto& rib) { rib.mark_stale(peer); });
 }
@@ -541,6 +574,23 @@ std::uint64_t Rib::paths(Family family) const {
 
 const PeerNextHop& Rib::next_hop(NextHopId id) const {
   return tables_->shared.next_hops.view(id);
+}
+void Rib::wait_for_install(bool yes) {
+  if (tables_->shared.wait_for_install == yes) return;
+  tables_->shared.wait_for_install = yes;
+  if (yes) return;
+  for (const Family family : {Family::ipv4, Family::ipv6}) {
+    tables_->of(family, [](auto& rib) { rib.nothing_waits(); });
+  }
+}
+void Rib::installed(const Prefix& prefix) {
+  tables_->of(prefix.family(), [&](auto& rib) { rib.installed(prefix); });
+}
+bool Rib::awaits_install(Family family, NetId net) const {
+  return tables_->of(family, [&](auto& rib) { return rib.awaits_install(net); });
+}
+NextHops Rib::gateways(PeerId peer) const {
+  return tables_->shared.next_hops.gateways(peer);
 }
 const RibPeer& Rib::peer(PeerId peer) const {
   return tables_->shared.next_hops.facts(peer);

@@ -144,6 +144,8 @@ class Rib {
   bool withdraw(PeerId peer, const Prefix& prefix, std::uint32_t path_id = 0);
   /// All paths of the peer and family.
   void drop(PeerId peer, Family family);
+  /// Of the places from `from` on, at most `limit`; moves `from` on. True: there are no more.
+  bool drop_some(PeerId peer, Family family, NetId& from, std::size_t limit);
   /// Keeps the paths, marked, until each is announced again or sweep_stale() takes it (RFC
   /// 4724 4.2).
   void mark_stale(PeerId peer, Family family);
@@ -186,6 +188,15 @@ class Rib {
   /// Sorted; valid for as long as a prefix uses the set and until the decide() after.
   [[nodiscard]] const NextHops& next_hops(NextHopSet set) const;
 
+  // What the kernel has
+
+  /// True: a learned route of which the FIB was told goes to nobody before installed() names it;
+  /// those before it stand meanwhile. False, at first: nothing waits, what did goes out.
+  void wait_for_install(bool yes);
+  /// The kernel leads the prefix where the last RouteChange said.
+  void installed(const Prefix& prefix);
+  [[nodiscard]] bool awaits_install(Family family, NetId net) const;
+
   // Views
 
   [[nodiscard]] PathCounts counts(PeerId peer, Family family) const;
@@ -194,6 +205,8 @@ class Rib {
   [[nodiscard]] std::uint64_t originated(Family family) const;
   [[nodiscard]] std::uint64_t paths(Family family) const;
   [[nodiscard]] const PeerNextHop& next_hop(NextHopId id) const;
+  /// Where packets go that the peer itself forwards: next hops in use that are its own address.
+  [[nodiscard]] NextHops gateways(PeerId peer) const;
   [[nodiscard]] const RibPeer& peer(PeerId peer) const;
   [[nodiscard]] AttributeStore& attributes() const { return store_; }
   [[nodiscard]] std::optional<RouteView> route(const Prefix& prefix) const;

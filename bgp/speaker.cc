@@ -34,6 +34,9 @@ constexpr std::size_t decide_slice = 16384;
 /// Prefixes asked about again in one go after a change of an import policy: each may have a path of
 /// every peer, and each path its own attributes to go through the rules with.
 constexpr NetId import_slice = 1024;
+/// Places of the RIB from which a lost peer's paths are taken at once; a table no larger than this
+/// is done on the spot.
+constexpr std::size_t drop_slice = 16384;
 /// A peer without RFC 4724 may never send End-of-RIB; after this long its table is taken for
 /// complete.
 constexpr seconds quiet_sync{10};
@@ -149,8 +152,20 @@ struct Speaker::World {
   std::minstd_rand random;
   Time started;
   Outbox out;
+  std::vector<GatewayChange> gateways;
   std::vector<RouteChange> changes;
   std::vector<SyncDone> syncs;
+  /// Peers whose paths are being dropped, and how far that is, by family.
+  struct Leaving {
+    PeerId peer;
+    std::array<NetId, 2> from{};
+  };
+  std::vector<Leaving> leaving;
+  /// Gateways told to be lost, until the RIB has caught up: what leads there then, does so by
+  /// another peer's word.
+  NextHops distrusted;
+  /// Lost gateways are told before the work of a large table begins.
+  bool words_first = false;
   std::array<bool, 2> sync_done{};
   bool sync_checked = false;
   Policies policies;
@@ -165,6 +180,7 @@ struct Speaker::World {
   std::optional<ImportWalk> import_walk;
   /// Goodbye has been said: nothing changes any more, the kernel's routes least of all.
   bool stopped = false;
+  bool wait_for_install = false;
 
   /// In the order they were added.
   std::vector<std::unique_ptr<Neighbour>> neighbours;
@@ -204,6 +220,7 @@ struct Speaker::World {
   void remove(Neighbour& gone, Time now) {
     gone.peer.shutdown(Fault::PeerDeconfigured, {}, now);
     follow_session(gone, now);
+    finish_leaving(gone.id);
     by_id[static_cast<std::size_t>(gone.id)] = nullptr;
     by_address.erase(gone.peer.settings().address);
     std::erase_if(neighbours, [&](const auto& each) { return each.get() == &gone; });
@@ -221,7 +238,7 @@ struct Speaker::World {
   void leave(Neighbour& who) {
     who.joined = ConnectionId{};
     tables->adj_out.leave(who.id);
-    for (const Family family : both_families) tables->rib.drop(who.id, family);
+    lose_paths(who);
     who.decoder.reset();
     who.last_attributes = HeldAttributes{};
     who.last_serial = 0;
@@ -234,7 +251,50 @@ struct Speaker::World {
     }
   }
 
+  /// What leads through the peer is told at once; its paths go in slices.
+  void lose_paths(Neighbour& who) {
+    if (who.peer.is_external()) {
+      for (const NextHop& lost : tables->rib.gateways(who.id)) {
+        distrusted.push_back(lost);
+        gateways.push_back({lost.gateway, lost.ifindex, false});
+      }
+    }
+    leaving.push_back({who.id});
+    words_first = is_large();
+  }
+
+  bool is_large() const {
+    return tables->rib.places(Family::ipv4) + tables->rib.places(Family::ipv6) > drop_slice;
+  }
+
+  void drop_some() {
+    std::size_t left = drop_slice;
+    while (!leaving.empty() && left > 0) {
+      Leaving& one = leaving.front();
+      bool done = true;
+      for (const Family family : both_families) {
+        NetId& from = one.from[index(family)];
+        const NetId before = from;
+        done = tables->rib.drop_some(one.peer, family, from, left) && done;
+        left -= std::min<std::size_t>(left, from - before);
+      }
+      if (!done) return;
+      leaving.erase(leaving.begin());
+    }
+  }
+
+  /// Nothing of the peer's last session may mix with its next.
+  void finish_leaving(PeerId peer) {
+    const auto gone = std::remove_if(leaving.begin(), leaving.end(), [&](const Leaving& one) {
+      if (one.peer != peer) return false;
+      for (const Family family : both_families) tables->rib.drop(peer, family);
+      return true;
+    });
+    leaving.erase(gone, leaving.end());
+  }
+
   void join(Neighbour& who, const Session& session, Time now) {
+    finish_leaving(who.id);
     who.joined = session.connection;
     Inbound inbound;
     inbound.negotiated = session.negotiated;
@@ -520,9 +580,21 @@ struct Speaker::World {
     advance(now);
   }
 
+  void trust_again() {
+    if (distrusted.empty() || !leaving.empty() || tables->rib.pending() != 0 || !changes.empty())
+      return;
+    for (const NextHop& each : std::exchange(distrusted, {})) {
+      gateways.push_back({each.gateway, each.ifindex, true});
+    }
+  }
+
   void advance(Time now) {
     import_again(now);
-    tables->rib.decide(decide_slice, changes);
+    trust_again();
+    if (!std::exchange(words_first, false)) {
+      drop_some();
+      tables->rib.decide(decide_slice, changes);
+    }
     for (const auto& each : neighbours) {
       if (each->joined == ConnectionId{} || each->output_announced ||
           !tables->adj_out.pending(each->id))
@@ -563,7 +635,7 @@ struct Speaker::World {
       const bool waits = std::any_of(neighbours.begin(), neighbours.end(),
                                      [&](const auto& each) { return owes(*each, family); });
       const bool late = now >= started + sync_limit;
-      if ((waits && !late) || tables->rib.pending() != 0) continue;
+      if ((waits && !late) || tables->rib.pending() != 0 || !leaving.empty()) continue;
       sync_done[index(family)] = true;
       syncs.push_back({family, waits});
     }
@@ -646,6 +718,7 @@ struct Speaker::World {
     while (tables->rib.pending() != 0) tables->rib.decide(decide_slice, changes);
     tables = std::make_unique<Tables>(settings, seed);
     tables->rib.connected(subnets);
+    tables->rib.wait_for_install(wait_for_install);
     for (const Prefix& prefix : originated)
       tables->rib.originate(prefix, tables->local_attributes.id());
     for (const PeerSettings& peer : settings.peers) add(peer, now);
@@ -863,7 +936,8 @@ void Speaker::heard(ConnectionId connection, Time now) {
 
 Time Speaker::deadline() const {
   if (world_->stopped) return Time::max();
-  if (world_->tables->rib.pending() != 0 || world_->import_walk) return Time::min();
+  const bool busy = world_->tables->rib.pending() != 0 || !world_->leaving.empty();
+  if (busy || world_->import_walk || !world_->distrusted.empty()) return Time::min();
   Time next = world_->sync_deadline();
   for (const auto& each : world_->neighbours) next = std::min(next, each->peer.deadline());
   return next;
@@ -901,6 +975,17 @@ void Speaker::connected(std::vector<ConnectedSubnet> subnets, Time now) {
     world.tell_all_families(*each, *session, now);
   }
   world.settle_all(now);
+}
+
+void Speaker::wait_for_install(bool yes, Time now) {
+  world_->wait_for_install = yes;
+  world_->tables->rib.wait_for_install(yes);
+  world_->settle_all(now);
+}
+
+void Speaker::installed(const std::vector<Prefix>& prefixes, Time now) {
+  for (const Prefix& prefix : prefixes) world_->tables->rib.installed(prefix);
+  if (!prefixes.empty()) world_->settle_all(now);
 }
 
 void Speaker::link_down(std::uint32_t ifindex, Time now) {
@@ -969,6 +1054,9 @@ Result<void> Speaker::refresh_peer(std::string_view peer, Time now) {
 std::vector<Action> Speaker::take_actions() {
   return std::exchange(world_->out.actions, {});
 }
+std::vector<GatewayChange> Speaker::take_gateway_changes() {
+  return std::exchange(world_->gateways, {});
+}
 std::vector<RouteChange> Speaker::take_route_changes() {
   return std::exchange(world_->changes, {});
 }
@@ -1017,6 +1105,19 @@ void Speaker::routes(const std::function<void(const RouteStatus&)>& each) const 
   for (const Family family : both_families) {
     for (NetId net = 0; net < rib.places(family); ++net) {
       if (const auto found = rib.route_at(family, net)) each(world_->status(*found));
+    }
+  }
+}
+
+void Speaker::selected(
+    const std::function<void(const Prefix&, RouteKind, NextHopSet)>& each) const {
+  const Rib& rib = world_->tables->rib;
+  for (const Family family : both_families) {
+    for (NetId net = 0; net < rib.places(family); ++net) {
+      const auto found = rib.route_at(family, net);
+      if (found && found->kind != RouteKind::none) {
+        each(found->prefix, found->kind, found->next_hops);
+      }
     }
   }
 }

@@ -50,6 +50,17 @@ struct SyncDone {
   bool timed_out = false;
 };
 
+/// A peer that forwards for us went with its session and its routes: what leads through it need not
+/// wait for the decision process. Comes before the RouteChanges that follow from it; when all of
+/// these have been taken, `reachable` ends it, for what leads there then does so by another peer's
+/// word.
+struct GatewayChange {
+  Address gateway;
+  std::uint32_t ifindex = 0;
+  bool reachable = false;
+  bool operator==(const GatewayChange&) const = default;
+};
+
 // ---- what an operator sees
 
 struct PeerFamilyStatus {
@@ -193,6 +204,10 @@ class Speaker {
   /// The whole table, each time it changes: resolves next hops, and gives our own of the other
   /// family.
   void connected(std::vector<ConnectedSubnet> subnets, Time now);
+  /// True: learned routes are told to others only after installed() ; false at first.
+  void wait_for_install(bool yes, Time now);
+  /// The kernel has acknowledged these as the last RouteChange of each said.
+  void installed(const std::vector<Prefix>& prefixes, Time now);
   /// Single-hop eBGP sessions over the interface fall at once (RFC 4271 8.2.1.3, "fast external
   /// failover").
   void link_down(std::uint32_t ifindex, Time now);
@@ -216,6 +231,7 @@ class Speaker {
   // Outputs: what happened since the last call, in order.
 
   [[nodiscard]] std::vector<Action> take_actions();
+  [[nodiscard]] std::vector<GatewayChange> take_gateway_changes();
   [[nodiscard]] std::vector<RouteChange> take_route_changes();
   [[nodiscard]] std::vector<SyncDone> take_sync_done();
   [[nodiscard]] std::vector<LogLine> take_log();
@@ -234,6 +250,9 @@ class Speaker {
   [[nodiscard]] std::optional<RouteStatus> route(const Address& address) const;
   /// Every route, in no particular order. `each` must not call the speaker.
   void routes(const std::function<void(const RouteStatus&)>& each) const;
+  /// What the FIB was told of each prefix with a route, in no particular order. `each` must not
+  /// call the speaker but for next_hops().
+  void selected(const std::function<void(const Prefix&, RouteKind, NextHopSet)>& each) const;
   [[nodiscard]] RouteCounts counts(Family family) const;
   /// Established peers to which `prefix` is advertised.
   [[nodiscard]] std::uint32_t advertised_to(const Prefix& prefix) const;

@@ -390,6 +390,9 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
     poking = true;
     do {
       poke_again = false;
+      for (const GatewayChange& change : speaker.take_gateway_changes()) {
+        if (callbacks.gateway) callbacks.gateway(change);
+      }
       for (Action& action : speaker.take_actions()) carry_out(std::move(action));
       for (LogLine& line : speaker.take_log()) {
         if (callbacks.log) callbacks.log(std::move(line));

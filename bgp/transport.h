@@ -27,6 +27,8 @@ struct Callbacks {
   std::function<void(LogLine)> log;
   /// How late the speaker's timer was served: what its turn had to wait for on a busy loop.
   std::function<void(Clock::duration)> served_late = nullptr;
+  /// Before the routes that follow from it.
+  std::function<void(const GatewayChange&)> gateway = {};
 };
 
 class Transport {

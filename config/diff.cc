@@ -29,7 +29,12 @@ std::vector<std::string> fixed_keys_changed(const Config& running, const Config&
   compare("bgp.listen", running.bgp.listen, wanted.bgp.listen);
   compare("bgp.port", running.bgp.port, wanted.bgp.port);
   compare("fib.install", running.fib.install, wanted.fib.install);
+  compare("fib.wait-install", running.fib.wait_install, wanted.fib.wait_install);
   compare("fib.table", running.fib.table, wanted.fib.table);
+  compare("fib.route-mtu", running.fib.route_mtu, wanted.fib.route_mtu);
+  compare("fib.resilient-buckets", running.fib.resilient_buckets, wanted.fib.resilient_buckets);
+  compare("fib.resilient-idle-time", running.fib.resilient_idle_time,
+          wanted.fib.resilient_idle_time);
   compare("fib.metric", running.fib.metric, wanted.fib.metric);
   return keys;
 }

@@ -969,10 +969,27 @@ const std::vector<Key<fib::Settings>>& keys<fib::Settings>() {
   static const std::vector<Key<fib::Settings>> table{
       boolean("install", &fib::Settings::install,
               "false: never touch the kernel, for a route reflector."),
+      boolean("wait-install", &fib::Settings::wait_install,
+              "A block, and a learned route, is told to other peers only when the kernel has "
+              "acknowledged it. false: at once."),
       number("table", &fib::Settings::table, {.least = 1, .most = 4294967295},
              "Kernel routing table; 254 is main. 255 belongs to the kernel."),
       number("metric", &fib::Settings::metric, {.least = 1, .most = 4294967294},
-             "Metric of learned routes; lower wins against other routing daemons.")};
+             "Metric of learned routes; lower wins against other routing daemons."),
+      otherwise(number("route-mtu", &fib::Settings::route_mtu, {.least = 1280, .most = 65535},
+                       "MTU in octets that the host's own TCP takes for paths along learned "
+                       "routes (RTAX_MTU)."),
+                "that of the interface"),
+      otherwise(number("resilient-buckets", &fib::Settings::resilient_buckets,
+                       {.least = 1, .most = 32768},
+                       "Hash buckets of each nexthop group. With them, flows keep their next hop "
+                       "when others come and go (resilient groups, Linux 5.13); at least as many "
+                       "as a route has next hops, better some hundred."),
+                "groups are not resilient"),
+      duration("resilient-idle-time", &fib::Settings::resilient_idle_time,
+               {.least = 1, .most = 3600},
+               "A bucket of a resilient group that saw no packet for so long may move to another "
+               "next hop.")};
   return table;
 }
 

@@ -88,6 +88,13 @@ template <>
 constexpr auto fields<PoliciesRequest> = std::tuple{};
 
 template <>
+constexpr auto fields<FibCheckRequest> =
+    std::tuple{Field{"repair", &FibCheckRequest::repair, {}, true}};
+
+template <>
+constexpr auto fields<DoctorRequest> = std::tuple{};
+
+template <>
 constexpr auto fields<Done> = std::tuple{};
 template <>
 constexpr auto fields<Status> = std::tuple{Field{"version", &Status::version},
@@ -180,6 +187,26 @@ constexpr auto fields<Policy> = std::tuple{Field{"name", &Policy::name},
                                            Field{"export_unmatched", &Policy::export_unmatched}};
 template <>
 constexpr auto fields<Policies> = std::tuple{Field{"policies", &Policies::policies}};
+template <>
+constexpr auto fields<FibDifference> = std::tuple{
+    Field{"subject", &FibDifference::subject}, Field{"difference", &FibDifference::difference},
+    Field{"rib", &FibDifference::rib},         Field{"wanted", &FibDifference::wanted},
+    Field{"kernel", &FibDifference::kernel},   Field{"reason", &FibDifference::reason}};
+template <>
+constexpr auto fields<FibCheck> = std::tuple{Field{"rib_routes", &FibCheck::rib_routes},
+                                             Field{"wanted_routes", &FibCheck::wanted_routes},
+                                             Field{"kernel_routes", &FibCheck::kernel_routes},
+                                             Field{"moving", &FibCheck::moving},
+                                             Field{"differences", &FibCheck::differences},
+                                             Field{"more", &FibCheck::more},
+                                             Field{"repaired", &FibCheck::repaired},
+                                             Field{"remaining", &FibCheck::remaining}};
+template <>
+constexpr auto fields<Finding> =
+    std::tuple{Field{"subject", &Finding::subject}, Field{"state", &Finding::state},
+               Field{"message", &Finding::message}, Field{"command", &Finding::command}};
+template <>
+constexpr auto fields<Doctor> = std::tuple{Field{"findings", &Doctor::findings}};
 template <>
 constexpr auto fields<Failure> =
     std::tuple{Field{"code", &Failure::code}, Field{"message", &Failure::message}};
@@ -458,6 +485,10 @@ template <>
 constexpr std::string_view method<ContainersRequest> = "containers";
 template <>
 constexpr std::string_view method<PoliciesRequest> = "policies";
+template <>
+constexpr std::string_view method<FibCheckRequest> = "fib-check";
+template <>
+constexpr std::string_view method<DoctorRequest> = "doctor";
 
 /// The reply that is due to a request.
 template <typename Message>
@@ -497,6 +528,14 @@ struct Due<ContainersRequest> {
 template <>
 struct Due<PoliciesRequest> {
   using Type = Policies;
+};
+template <>
+struct Due<FibCheckRequest> {
+  using Type = FibCheck;
+};
+template <>
+struct Due<DoctorRequest> {
+  using Type = Doctor;
 };
 
 /// Parses without exceptions; nothing when `line` is not JSON. A key given twice in one object
@@ -538,7 +577,7 @@ Result<Request, Failure> decode_method(const std::string& wanted, const Json& js
   if constexpr (index == std::variant_size_v<Request>) {
     return bad_request(
         fmt::format("unknown method '{}'; weftd knows add, del, check, status, peers, routes, "
-                    "blocks, containers, policies",
+                    "blocks, containers, policies, fib-check, doctor",
                     wanted.substr(0, 64)));
   } else {
     using Message = std::variant_alternative_t<index, Request>;

@@ -104,8 +104,21 @@ struct PoliciesRequest {
   bool operator==(const PoliciesRequest&) const = default;
 };
 
-using Request = std::variant<AddRequest, DelRequest, CheckRequest, StatusRequest, PeersRequest,
-                             RoutesRequest, BlocksRequest, ContainersRequest, PoliciesRequest>;
+/// Compares RIB, wanted routes and a fresh dump of the kernel.
+struct FibCheckRequest {
+  /// Lets an audit mend what differs, and looks again.
+  bool repair = false;
+  bool operator==(const FibCheckRequest&) const = default;
+};
+
+/// What weft needs of the host it runs on.
+struct DoctorRequest {
+  bool operator==(const DoctorRequest&) const = default;
+};
+
+using Request =
+    std::variant<AddRequest, DelRequest, CheckRequest, StatusRequest, PeersRequest, RoutesRequest,
+                 BlocksRequest, ContainersRequest, PoliciesRequest, FibCheckRequest, DoctorRequest>;
 
 // ---- replies
 
@@ -281,6 +294,53 @@ struct Policies {
   bool operator==(const Policies&) const = default;
 };
 
+/// One route or nexthop object on which RIB, wanted and kernel do not agree.
+struct FibDifference {
+  /// "10.0.0.0/24", "blackhole 10.64.0.0/26", "nexthop 1459617793"
+  std::string subject;
+  /// "missing", "different", "stale" (ours, wanted by nobody), "foreign"
+  std::string difference;
+  /// "10.0.0.1 dev eth1", one a next hop; of the RIB only where it is not what is wanted.
+  std::vector<std::string> rib;
+  std::vector<std::string> wanted;
+  std::vector<std::string> kernel;
+  /// Why, when weftd knows: on its way, refused, held by somebody else. Empty: it did not know.
+  std::string reason;
+  bool operator==(const FibDifference&) const = default;
+};
+
+struct FibCheck {
+  std::uint64_t rib_routes = 0;
+  std::uint64_t wanted_routes = 0;
+  std::uint64_t kernel_routes = 0;
+  /// Changed while the kernel was being read, and so not compared.
+  std::uint64_t moving = 0;
+  std::vector<FibDifference> differences;
+  /// Not named, for there are too many.
+  std::uint64_t more = 0;
+  bool repaired = false;
+  /// Differences left: of a second look when repaired.
+  std::uint64_t remaining = 0;
+  bool operator==(const FibCheck&) const = default;
+};
+
+struct Finding {
+  /// "net.ipv4.ip_forward", "systemd-networkd"
+  std::string subject;
+  /// "good", "note" (works, but not as well as it could), "wrong" (packets or routes are lost by
+  /// it)
+  std::string state;
+  std::string message;
+  /// What helps, for a root shell; empty when all is well.
+  std::string command;
+  bool operator==(const Finding&) const = default;
+};
+
+struct Doctor {
+  std::vector<Finding> findings;
+  bool operator==(const Doctor&) const = default;
+};
+
 /// Codes a program may act on; the message is for people.
 enum class ErrorCode : std::uint8_t {
   bad_request,  ///< not JSON, unknown method, wrong or missing field
@@ -296,8 +356,8 @@ struct Failure {
   bool operator==(const Failure&) const = default;
 };
 
-using Reply =
-    std::variant<Failure, Done, Lease, Status, Peers, Routes, Blocks, Containers, Policies>;
+using Reply = std::variant<Failure, Done, Lease, Status, Peers, Routes, Blocks, Containers,
+                           Policies, FibCheck, Doctor>;
 
 /// One line of JSON without the newline.
 std::string encode(const Request& request);

@@ -344,6 +344,58 @@ std::string table(const Policies& policies, Style style) {
   return text;
 }
 
+std::string table(const Doctor& doctor, Style style) {
+  const auto tone_of = [](const Finding& finding) {
+    if (finding.state == "good") return Tone::good;
+    return finding.state == "note" ? Tone::between : Tone::wrong;
+  };
+  std::vector<Finding> sorted = doctor.findings;
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [&](const Finding& a, const Finding& b) { return tone_of(a) > tone_of(b); });
+  std::string text;
+  for (const Finding& finding : sorted) {
+    const Tone tone = tone_of(finding);
+    text += painted(fmt::format("{}{} {}", mark(tone), harmless(finding.subject),
+                                harmless(finding.message)),
+                    tone, style) +
+            "\n";
+    if (!finding.command.empty()) text += fmt::format("      {}\n", harmless(finding.command));
+  }
+  return text;
+}
+
+std::string table(const FibCheck& check, Style style) {
+  std::string text;
+  if (!check.differences.empty()) {
+    std::vector<Row> rows;
+    for (const FibDifference& difference : check.differences) {
+      // With a reason weftd knows of it and is at work; without, nothing had told it.
+      const Tone tone = difference.reason.empty() ? Tone::wrong : Tone::between;
+      rows.push_back({tone,
+                      {dash_if_empty(difference.subject), dash_if_empty(difference.difference),
+                       joined(difference.rib, ", "), joined(difference.wanted, ", "),
+                       joined(difference.kernel, ", "), dash_if_empty(difference.reason)}});
+    }
+    text =
+        rendered({{"WHAT"}, {"DIFFERENCE"}, {"RIB"}, {"WANTED"}, {"KERNEL"}, {"WHY"}}, rows, style);
+  }
+  if (check.more != 0) text += fmt::format("~ and {} more\n", check.more);
+  const std::size_t found = check.differences.size() + check.more;
+  text += fmt::format("{} routes in the RIB, {} wanted in the kernel, {} there; {}\n",
+                      check.rib_routes, check.wanted_routes, check.kernel_routes,
+                      found == 0 ? "no difference" : fmt::format("{} differences", found));
+  if (check.moving != 0) {
+    text += fmt::format("{} routes changed meanwhile and were not compared\n", check.moving);
+  }
+  if (check.repaired) {
+    text +=
+        check.remaining == 0
+            ? std::string("repaired: a second look finds no difference\n")
+            : fmt::format("repaired: a second look still finds {} differences\n", check.remaining);
+  }
+  return text;
+}
+
 std::string detail(const Peer& peer, Style style) {
   std::string text = fmt::format("peer {}", harmless(peer.name));
   if (!peer.description.empty()) text += fmt::format(" ({})", harmless(peer.description));

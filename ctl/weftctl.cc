@@ -22,7 +22,7 @@ namespace weft::ctl {
 namespace {
 
 /// Exit codes, as docs/weftctl.8 promises them.
-enum Exit : int { success = 0, refused = 1, usage = 2, unreachable = 3 };
+enum Exit : int { success = 0, refused = 1, usage = 2, unreachable = 3, amiss = 4 };
 
 struct Options {
   std::string socket = default_socket;
@@ -34,6 +34,8 @@ struct Options {
   bool detail = false;
   /// `routes PREFIX`: a prefix or an address.
   std::string destination;
+  /// `fib check --repair`
+  bool repair = false;
 };
 
 int complain(Exit code, const std::string& sentence) {
@@ -86,6 +88,19 @@ int show_routes(const Routes& routes, const Options& options, Style style) {
   return print(text);
 }
 
+/// What a look at the host found amiss is the exit status, for scripts.
+int verdict(const Reply& reply) {
+  if (const auto* check = std::get_if<FibCheck>(&reply)) {
+    return check->remaining > 0 ? amiss : success;
+  }
+  const auto* doctor = std::get_if<Doctor>(&reply);
+  if (doctor == nullptr) return success;
+  for (const Finding& finding : doctor->findings) {
+    if (finding.state == "wrong") return amiss;
+  }
+  return success;
+}
+
 int show(const Reply& reply, const Options& options) {
   const Style style = style_of_output();
   return std::visit(
@@ -108,9 +123,9 @@ int ask(Client& client, const Request& request, const Options& options, Time dea
   if (!line) return complain(line.error());
   const auto reply = decode_reply(*line, request);
   if (!reply) return complain(refused, reply.error().message);
-  if (!options.json) return show(*reply, options);
-  const int printed = print(*line + '\n');
-  return std::holds_alternative<Failure>(*reply) ? refused : printed;
+  const int printed = options.json ? print(*line + '\n') : show(*reply, options);
+  if (std::holds_alternative<Failure>(*reply)) return refused;
+  return printed == success ? verdict(*reply) : printed;
 }
 
 int run(const CLI::App& app, const Options& options) {
@@ -130,6 +145,8 @@ int run(const CLI::App& app, const Options& options) {
     }
     request = routes;
   }
+  if (app.got_subcommand("doctor")) request = DoctorRequest{};
+  if (app.got_subcommand("fib")) request = FibCheckRequest{options.repair};
   const Time deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(
                                            std::chrono::duration<double>(options.timeout));
   auto client = Client::connect(options.socket, deadline);
@@ -161,6 +178,11 @@ int parse_and_run(int argc, char** argv) {
   app.add_subcommand("blocks", "address blocks of this host");
   app.add_subcommand("containers", "containers and their addresses");
   app.add_subcommand("policies", "policies, and how many routes met each of their rules");
+  app.add_subcommand("doctor", "what weft needs of this host, and the command where it is not so");
+  CLI::App* fib = app.add_subcommand("fib", "the kernel's routes");
+  fib->require_subcommand(1);
+  fib->add_subcommand("check", "compares RIB, wanted routes and a fresh dump of the kernel")
+      ->add_flag("--repair", options.repair, "mends what differs and looks again");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -168,7 +190,8 @@ int parse_and_run(int argc, char** argv) {
   }
   if (app.get_subcommands().empty()) {
     return complain(usage,
-                    "say what to show: status, peers, routes, blocks, containers or policies (see "
+                    "say what to show: status, peers, routes, blocks, containers, policies, fib "
+                    "check or doctor (see "
                     "weftctl --help)");
   }
   return run(app, options);

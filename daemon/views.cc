@@ -106,10 +106,9 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
                                   fib.failed - fib.foreign));
     }
   }
-  if (!world.routing.fast_groups()) {
-    found.emplace_back(
-        "net.ipv4.nexthop_compat_mode is 1 and could not be set: failover is slow; "
-        "sysctl -w net.ipv4.nexthop_compat_mode=0");
+  for (const Finding& finding : examine(patient_of(world))) {
+    if (finding.state != Finding::State::wrong) continue;
+    found.push_back(fmt::format("{} {}; {}", finding.subject, finding.message, finding.command));
   }
   for (const ipam::BlockStatus& block : world.containers.allocator().blocks(now)) {
     if (block.free != 0 || block.state != ipam::BlockState::owned) continue;
@@ -125,6 +124,28 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
 }
 
 }  // namespace
+
+Patient patient_of(const World& world) {
+  Patient patient;
+  patient.installs = world.config.fib.install;
+  for (const Uplink& uplink : world.routing.uplinks()) patient.uplinks.push_back(uplink.link.name);
+  for (const ipam::LeaseStatus& held : world.containers.allocator().leases()) {
+    if (held.attached) patient.veths.push_back(host_ifname(held.lease.attachment));
+  }
+  return patient;
+}
+
+ctl::Doctor doctor_view(const World& world) {
+  ctl::Doctor view;
+  for (const Finding& finding : examine(patient_of(world))) {
+    view.findings.push_back({finding.subject,
+                             finding.state == Finding::State::good   ? "good"
+                             : finding.state == Finding::State::note ? "note"
+                                                                     : "wrong",
+                             finding.message, finding.command});
+  }
+  return view;
+}
 
 ctl::Status status_view(const World& world, Time now) {
   const bgp::Speaker& speaker = world.routing.speaker();
@@ -292,6 +313,7 @@ void add_fib(exporter::Snapshot& snapshot, const fib::Table& table, const Routin
                    fib.routes[i][static_cast<std::size_t>(fib::Kind::blackhole)],
                    fib.routes[i][static_cast<std::size_t>(fib::Kind::gateway)], fib.drift[i]};
   }
+  snapshot.fib_fast_groups = routing.fast_groups();
   snapshot.fib_pending = fib.pending;
   snapshot.fib_failed = fib.failed;
   snapshot.fib_foreign = fib.foreign;
@@ -310,7 +332,7 @@ void add_fib(exporter::Snapshot& snapshot, const fib::Table& table, const Routin
       std::vector<double>(fib::latency_bounds.begin(), fib::latency_bounds.end()));
   programming.buckets.assign(fib.programming.buckets.begin(), fib.programming.buckets.end());
   programming.sum = fib.programming.sum;
-  snapshot.netlink_overruns = fib.overruns + routing.monitor_overruns();
+  snapshot.netlink_overruns = routing.monitor_overruns();
 }
 
 std::vector<exporter::Pool> pool_metrics(const ipam::Allocator& allocator, Time now) {

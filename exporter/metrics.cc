@@ -278,6 +278,10 @@ void add_fib(const Snapshot& s, Exposition& out) {
   missing.add({{"reason", "pending"}}, s.fib_pending >= stuck ? s.fib_pending - stuck : 0);
   missing.add({{"reason", "failed"}}, s.fib_failed);
   missing.add({{"reason", "foreign"}}, s.fib_foreign);
+  auto compat =
+      gauge("weft_fib_nexthop_compat_mode",
+            "1: net.ipv4.nexthop_compat_mode could not be set to 0, and failover is slow.");
+  compat.add({}, !s.fib_fast_groups);
   auto nexthops = gauge("weft_fib_nexthops", "Nexthop objects of weft in the kernel.");
   nexthops.add({}, s.nexthops);
   auto groups = gauge("weft_fib_nexthop_groups", "Nexthop groups of weft in the kernel.");
@@ -298,8 +302,8 @@ void add_fib(const Snapshot& s, Exposition& out) {
                           "Times the kernel dropped its notices to weft (ENOBUFS); each is "
                           "followed by a full comparison.");
   overruns.add({}, s.netlink_overruns);
-  out.take({&routes, &drift, &missing, &nexthops, &groups, &operations, &repairs, &programming,
-            &overruns});
+  out.take({&routes, &drift, &missing, &compat, &nexthops, &groups, &operations, &repairs,
+            &programming, &overruns});
 }
 
 void add_addresses(const Snapshot& s, Exposition& out) {

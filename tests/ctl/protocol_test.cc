@@ -27,7 +27,10 @@ std::vector<Request> every_request() {
           RoutesRequest{{}, *Address::parse("fd64::1")},
           BlocksRequest{},
           ContainersRequest{},
-          PoliciesRequest{}};
+          PoliciesRequest{},
+          FibCheckRequest{},
+          FibCheckRequest{true},
+          DoctorRequest{}};
 }
 
 TEST(RequestLine, ComesBackAsItWas) {
@@ -200,6 +203,16 @@ std::vector<Answer> every_answer() {
                                          "containers", std::chrono::seconds(9), "attached"}}}},
       {PoliciesRequest{},
        Policies{{{"in", {"tor1"}, {}, {{"bogons", "reject", 3, 0}, {"2", "accept", 4, 0}}, 1, 0}}}},
+      {FibCheckRequest{true},
+       FibCheck{3,
+                4,
+                5,
+                1,
+                {{"10.0.0.0/24", "missing", {}, {"192.0.2.1 dev eth1"}, {}, "pending"}},
+                2,
+                true,
+                1}},
+      {DoctorRequest{}, Doctor{{{"net.ipv4.ip_forward", "wrong", "is 0", "sysctl -w x=1"}}}},
       {StatusRequest{}, Failure{ErrorCode::bad_request, "no"}},
       {AddRequest{attachment, "/n", 1, "", {}}, Failure{ErrorCode::exhausted, "none free"}},
       {CheckRequest{attachment}, Failure{ErrorCode::not_found, "not found"}},

@@ -273,5 +273,34 @@ TEST(Tables, PrintNoControlCharactersOfOthers) {
   }
 }
 
+TEST(DoctorTable, ShowsWhatIsWrongFirstWithItsCommand) {
+  const Doctor doctor{{{"net.ipv4.ip_forward", "good", "is 1", ""},
+                       {"a", "note", "is 3: slow", "sysctl -w a=4"},
+                       {"b", "wrong", "is 0: lost", "sysctl -w b=1"}}};
+  EXPECT_EQ(table(doctor, plain),
+            "! b is 0: lost\n      sysctl -w b=1\n"
+            "~ a is 3: slow\n      sysctl -w a=4\n"
+            "  net.ipv4.ip_forward is 1\n");
+}
+
+TEST(FibCheckTable, MarksWhatNobodyKnewOf) {
+  FibCheck check{3, 3, 2, 1, {}, 0, false, 0};
+  EXPECT_EQ(table(check, plain),
+            "3 routes in the RIB, 3 wanted in the kernel, 2 there; no difference\n"
+            "1 routes changed meanwhile and were not compared\n");
+  check.differences = {
+      {"10.0.0.0/24", "missing", {}, {"192.0.2.1 dev eth1", "192.0.2.3 dev eth2"}, {}, ""},
+      {"10.1.0.0/24", "foreign", {}, {"192.0.2.1 dev eth1"}, {}, "proto static metric 20"}};
+  check.more = 7;
+  check.repaired = true;
+  check.remaining = 1;
+  const std::string text = table(check, plain);
+  EXPECT_THAT(text, HasSubstr("! 10.0.0.0/24  missing     -    192.0.2.1 dev eth1, 192.0.2.3"));
+  EXPECT_THAT(text, HasSubstr("~ 10.1.0.0/24  foreign"));
+  EXPECT_THAT(text, HasSubstr("~ and 7 more\n"));
+  EXPECT_THAT(text, HasSubstr("; 9 differences\n"));
+  EXPECT_THAT(text, HasSubstr("a second look still finds 1 differences\n"));
+}
+
 }  // namespace
 }  // namespace weft::ctl

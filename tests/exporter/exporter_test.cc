@@ -64,6 +64,7 @@ Snapshot some_snapshot() {
   s.rib = {Rib{1, 3, 6}, Rib{1, 2, 4}};
   s.policy_rules = {{"in", "bogons", 3, 4}};
   s.fib = {Fib{3, 1, 4, 0}, Fib{2, 1, 4, 1}};
+  s.fib_fast_groups = false;
   s.fib_pending = 6;
   s.fib_failed = 1;
   s.fib_foreign = 2;
@@ -140,6 +141,7 @@ TEST(Metrics, SayWhatTheSnapshotSays) {
         "weft_fib_missing_routes{reason=\"pending\"} 3\n",
         "weft_fib_missing_routes{reason=\"foreign\"} 2\n",
         "weft_fib_nexthops 4\n",
+        "weft_fib_nexthop_compat_mode 1\n",
         "weft_fib_nexthop_groups 2\n",
         "weft_fib_operations_total{op=\"put\",result=\"refused\"} 1\n",
         "weft_fib_repairs_total{cause=\"link\"} 2\n",
