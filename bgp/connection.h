@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "net/ip.h"
+#include "net/secret.h"
 
 namespace weft::bgp {
 
@@ -20,14 +21,25 @@ struct ConnectionId {
   auto operator<=>(const ConnectionId&) const = default;
 };
 
-/// Connect and answer with opened() or failed(). With `gtsm` TTL 255 out and nothing less in (RFC
-/// 5082).
+/// What every socket of a peer is set up with, whoever connects.
+struct SocketSetup {
+  /// Time to live (hop limit) of what is sent, and the least of what is taken (RFC 5082); 0: any.
+  std::uint8_t ttl = 255;
+  std::uint8_t least_ttl = 255;
+  /// SO_BINDTODEVICE; empty: any interface.
+  std::string interface;
+  /// RFC 2385.
+  std::optional<Secret> password;
+  bool operator==(const SocketSetup&) const = default;
+};
+
+/// Connect and answer with opened() or failed().
 struct ConnectTo {
   ConnectionId connection;
   Address remote;
   std::uint16_t port = 179;
   std::optional<Address> source;
-  bool gtsm = true;
+  SocketSetup setup;
 };
 /// Output waits: call produce() as soon as all that was produced before is written.
 struct OutputReady {

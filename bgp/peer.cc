@@ -37,6 +37,17 @@ bool is_protocol_error(const Notification& why) {
 
 }  // namespace
 
+SocketSetup setup_of(const PeerSettings& peer) {
+  SocketSetup setup;
+  const auto hops = static_cast<std::uint8_t>(peer.multihop - 1);
+  // Without GTSM a single hop still gets 255: the peer may ask for it.
+  setup.ttl = peer.uses_gtsm() || hops == 0 ? 255 : peer.multihop;
+  setup.least_ttl = peer.uses_gtsm() ? static_cast<std::uint8_t>(255 - hops) : 0;
+  setup.interface = peer.bind_interface;
+  setup.password = peer.password;
+  return setup;
+}
+
 std::string_view name(PeerState state) {
   static constexpr std::array<std::string_view, 6> names{"Idle",     "Connect",     "Active",
                                                          "OpenSent", "OpenConfirm", "Established"};
@@ -75,7 +86,7 @@ Peer::Peer(PeerSettings settings, Asn local_as, RouterId local_id, std::uint16_t
       out_(out),
       shutdown_(settings_.shutdown),
       since_(now),
-      log_window_(now) {
+      log_budget_(log_limit, now) {
   if (!shutdown_) start_at_ = now;
 }
 
@@ -410,6 +421,10 @@ bool Peer::needs_reset(const PeerSettings& running, const PeerSettings& wanted) 
   softened.prefix_limit_restart = running.prefix_limit_restart;
   softened.graceful_shutdown = running.graceful_shutdown;
   softened.blackhole = running.blackhole;
+  softened.range_limit = running.range_limit;
+  // Another key is taken over by the running connection; with or without one are two things.
+  if (running.password && wanted.password) softened.password = running.password;
+  softened.password_file = running.password_file;
   return softened != running;
 }
 
@@ -443,27 +458,21 @@ std::size_t Peer::half_open() const {
   }));
 }
 
+bool Peer::is_connected() const {
+  return std::any_of(slots_.begin(), slots_.end(),
+                     [](const Slot& slot) { return slot.in_use && has_connection(slot.state); });
+}
+
 bool Peer::is_external() const {
   if (session_) return session_->external;
   if (const auto* kind = std::get_if<RemoteAs>(&settings_.remote_as))
-    return *kind == RemoteAs::external;
+    return *kind != RemoteAs::internal;  // a guess for automatic, until the peer has spoken
   return std::get<Asn>(settings_.remote_as) != local_as_;
 }
 
 void Peer::log(Level level, std::string_view text, Time now) {
-  if (now - log_window_ >= std::chrono::minutes{1}) {
-    log_window_ = now;
-    log_lines_ = 0;
-  }
-  if (log_lines_ >= log_limit) {
-    ++log_held_back_;
-    return;
-  }
-  ++log_lines_;
-  std::string line = fmt::format("peer {}: {}", settings_.name, text);
-  if (log_held_back_ != 0) line += fmt::format(" ({} lines held back before this)", log_held_back_);
-  log_held_back_ = 0;
-  out_.log.push_back({level, std::move(line)});
+  std::string line = log_budget_.admit(fmt::format("peer {}: {}", settings_.name, text), now);
+  if (!line.empty()) out_.log.push_back({level, std::move(line)});
 }
 
 // ---- inside
@@ -539,8 +548,8 @@ void Peer::carry_out(Slot& slot, const Actions& actions, Time now) {
   }
   if (actions.connect) {
     slot.id = new_connection();
-    out_.actions.emplace_back(
-        ConnectTo{slot.id, settings_.address, settings_.port, settings_.source, settings_.gtsm});
+    out_.actions.emplace_back(ConnectTo{slot.id, settings_.address, settings_.port,
+                                        settings_.source, setup_of(settings_)});
   }
   if (actions.send_open) {
     slot.ours = our_capabilities();

@@ -17,6 +17,7 @@
 #include "bgp/capabilities.h"
 #include "bgp/connection.h"
 #include "bgp/fsm.h"
+#include "bgp/log_budget.h"
 #include "bgp/message.h"
 #include "bgp/settings.h"
 #include "bgp/types.h"
@@ -38,6 +39,9 @@ inline constexpr unsigned log_limit = 30;
 enum class PeerState : std::uint8_t { idle, connect, active, open_sent, open_confirm, established };
 /// "Idle", "Connect", "Active", "OpenSent", "OpenConfirm", "Established"
 std::string_view name(PeerState state);
+
+/// What the sockets of this peer need (RFC 5082, 2385).
+[[nodiscard]] SocketSetup setup_of(const PeerSettings& peer);
 
 struct MessageCounts {
   std::uint64_t open = 0;
@@ -122,10 +126,14 @@ class Peer {
   [[nodiscard]] Time since() const { return since_; }
   [[nodiscard]] bool is_shutdown() const { return shutdown_; }
   [[nodiscard]] const std::string& last_error() const { return last_error_; }
+  /// Something outside keeps the session down, such as a key the kernel does not take.
+  void hindered(std::string_view why, Time now) { fail(why, Level::error, now); }
   [[nodiscard]] const MessageCounts& received_counts() const { return received_; }
   [[nodiscard]] const MessageCounts& sent_counts() const { return sent_; }
   [[nodiscard]] std::uint64_t established_count() const { return established_count_; }
   [[nodiscard]] std::size_t half_open() const;
+  /// Some connection is open.
+  [[nodiscard]] bool is_connected() const;
   [[nodiscard]] bool is_external() const;
   void count_sent(MessageType type, std::size_t size) { sent_.count(type, size); }
   void log(Level level, std::string_view text, Time now);
@@ -206,9 +214,7 @@ class Peer {
   MessageCounts sent_;
   std::uint64_t established_count_ = 0;
 
-  Time log_window_;
-  unsigned log_lines_ = 0;
-  unsigned log_held_back_ = 0;
+  LogBudget log_budget_;
 };
 
 }  // namespace weft::bgp

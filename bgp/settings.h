@@ -13,11 +13,18 @@
 #include "bgp/policy_settings.h"
 #include "bgp/types.h"
 #include "net/ip.h"
+#include "net/secret.h"
 
 namespace weft::bgp {
 
-/// `remote-as: external`: any AS but ours (RFC 7938 practice); `internal`: ours.
-enum class RemoteAs : std::uint8_t { external, internal };
+/// `remote-as: external`: any AS but ours (RFC 7938 practice); `internal`: ours; `automatic`:
+/// whatever the peer says.
+enum class RemoteAs : std::uint8_t { external, internal, automatic };
+
+/// Peers that one range lets in unless it says otherwise.
+inline constexpr std::uint32_t default_range_limit = 100;
+/// Octets of a TCP MD5 key (RFC 2385; the kernel's TCP_MD5SIG_MAXKEYLEN).
+inline constexpr std::size_t max_password = 80;
 
 /// What is let through on one side of a session: a template, or a policy of Settings::policies.
 /// `host`: RFC 8212-safe template of a fabric host. In: prefixes inside our pools, and the default
@@ -43,16 +50,31 @@ struct PeerSettings {
   std::string name;
   std::string description;
   Address address;
+  /// Not one peer but a template: whoever connects from inside of the prefix becomes a passive peer
+  /// of its own, named by its address. `address` then is that of the peer, and empty in the
+  /// template itself.
+  std::optional<Prefix> range;
+  /// Peers of the range at a time, 1..4096.
+  std::uint32_t range_limit = default_range_limit;
   std::uint16_t port = 179;
   std::variant<RemoteAs, Asn> remote_as = RemoteAs::external;
   /// Local address of the session; default: chosen by the kernel's route to the peer.
   std::optional<Address> source;
+  /// Packets of the session leave and arrive by this interface only; empty: by any.
+  std::string bind_interface;
+  /// RFC 2385: 1..80 octets. For a range the key of all of its prefix.
+  std::optional<Secret> password;
+  /// Where `password` was read from; empty: it stood in the configuration.
+  std::string password_file;
   /// Families to negotiate (RFC 4760), at least one.
   std::vector<Family> families{Family::ipv4, Family::ipv6};
   /// Never connect, only accept.
   bool passive = false;
-  /// RFC 5082: send with TTL 255 and refuse what arrives with less. Only for a peer one hop away.
-  bool gtsm = true;
+  /// Hops to the peer, at most, 1..255.
+  std::uint8_t multihop = 1;
+  /// RFC 5082: send with TTL 255 and refuse what came over more hops than `multihop`. Unless set,
+  /// on for a peer one hop away.
+  std::optional<bool> gtsm;
   bool shutdown = false;
   /// 0 (no keepalives) or 3..65535 s; keepalives go out at a third of what was negotiated.
   std::chrono::seconds hold_time{9};
@@ -82,6 +104,10 @@ struct PeerSettings {
   bool graceful_shutdown = true;
   /// RFC 7999: host routes of the peer may ask to be dropped.
   bool blackhole = false;
+
+  [[nodiscard]] bool uses_gtsm() const { return gtsm.value_or(multihop == 1); }
+  /// One of those that a range let in.
+  [[nodiscard]] bool is_dynamic() const { return range && address != Address(); }
 
   bool operator==(const PeerSettings&) const = default;
 };

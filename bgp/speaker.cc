@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <map>
 #include <random>
 #include <set>
 #include <unordered_map>
@@ -14,8 +15,10 @@
 #include "bgp/attribute_store.h"
 #include "bgp/attributes.h"
 #include "bgp/import.h"
+#include "bgp/log_budget.h"
 #include "bgp/message.h"
 #include "bgp/policy.h"
+#include "bgp/ranges.h"
 #include "bgp/rib.h"
 #include "bgp/update.h"
 
@@ -40,6 +43,8 @@ constexpr std::size_t drop_slice = 16384;
 /// A peer without RFC 4724 may never send End-of-RIB; after this long its table is taken for
 /// complete.
 constexpr seconds quiet_sync{10};
+/// Lines a minute about connections that belong to no peer.
+constexpr unsigned stranger_log_limit = 6;
 
 std::optional<Family> family_of(AfiSafi family) {
   for (const Family each : both_families) {
@@ -82,6 +87,8 @@ struct Neighbour {
   HeldAttributes last_attributes;
   std::uint64_t last_serial = 0;
   std::uint64_t malformed_updates = 0;
+  /// Of a dynamic peer: since when it has no connection.
+  std::optional<Time> lonely_since;
   /// OutputReady is out and produce() has not been called since.
   bool output_announced = false;
 };
@@ -143,14 +150,18 @@ struct Speaker::World {
         random(static_cast<std::uint32_t>(with_seed ^ with_seed >> 32)),
         started(now),
         policies(compile(settings, {})),
+        stranger_log(stranger_log_limit, now),
         tables(std::make_unique<Tables>(settings, seed)) {
-    for (const PeerSettings& peer : settings.peers) add(peer, now);
+    add_listed(now);
   }
 
   Settings settings;
   std::uint64_t seed;
   std::minstd_rand random;
   Time started;
+  LogBudget stranger_log;
+  /// By name of the range: connections refused because it was full.
+  std::map<std::string, std::uint64_t, std::less<>> refused;
   Outbox out;
   std::vector<GatewayChange> gateways;
   std::vector<RouteChange> changes;
@@ -207,6 +218,12 @@ struct Speaker::World {
 
   // ---- coming and going of peers
 
+  void add_listed(Time now) {
+    for (const PeerSettings& peer : settings.peers) {
+      if (!is_range(peer)) add(peer, now);
+    }
+  }
+
   void add(const PeerSettings& peer, Time now) {
     std::size_t id = 1;
     while (id < by_id.size() && by_id[id] != nullptr) ++id;
@@ -224,6 +241,98 @@ struct Speaker::World {
     by_id[static_cast<std::size_t>(gone.id)] = nullptr;
     by_address.erase(gone.peer.settings().address);
     std::erase_if(neighbours, [&](const auto& each) { return each.get() == &gone; });
+  }
+
+  void log_stranger(Level level, const std::string& text, Time now) {
+    std::string line = stranger_log.admit(text, now);
+    if (!line.empty()) out.log.push_back({level, std::move(line)});
+  }
+
+  // ---- peers of ranges
+
+  std::size_t members(const PeerSettings& range) const {
+    return static_cast<std::size_t>(
+        std::count_if(neighbours.begin(), neighbours.end(), [&](const auto& each) {
+          return each->peer.settings().is_dynamic() && each->peer.settings().range == range.range;
+        }));
+  }
+
+  /// Whoever connects from inside a range becomes a peer; nullptr: there is no room, or no range.
+  Neighbour* invite(const Address& remote, Time now) {
+    const PeerSettings* range = range_of(settings.peers, remote);
+    if (range == nullptr) {
+      log_stranger(
+          Level::info,
+          fmt::format("connection from {} refused: no peer has this address", remote.text()), now);
+      return nullptr;
+    }
+    if (range->shutdown) return nullptr;
+    const auto dynamic = static_cast<std::size_t>(
+        std::count_if(neighbours.begin(), neighbours.end(),
+                      [](const auto& each) { return each->peer.settings().is_dynamic(); }));
+    if ((members(*range) >= range->range_limit || dynamic >= dynamic_limit) &&
+        !make_room(*range, now)) {
+      ++refused[range->name];
+      log_stranger(Level::warning,
+                   fmt::format("connection from {} refused: range {} has its {} peers",
+                               remote.text(), range->name, range->range_limit),
+                   now);
+      return nullptr;
+    }
+    add(member_of(*range, remote), now);
+    neighbours.back()->lonely_since = now;
+    return neighbours.back().get();
+  }
+
+  bool holds_routes(const Neighbour& who) const {
+    return std::any_of(both_families.begin(), both_families.end(), [&](Family family) {
+      return tables->rib.counts(who.id, family).received != 0;
+    });
+  }
+
+  /// The peer of the range that has been away the longest makes room for one that is here.
+  bool make_room(const PeerSettings& range, Time now) {
+    Neighbour* longest = nullptr;
+    for (const auto& each : neighbours) {
+      const PeerSettings& peer = each->peer.settings();
+      if (!peer.is_dynamic() || peer.range != range.range || each->peer.is_connected() ||
+          holds_routes(*each) || !each->lonely_since)
+        continue;
+      if (longest == nullptr || each->lonely_since < longest->lonely_since) longest = each.get();
+    }
+    if (longest == nullptr) return false;
+    remove(*longest, now);
+    return true;
+  }
+
+  void note_loneliness(Time now) {
+    for (const auto& each : neighbours) {
+      if (!each->peer.settings().is_dynamic()) continue;
+      if (each->peer.is_connected()) {
+        each->lonely_since.reset();
+      } else if (!each->lonely_since) {
+        each->lonely_since = now;
+      }
+    }
+  }
+
+  /// Peers of ranges that have been away for range_linger are forgotten.
+  void forget_lonely(Time now) {
+    std::vector<Neighbour*> gone;
+    for (const auto& each : neighbours) {
+      if (each->lonely_since && now >= *each->lonely_since + range_linger && !holds_routes(*each))
+        gone.push_back(each.get());
+    }
+    for (Neighbour* each : gone) remove(*each, now);
+  }
+
+  Time lonely_deadline() const {
+    Time next = Time::max();
+    for (const auto& each : neighbours) {
+      if (each->lonely_since && !holds_routes(*each))
+        next = std::min(next, *each->lonely_since + range_linger);
+    }
+    return next;
   }
 
   /// The tables learn what became of the session.
@@ -589,6 +698,7 @@ struct Speaker::World {
   }
 
   void advance(Time now) {
+    note_loneliness(now);
     import_again(now);
     trust_again();
     if (!std::exchange(words_first, false)) {
@@ -612,7 +722,7 @@ struct Speaker::World {
     if (who.peer.is_shutdown() || who.families[index(family)].synced) return false;
     if (std::find(wanted.begin(), wanted.end(), family) == wanted.end()) return false;
     const auto& session = who.peer.session();
-    if (!session) return true;
+    if (!session) return !who.peer.settings().is_dynamic();
     return session->negotiated.has(unicast(family));
   }
 
@@ -662,7 +772,13 @@ struct Speaker::World {
       tables->rib.set_limits(Tables::limits(settings));
     }
     remove_unlisted(now);
+    for (const auto& each : neighbours) {
+      const Address remote = each->peer.settings().address;
+      if (each->peer.settings().is_dynamic())
+        change(*each, member_of(*range_of(settings.peers, remote), remote), now);
+    }
     for (const PeerSettings& peer : settings.peers) {
+      if (is_range(peer)) continue;
       if (Neighbour* known = find(peer.name)) {
         change(*known, peer, now);
       } else {
@@ -671,16 +787,22 @@ struct Speaker::World {
     }
   }
 
+  bool is_listed(const PeerSettings& running) const {
+    const bool dynamic = running.is_dynamic();
+    const bool named =
+        std::any_of(settings.peers.begin(), settings.peers.end(), [&](const PeerSettings& peer) {
+          return !is_range(peer) && peer.address == running.address &&
+                 (dynamic || peer.name == running.name);
+        });
+    // A peer of a range that is listed by now is another one.
+    return dynamic ? !named && range_of(settings.peers, running.address) != nullptr : named;
+  }
+
   /// Peers that are gone, or another one now under the same name.
   void remove_unlisted(Time now) {
     std::vector<Neighbour*> gone;
     for (const auto& each : neighbours) {
-      const PeerSettings& running = each->peer.settings();
-      const bool listed =
-          std::any_of(settings.peers.begin(), settings.peers.end(), [&](const PeerSettings& peer) {
-            return peer.name == running.name && peer.address == running.address;
-          });
-      if (!listed) gone.push_back(each.get());
+      if (!is_listed(each->peer.settings())) gone.push_back(each.get());
     }
     for (Neighbour* each : gone) remove(*each, now);
   }
@@ -721,7 +843,7 @@ struct Speaker::World {
     tables->rib.wait_for_install(wait_for_install);
     for (const Prefix& prefix : originated)
       tables->rib.originate(prefix, tables->local_attributes.id());
-    for (const PeerSettings& peer : settings.peers) add(peer, now);
+    add_listed(now);
   }
 
   // ---- views
@@ -806,6 +928,8 @@ struct Speaker::World {
     shown.shutdown = peer.is_shutdown();
     shown.state = peer.state();
     shown.since = peer.since();
+    shown.range = wanted.range;
+    shown.password = wanted.password.has_value();
     shown.prefix_limit = wanted.prefix_limit;
     shown.accepted_prefix_limit = wanted.accepted_prefix_limit;
     shown.last_error = peer.last_error();
@@ -854,20 +978,39 @@ Speaker::~Speaker() = default;
 std::optional<ConnectionId> Speaker::accepted(const Address& remote, const Address& local,
                                               Time now) {
   World& world = *world_;
+  if (world.stopped) return std::nullopt;
   const auto known = world.by_address.find(remote);
-  if (known == world.by_address.end() || world.stopped) return std::nullopt;
+  const bool dynamic =
+      known == world.by_address.end() || known->second->peer.settings().is_dynamic();
+  // Those of ranges count apart: whoever owns a range's addresses cannot shut a listed peer out.
   std::size_t half_open = 0;
-  for (const auto& each : world.neighbours) half_open += each->peer.half_open();
-  if (half_open >= half_open_limit) return std::nullopt;
-  Neighbour& who = *known->second;
+  for (const auto& each : world.neighbours) {
+    if (each->peer.settings().is_dynamic() == dynamic) half_open += each->peer.half_open();
+  }
+  if (half_open >= half_open_limit) {
+    world.log_stranger(Level::warning,
+                       fmt::format("connection from {} refused: {} others have not said OPEN yet",
+                                   remote.text(), half_open),
+                       now);
+    return std::nullopt;
+  }
+  Neighbour* found = known != world.by_address.end() ? known->second : world.invite(remote, now);
+  if (found == nullptr) return std::nullopt;
+  Neighbour& who = *found;
   const auto connection = who.peer.accept(local, now);
   world.settle(who, now);
   return connection;
 }
 
-bool Speaker::wants_gtsm(const Address& remote) const {
+SocketSetup Speaker::socket_setup(const Address& remote) const {
   const auto known = world_->by_address.find(remote);
-  return known != world_->by_address.end() && known->second->peer.settings().gtsm;
+  return known == world_->by_address.end() ? SocketSetup{}
+                                           : setup_of(known->second->peer.settings());
+}
+
+void Speaker::hindered(std::string_view peer, std::string_view why, Time now) {
+  if (Neighbour* who = world_->find(peer)) return who->peer.hindered(why, now);
+  world_->out.log.push_back({Level::error, fmt::format("range {}: {}", peer, why)});
 }
 
 void Speaker::opened(ConnectionId connection, const Address& local, Time now) {
@@ -938,7 +1081,7 @@ Time Speaker::deadline() const {
   if (world_->stopped) return Time::max();
   const bool busy = world_->tables->rib.pending() != 0 || !world_->leaving.empty();
   if (busy || world_->import_walk || !world_->distrusted.empty()) return Time::min();
-  Time next = world_->sync_deadline();
+  Time next = std::min(world_->sync_deadline(), world_->lonely_deadline());
   for (const auto& each : world_->neighbours) next = std::min(next, each->peer.deadline());
   return next;
 }
@@ -948,6 +1091,7 @@ void Speaker::tick(Time now) {
   for (const auto& each : world_->neighbours) {
     if (now >= each->peer.deadline()) each->peer.tick(now);
   }
+  world_->forget_lonely(now);
   world_->settle_all(now);
 }
 
@@ -991,7 +1135,8 @@ void Speaker::installed(const std::vector<Prefix>& prefixes, Time now) {
 void Speaker::link_down(std::uint32_t ifindex, Time now) {
   for (const auto& each : world_->neighbours) {
     if (each->ifindex != ifindex || !each->peer.session() || !each->peer.is_external()) continue;
-    if (each->peer.settings().gtsm || world_->on_link(*each))
+    const PeerSettings& peer = each->peer.settings();
+    if ((peer.uses_gtsm() && peer.multihop == 1) || world_->on_link(*each))
       each->peer.lose_session("link is down", now);
   }
   world_->settle_all(now);
@@ -1083,6 +1228,18 @@ std::vector<PeerStatus> Speaker::peers() const {
 std::vector<PolicyStatus> Speaker::policies() const {
   std::vector<PolicyStatus> all;
   for (const auto& [name, rules] : world_->policies) all.push_back(world_->status(name, *rules));
+  return all;
+}
+
+std::vector<RangeStatus> Speaker::ranges() const {
+  std::vector<RangeStatus> all;
+  for (const PeerSettings& peer : world_->settings.peers) {
+    if (!is_range(peer)) continue;
+    const auto refused = world_->refused.find(peer.name);
+    all.push_back({peer.name, *peer.range, peer.range_limit,
+                   static_cast<std::uint32_t>(world_->members(peer)),
+                   refused == world_->refused.end() ? 0 : refused->second});
+  }
   return all;
 }
 

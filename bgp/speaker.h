@@ -40,6 +40,11 @@ inline constexpr std::size_t produce_size = 64UL * 1024;
 inline constexpr std::size_t receive_size = 64UL * 1024;
 /// Initial synchronisation is called done after this long even if a peer still owes its End-of-RIB.
 inline constexpr std::chrono::seconds sync_limit{60};
+/// A peer of a range is shown for so long after its last connection, so that its last error can be
+/// read.
+inline constexpr std::chrono::seconds range_linger{60};
+/// Peers of ranges at a time, over all ranges.
+inline constexpr std::size_t dynamic_limit = 4096;
 
 /// Every peer that came up has sent its End-of-RIB for the family (or sync_limit has passed): what
 /// the kernel still holds of an earlier life and was not confirmed until here is stale. Comes once
@@ -87,12 +92,16 @@ struct PeerStatus {
   bool shutdown = false;
   PeerState state = PeerState::idle;
   Time since;
+  /// RFC 2385 keys are in use.
+  bool password = false;
   RouterId router_id;
   std::chrono::seconds hold_time{0};
   std::chrono::seconds keepalive{0};
   /// What both sides announced, as short names: "four-octet-as", "route-refresh", "ipv4-unicast", …
   std::vector<std::string> capabilities;
   std::vector<PeerFamilyStatus> families;
+  /// The range that let it in.
+  std::optional<Prefix> range;
   std::optional<std::uint32_t> prefix_limit;
   std::optional<std::uint32_t> accepted_prefix_limit;
   /// Why the last session ended or the next does not come up, with who said it; empty when it never
@@ -155,6 +164,16 @@ struct RouteCounts {
   std::uint64_t paths = 0;
 };
 
+/// A range and how far it is used.
+struct RangeStatus {
+  std::string name;
+  Prefix range;
+  std::uint32_t limit = 0;
+  std::uint32_t peers = 0;
+  /// Connections refused because the range was full.
+  std::uint64_t refused = 0;
+};
+
 class Speaker {
  public:
   /// `seed` feeds all jitter: the same seed and inputs give the same outputs. Peers start at once.
@@ -169,8 +188,10 @@ class Speaker {
   /// close it and forget.
   [[nodiscard]] std::optional<ConnectionId> accepted(const Address& remote, const Address& local,
                                                      Time now);
-  /// Whether accepted connections of this peer need RFC 5082; only asked for addresses of peers.
-  [[nodiscard]] bool wants_gtsm(const Address& remote) const;
+  /// How the sockets of this peer are set up; only asked for addresses that accepted() let in.
+  [[nodiscard]] SocketSetup socket_setup(const Address& remote) const;
+  /// The kernel does not take the peer's key, or a range's: shown as the peer's error.
+  void hindered(std::string_view peer, std::string_view why, Time now);
   void opened(ConnectionId connection, const Address& local, Time now);
   /// connect() did not succeed.
   void failed(ConnectionId connection, std::string_view why, Time now);
@@ -245,6 +266,7 @@ class Speaker {
   [[nodiscard]] const Settings& settings() const;
   [[nodiscard]] std::vector<PeerStatus> peers() const;
   [[nodiscard]] std::vector<PolicyStatus> policies() const;
+  [[nodiscard]] std::vector<RangeStatus> ranges() const;
   [[nodiscard]] std::optional<RouteStatus> route(const Prefix& prefix) const;
   /// The route that packets to the address take: the longest match that has a usable path.
   [[nodiscard]] std::optional<RouteStatus> route(const Address& address) const;

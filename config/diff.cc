@@ -56,6 +56,9 @@ Impact impact_of(const bgp::PeerSettings& before, const bgp::PeerSettings& after
   same.prefix_limit_restart = after.prefix_limit_restart;
   same.graceful_shutdown = after.graceful_shutdown;
   same.blackhole = after.blackhole;
+  same.range_limit = after.range_limit;
+  same.password_file = after.password_file;
+  if (before.password && after.password) same.password = after.password;
   if (!(same == after)) return Impact::reset;
   const bool filters =
       before.import_filter != after.import_filter || before.export_filter != after.export_filter ||

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "config/password.h"
 #include "config/policies.h"
 
 namespace weft::config {
@@ -83,8 +84,8 @@ Key<Settings> duration(std::string_view name, seconds Settings::*member, Range r
       [](const seconds& value) { return fmt::format("{}", value.count()); });
 }
 
-template <typename Settings>
-Key<Settings> boolean(std::string_view name, bool Settings::*member, const std::string& text) {
+template <typename Settings, typename Member>
+Key<Settings> boolean(std::string_view name, Member Settings::*member, const std::string& text) {
   return key_of(
       name, member, "true or false", text,
       [](Reader& reader, const Node& node) { return reader.boolean(node); },
@@ -108,6 +109,19 @@ Key<Settings> address(std::string_view name, Member Settings::*member, const std
       name, member, "IPv4 or IPv6 address", text,
       [](Reader& reader, const Node& node) { return reader.address(node); },
       [](const Address& value) { return yaml_text(value.text()); });
+}
+
+/// A prefix of either family.
+template <typename Settings>
+Key<Settings> prefix(std::string_view name, std::optional<Prefix> Settings::*member,
+                     const std::string& text) {
+  return key_of(
+      name, member, "IPv4 or IPv6 prefix", text,
+      [](Reader& reader, const Node& node) {
+        const bool v6 = node.text.find(':') != std::string::npos;
+        return reader.prefix(node, v6 ? Family::ipv6 : Family::ipv4);
+      },
+      [](const Prefix& value) { return yaml_text(value.text()); });
 }
 
 template <typename Settings>
@@ -492,9 +506,10 @@ using RemoteAs = std::variant<bgp::RemoteAs, bgp::Asn>;
 std::optional<RemoteAs> read_remote_as(Reader& reader, const Node& node) {
   if (node.kind == Node::Kind::scalar && node.text == "external") return bgp::RemoteAs::external;
   if (node.kind == Node::Kind::scalar && node.text == "internal") return bgp::RemoteAs::internal;
+  if (node.kind == Node::Kind::scalar && node.text == "auto") return bgp::RemoteAs::automatic;
   if (node.kind != Node::Kind::scalar ||
       node.text.find_first_not_of("0123456789") != std::string::npos) {
-    reader.fail(node, "must be external, internal or an AS number");
+    reader.fail(node, "must be external, internal, auto or an AS number");
     return std::nullopt;
   }
   const auto asn = reader.asn(node);
@@ -505,10 +520,64 @@ std::optional<RemoteAs> read_remote_as(Reader& reader, const Node& node) {
 std::string write_remote_as(const RemoteAs& remote) {
   return std::visit(
       Overloaded{[](bgp::RemoteAs type) {
+                   if (type == bgp::RemoteAs::automatic) return std::string("auto");
                    return std::string(type == bgp::RemoteAs::external ? "external" : "internal");
                  },
                  [](bgp::Asn asn) { return fmt::format("{}", asn.value); }},
       remote);
+}
+
+/// Address of a peer; a template has none.
+Key<bgp::PeerSettings> peer_address() {
+  auto key = address("address", &bgp::PeerSettings::address,
+                     "Address of the peer; no two peers have the same.");
+  key.write = [](const bgp::PeerSettings& peer) {
+    return peer.range ? std::optional<std::string>() : yaml_text(peer.address.text());
+  };
+  return key;
+}
+
+Key<bgp::PeerSettings> password() {
+  Key<bgp::PeerSettings> key;
+  key.name = "password";
+  key.type = fmt::format("text of 1 to {} octets", bgp::max_password);
+  key.text =
+      "Key of TCP MD5 signatures (RFC 2385), the same on both sides; of a range, that of all who "
+      "connect from it. It is shown nowhere. Changed on a reload, the session stays as long as the "
+      "peer follows within its hold time.";
+  key.read = [](Reader& reader, const Node& node, bgp::PeerSettings& peer) {
+    if (auto secret = read_password(reader, node, bgp::max_password)) {
+      peer.password = std::move(*secret);
+      peer.password_file.clear();
+    }
+  };
+  key.write = [](const bgp::PeerSettings&) { return std::optional<std::string>(); };
+  key.absent = "none; never shown";
+  return key;
+}
+
+Key<bgp::PeerSettings> password_file() {
+  Key<bgp::PeerSettings> key;
+  key.name = "password-file";
+  key.type = "absolute path";
+  key.text =
+      "File whose only line is the password, read at the start and on every reload; not to be "
+      "read by others (mode 0600 or 0640).";
+  key.read = [](Reader& reader, const Node& node, bgp::PeerSettings& peer) {
+    constexpr std::size_t path_limit = 4096;
+    const auto path = reader.text(node, path_limit);
+    if (!path) return;
+    auto secret = read_password_file(*path, bgp::max_password);
+    if (!secret) return reader.fail(node, fmt::format("{} {}", *path, secret.error().message));
+    peer.password = std::move(*secret);
+    peer.password_file = *path;
+  };
+  key.write = [](const bgp::PeerSettings& peer) {
+    return peer.password_file.empty() ? std::optional<std::string>()
+                                      : yaml_text(peer.password_file);
+  };
+  key.absent = "none";
+  return key;
 }
 
 std::optional<std::vector<Family>> read_families(Reader& reader, const Node& node) {
@@ -849,10 +918,16 @@ template <>
 const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
   using bgp::PeerSettings;
   static const std::vector<Key<PeerSettings>> table{
-      with(otherwise(address("address", &PeerSettings::address,
-                             "Address of the peer; no two peers have the same."),
-                     "none; must be given"),
+      with(otherwise(peer_address(), "none; a peer needs address or listen"), Duty::identity),
+      with(otherwise(prefix("listen", &PeerSettings::range,
+                            "Instead of address: whoever connects from inside of this prefix is a "
+                            "peer, up to limit of them. weftd never connects to them itself. Each "
+                            "has a name of its own, its address, and is forgotten a minute after "
+                            "its last connection. Of ranges one inside another the longest holds."),
+                     "none"),
            Duty::identity),
+      number("limit", &PeerSettings::range_limit, {.least = 1, .most = 4096},
+             "Peers of listen at a time; whoever comes later is refused."),
       with(otherwise(word("name", &PeerSettings::name, "-_.:",
                           "Name of the peer in weftctl, logs and metrics; no two have the same."),
                      "the address"),
@@ -869,20 +944,38 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
                 return value.empty() ? std::optional<std::string>() : yaml_text(value);
               }),
           "none"),
-      key_of("remote-as", &PeerSettings::remote_as, "external, internal or an AS number",
-             "AS of the peer. external: any but ours; internal: ours.", read_remote_as,
-             write_remote_as),
+      key_of("remote-as", &PeerSettings::remote_as, "external, internal, auto or an AS number",
+             "AS of the peer. external: any but ours; internal: ours; auto: whatever it says.",
+             read_remote_as, write_remote_as),
       number("port", &PeerSettings::port, {.least = 1, .most = 65535},
              "TCP port the peer listens on."),
       otherwise(address("source", &PeerSettings::source,
                         "Local address of the session, of the family of address."),
                 "chosen by the kernel's route to the peer"),
+      otherwise(key_of(
+                    "bind-interface", &PeerSettings::bind_interface, "name of an interface",
+                    "Packets of the session leave and arrive by this interface alone.",
+                    [](Reader& reader, const Node& node) {
+                      constexpr std::size_t ifname_limit = 15;
+                      return reader.word(node, ifname_limit, "-_.:@");
+                    },
+                    [](const std::string& value) {
+                      return value.empty() ? std::optional<std::string>() : yaml_text(value);
+                    }),
+                "any interface"),
+      password(),
+      password_file(),
       key_of("families", &PeerSettings::families, "list of ipv4, ipv6",
              "Address families to negotiate (RFC 4760).", read_families, write_families),
       boolean("passive", &PeerSettings::passive, "Never connect, only accept."),
-      boolean("gtsm", &PeerSettings::gtsm,
-              "Send with TTL 255 and refuse what arrives with less (RFC 5082). For peers one hop "
-              "away; say false for any other."),
+      number("multihop", &PeerSettings::multihop, {.least = 1, .most = 255},
+             "Hops to the peer, at most. Above 1, packets of the session leave with this as their "
+             "TTL, unless gtsm is true."),
+      otherwise(boolean("gtsm", &PeerSettings::gtsm,
+                        "Send with TTL 255 and refuse what arrives having come over more than "
+                        "multihop hops (RFC 5082); the peer must send with TTL 255 too. Holds for "
+                        "connections of both directions."),
+                "true, but false with a multihop above 1"),
       boolean("shutdown", &PeerSettings::shutdown, "Keep the session down."),
       duration("hold-time", &PeerSettings::hold_time, {.least = 3, .most = 65535, .zero_too = true},
                "Offered to the peer; the smaller of both offers holds. The session ends when "
@@ -950,12 +1043,9 @@ const std::vector<Refusal>& refusals<bgp::PeerSettings>() {
   static const std::vector<Refusal> table{
       {"interface",
        "interface peers are not supported by this version; give address and remote-as"},
-      {"listen", "ranges of peers are not supported by this version; give each peer its address"},
-      {"limit", "ranges of peers are not supported by this version; give each peer its address"},
-      {"password", "passwords are not supported by this version"},
-      {"password-file", "passwords are not supported by this version"},
       {"bfd", "BFD is not supported by this version"},
-      {"multihop", "say gtsm: false for a peer more than one hop away"},
+      {"ttl-security", "RFC 5082 is the key 'gtsm'"},
+      {"ebgp-multihop", "the hops to the peer are the key 'multihop'"},
       {"graceful-restart", "graceful restart is not supported by this version"},
       {"local-as", "an AS number other than node.asn is not supported by this version"},
       {"keepalive", "keepalives go out at a third of hold-time; set that"},

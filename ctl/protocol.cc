@@ -134,9 +134,17 @@ constexpr auto fields<Peer> = std::tuple{Field{"name", &Peer::name},
                                          Field{"last_error", &Peer::last_error},
                                          Field{"messages_received", &Peer::messages_received},
                                          Field{"messages_sent", &Peer::messages_sent},
-                                         Field{"established_count", &Peer::established_count}};
+                                         Field{"established_count", &Peer::established_count},
+                                         Field{"range", &Peer::range, {}, true},
+                                         Field{"password", &Peer::password, {}, true}};
 template <>
-constexpr auto fields<Peers> = std::tuple{Field{"peers", &Peers::peers}};
+constexpr auto fields<PeerRange> =
+    std::tuple{Field{"name", &PeerRange::name}, Field{"prefix", &PeerRange::prefix},
+               Field{"peers", &PeerRange::peers}, Field{"limit", &PeerRange::limit},
+               Field{"refused", &PeerRange::refused}};
+template <>
+constexpr auto fields<Peers> =
+    std::tuple{Field{"peers", &Peers::peers}, Field{"ranges", &Peers::ranges, {}, true}};
 template <>
 constexpr auto fields<Path> = std::tuple{Field{"peer", &Path::peer},
                                          Field{"next_hop", &Path::next_hop},

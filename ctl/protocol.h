@@ -183,11 +183,27 @@ struct Peer {
   std::uint64_t messages_received = 0;
   std::uint64_t messages_sent = 0;
   std::uint64_t established_count = 0;
+  /// The listen range that let it in; empty: it is listed itself.
+  std::string range;
+  /// Its connections are signed (RFC 2385).
+  bool password = false;
   bool operator==(const Peer&) const = default;
+};
+
+/// A listen range and how far it is used.
+struct PeerRange {
+  std::string name;
+  std::string prefix;
+  std::uint32_t peers = 0;
+  std::uint32_t limit = 0;
+  /// Connections refused because the range was full.
+  std::uint64_t refused = 0;
+  bool operator==(const PeerRange&) const = default;
 };
 
 struct Peers {
   std::vector<Peer> peers;
+  std::vector<PeerRange> ranges;
   bool operator==(const Peers&) const = default;
 };
 

@@ -225,8 +225,26 @@ std::string table(const Status& status, Style style) {
   return text + labelled("containers", fmt::format("{}", status.containers));
 }
 
+namespace {
+
+/// One line a range.
+std::string text_of(const std::vector<PeerRange>& ranges, Style style) {
+  std::string text;
+  for (const PeerRange& range : ranges) {
+    const Tone tone = range.peers >= range.limit ? Tone::between : Tone::good;
+    std::string line = fmt::format("{}range {}: {} of {} peers", mark(tone), harmless(range.name),
+                                   range.peers, range.limit);
+    if (range.refused != 0) line += fmt::format(", {} connections refused", range.refused);
+    text += painted(line, tone, style) + '\n';
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string table(const Peers& peers, Style style) {
-  if (peers.peers.empty()) return "no peers are configured (bgp.peers)\n";
+  if (peers.peers.empty() && peers.ranges.empty()) return "no peers are configured (bgp.peers)\n";
+  if (peers.peers.empty()) return text_of(peers.ranges, style);
   std::vector<Row> rows;
   for (const Peer& peer : peers.peers) {
     const Tone tone = tone_of_peer(peer);
@@ -249,7 +267,8 @@ std::string table(const Peers& peers, Style style) {
                    {"IPV6-IN", Align::right},
                    {"OUT", Align::right},
                    {"WHY"}},
-                  rows, style);
+                  rows, style) +
+         text_of(peers.ranges, style);
 }
 
 std::string table(const Routes& routes, Style style) {
@@ -410,6 +429,8 @@ std::string detail(const Peer& peer, Style style) {
   text += labelled("AS", fmt::format("{} {}", peer.asn == 0 ? "-" : fmt::format("{}", peer.asn),
                                      harmless(peer.type)));
   text += labelled("router-id", dash_if_empty(peer.router_id));
+  if (!peer.range.empty()) text += labelled("range", harmless(peer.range));
+  text += labelled("authentication", peer.password ? "TCP MD5" : "none");
   text += labelled("hold time", fmt::format("{}, keepalive every {}", duration_text(peer.hold_time),
                                             duration_text(peer.keepalive)));
   text += labelled("messages",

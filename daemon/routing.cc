@@ -187,7 +187,9 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     std::set<std::uint32_t> indexes;
     for (const bgp::PeerSettings& peer : speaker_.settings().peers) {
       for (const ConnectedSubnet& subnet : monitor_->subnets()) {
-        if (subnet.prefix.contains(peer.address)) indexes.insert(subnet.ifindex);
+        const bool here =
+            peer.range ? subnet.prefix.overlaps(*peer.range) : subnet.prefix.contains(peer.address);
+        if (here) indexes.insert(subnet.ifindex);
       }
     }
     std::vector<Uplink> links;

@@ -48,6 +48,8 @@ ctl::Peer peer_view(const bgp::PeerStatus& peer, Time now) {
   view.messages_received = peer.received.messages();
   view.messages_sent = peer.sent.messages();
   view.established_count = peer.established_count;
+  view.range = text(peer.range);
+  view.password = peer.password;
   return view;
 }
 
@@ -87,12 +89,13 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
           "peer {} has more {} prefixes than its limit allows{}", peer.name, name(family.family),
           family.discarded == 0 ? "" : fmt::format("; {} are not held", family.discarded)));
     }
-    if (established(peer) || peer.shutdown) continue;
+    // A peer of a range may come and go.
+    if (established(peer) || peer.shutdown || peer.range) continue;
     found.push_back(fmt::format("peer {} is {} for {} s{}{}", peer.name, bgp::name(peer.state),
                                 duration_cast<seconds>(now - peer.since).count(),
                                 peer.last_error.empty() ? "" : ": ", peer.last_error));
   }
-  if (peers.empty())
+  if (peers.empty() && world.config.bgp.peers.empty())
     found.emplace_back("no BGP peers are configured: nobody learns of this host's containers");
   if (const fib::Table* table = world.routing.table()) {
     const fib::Snapshot fib = table->snapshot();
@@ -184,6 +187,10 @@ ctl::Peers peers_view(const World& world, Time now) {
   ctl::Peers view;
   for (const bgp::PeerStatus& peer : world.routing.speaker().peers())
     view.peers.push_back(peer_view(peer, now));
+  for (const bgp::RangeStatus& range : world.routing.speaker().ranges()) {
+    view.ranges.push_back(
+        {range.name, range.range.text(), range.peers, range.limit, range.refused});
+  }
   return view;
 }
 
@@ -383,6 +390,8 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
   snapshot.router_id = world.config.node.router_id.text();
   for (const bgp::PeerStatus& peer : speaker.peers())
     snapshot.peers.push_back(peer_metrics(peer, now));
+  for (const bgp::RangeStatus& range : speaker.ranges())
+    snapshot.ranges.push_back({range.name, range.peers, range.limit, range.refused});
   for (const Family family : {Family::ipv4, Family::ipv6}) {
     const bgp::RouteCounts counts = speaker.counts(family);
     snapshot.rib[exporter::index_of(family)] = {counts.local, counts.learned, counts.paths};

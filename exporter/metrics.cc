@@ -166,6 +166,20 @@ void add_sessions(const Snapshot& s, Exposition& out) {
   out.take({&info, &up, &shutdown, &state, &since, &count, &hold, &queue, &capability});
 }
 
+void add_ranges(const Snapshot& s, Exposition& out) {
+  auto peers = gauge("weft_bgp_range_peers", "Peers that a listen range has let in.");
+  auto limit = gauge("weft_bgp_range_limit", "Peers that a listen range lets in at most.");
+  auto refused = counter("weft_bgp_range_refused_total",
+                         "Connections refused because their listen range was full.");
+  for (const PeerRange& range : s.ranges) {
+    const ClientMetric::Label name{"range", range.name};
+    peers.add({name}, range.peers);
+    limit.add({name}, range.limit);
+    refused.add({name}, range.refused);
+  }
+  out.take({&peers, &limit, &refused});
+}
+
 void add_messages(const Snapshot& s, Exposition& out) {
   auto messages = counter("weft_bgp_messages_total", "BGP messages by direction and type.");
   auto octets = counter("weft_bgp_message_bytes_total",
@@ -414,6 +428,7 @@ std::vector<prometheus::MetricFamily> metrics(const Snapshot& snapshot) {
   Exposition out;
   add_life(snapshot, out);
   add_sessions(snapshot, out);
+  add_ranges(snapshot, out);
   add_messages(snapshot, out);
   add_prefixes(snapshot, out);
   add_policies(snapshot, out);

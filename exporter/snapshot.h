@@ -109,6 +109,14 @@ struct Peer {
   std::optional<std::uint32_t> accepted_prefix_limit;
 };
 
+/// A listen range.
+struct PeerRange {
+  std::string name;
+  std::uint64_t peers = 0;
+  std::uint64_t limit = 0;
+  std::uint64_t refused = 0;
+};
+
 /// The Loc-RIB of one family.
 struct Rib {
   std::uint64_t local_routes = 0;
@@ -197,6 +205,7 @@ struct Snapshot {
   std::uint32_t local_asn = 0;
   std::string router_id;
   std::vector<Peer> peers;
+  std::vector<PeerRange> ranges;
   /// By family: ipv4, ipv6.
   std::array<Rib, 2> rib;
   std::vector<PolicyRule> policy_rules;

@@ -1,0 +1,150 @@
+// The interop matrix: every row is run against BIRD, FRR and GoBGP. To add a row, append it to
+// rows() below: what weftd and each daemon have configured besides the base of interop.h, and what
+// must then be seen. A daemon that cannot take part says why with unsupported(), and its test is
+// skipped with that sentence.
+#include <gmock/gmock.h>
+
+#include "tests/system/interop.h"
+
+namespace weft::interop {
+namespace {
+
+using testing::HasSubstr;
+
+/// Nothing after it makes sense when `condition` does not hold, in whichever function.
+#define MUST(condition) \
+  if (!(condition)) throw std::runtime_error("not so: " #condition + pair.story())
+
+void both_ways(Pair& pair) {
+  MUST(pair.established());
+  MUST(pair.exchanges_routes());
+}
+
+/// Three hold times, and the session is the same one.
+void stays_up(Pair& pair) {
+  both_ways(pair);
+  const json sessions = pair.peer()["established_count"];
+  const std::uint64_t heard = pair.peer()["messages_received"];
+  MUST(pair.until([&] { return pair.peer().value("messages_received", 0ULL) > heard + 8; }));
+  EXPECT_EQ(pair.peer()["established_count"], sessions) << pair.story();
+}
+
+void hears_the_reason_of_a_shutdown(Pair& pair) {
+  both_ways(pair);
+  pair.other_shuts_down("moving");
+  MUST(pair.until(
+      [&] { return pair.last_error().find("Administrative Shutdown") != std::string::npos; }));
+  EXPECT_THAT(pair.last_error(), HasSubstr("received Cease/Administrative Shutdown: \"moving\""));
+  EXPECT_THAT(pair.weftctl("peers peer"), HasSubstr("moving"));
+}
+
+/// weftd takes one prefix of a family, the other has two.
+void ends_above_the_prefix_limit(Pair& pair) {
+  MUST(pair.until([&] {
+    return pair.last_error().find("Maximum Number of Prefixes Reached") != std::string::npos;
+  }));
+  EXPECT_THAT(pair.last_error(), HasSubstr("sent Cease"));
+  EXPECT_FALSE(pair.knows("2001:db8:1::/48"));
+}
+
+/// Another key there: nothing comes through until weftd has it too.
+void speaks_signed(Pair& pair) {
+  both_ways(pair);
+  EXPECT_TRUE(pair.peer().value("password", false));
+  EXPECT_EQ((pair.weftctl("peers --detail") + pair.weftctl("--json peers") + pair.weft_log())
+                .find("s3cret"),
+            std::string::npos);
+  pair.reload("password: other");
+  MUST(pair.until([&] { return pair.state() != "Established"; }));
+  pair.reload("password: s3cret");
+  MUST(pair.established());
+}
+
+void range_takes_a_signed_peer(Pair& pair) {
+  both_ways(pair);
+  const json peer = pair.peer();
+  EXPECT_EQ(peer["name"], pair.other_address());
+  EXPECT_EQ(peer["range"], "192.0.2.0/24");
+  EXPECT_EQ(peer["asn"], 65002);
+  EXPECT_EQ(pair.ctl("peers")["ranges"][0]["peers"], 1);
+  EXPECT_THAT(pair.weftctl("peers"), HasSubstr("range 192.0.2.0/24: 1 of 3 peers"));
+}
+
+/// The same without its key: nothing gets in.
+void range_refuses_an_unsigned_peer(Pair& pair) {
+  MUST(pair.until([&] { return pair.ctl("peers").is_object(); }));
+  EXPECT_FALSE(pair.until(
+      [&] {
+        return pair.other_session().find("Established") != std::string::npos ||
+               !pair.ctl("peers")["peers"].empty();
+      },
+      std::chrono::seconds(5)))
+      << pair.story();
+}
+
+const Dialect bird_password{"password \"s3cret\";"};
+const Dialect frr_password{" neighbor WEFT password s3cret\n"};
+/// Among the keys of [neighbors.config], which its table may not name twice.
+const Dialect gobgp_password{"", "", "", "auth-password = \"s3cret\"\n"};
+
+const std::vector<Row>& rows() {
+  static const std::vector<Row> table{
+      {.name = "ExternalIpv4", .check = stays_up},
+      {.name = "ExternalIpv6", .check = both_ways, .ipv6 = true},
+      {.name = "Internal", .check = both_ways, .internal = true, .gtsm = false},
+      {.name = "Md5",
+       .check = speaks_signed,
+       .weft = "password: s3cret",
+       .bird = bird_password,
+       .frr = frr_password,
+       .gobgp = gobgp_password},
+      {.name = "Md5Ipv6",
+       .check = both_ways,
+       .weft = "password: s3cret",
+       .bird = bird_password,
+       .frr = frr_password,
+       .gobgp = gobgp_password,
+       .ipv6 = true},
+      {.name = "Range",
+       .check = range_takes_a_signed_peer,
+       .weft = "remote-as: auto",
+       .identity = "listen: 192.0.2.0/24, limit: 3"},
+      {.name = "Md5Range",
+       .check = range_takes_a_signed_peer,
+       .weft = "password: s3cret",
+       .bird = bird_password,
+       .frr = frr_password,
+       .gobgp = gobgp_password,
+       .identity = "listen: 192.0.2.0/24, limit: 3"},
+      {.name = "Md5RangeUnsigned",
+       .check = range_refuses_an_unsigned_peer,
+       .weft = "password: s3cret",
+       .identity = "listen: 192.0.2.0/24, limit: 3"},
+      {.name = "ShutdownText", .check = hears_the_reason_of_a_shutdown},
+      {.name = "MaxPrefix", .check = ends_above_the_prefix_limit, .weft = "prefix-limit: 1"},
+  };
+  return table;
+}
+
+class Interoperates : public testing::TestWithParam<std::tuple<std::size_t, Daemon>> {};
+
+TEST_P(Interoperates, With) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  const auto [index, daemon] = GetParam();
+  Pair pair(daemon, rows()[index], WEFT_BINARY_DIR);
+  if (const std::string& why = pair.dialect().unsupported; !why.empty()) GTEST_SKIP() << why;
+  pair.start();
+  pair.row.check(pair);
+}
+
+INSTANTIATE_TEST_SUITE_P(Matrix, Interoperates,
+                         testing::Combine(testing::Range<std::size_t>(0, rows().size()),
+                                          testing::Values(Daemon::bird, Daemon::frr,
+                                                          Daemon::gobgp)),
+                         [](const auto& each) {
+                           return rows()[std::get<0>(each.param)].name +
+                                  std::string(name(std::get<1>(each.param)));
+                         });
+
+}  // namespace
+}  // namespace weft::interop
