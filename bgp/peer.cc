@@ -75,10 +75,11 @@ void MessageCounts::count(MessageType type, std::size_t size) {
   }
 }
 
-Peer::Peer(PeerSettings settings, Asn local_as, RouterId local_id, std::uint16_t tag,
+Peer::Peer(PeerSettings settings, Asn node_as, RouterId local_id, std::uint16_t tag,
            std::uint32_t seed, Outbox& out, Time now)
     : settings_(std::move(settings)),
-      local_as_(local_as),
+      node_as_(node_as),
+      local_as_(settings_.local_as.value_or(node_as)),
       local_id_(local_id),
       tag_(tag),
       fsm_(fsm_settings()),
@@ -430,6 +431,7 @@ bool Peer::needs_reset(const PeerSettings& running, const PeerSettings& wanted) 
 
 void Peer::apply(const PeerSettings& settings) {
   settings_ = settings;
+  local_as_ = settings_.local_as.value_or(node_as_);
   fsm_ = fsm_settings();
 }
 

@@ -72,8 +72,8 @@ class Peer {
  public:
   /// `out` must outlive the peer. Connects at the first tick() unless settings.shutdown. `tag`
   /// stands in the low 16 bits of each ConnectionId, so that whoever sees one knows whose it is.
-  Peer(PeerSettings settings, Asn local_as, RouterId local_id, std::uint16_t tag,
-       std::uint32_t seed, Outbox& out, Time now);
+  Peer(PeerSettings settings, Asn node_as, RouterId local_id, std::uint16_t tag, std::uint32_t seed,
+       Outbox& out, Time now);
 
   // Connections, see Speaker. An id that is not of this peer (any more) is ignored.
 
@@ -187,6 +187,8 @@ class Peer {
   [[nodiscard]] FsmSettings fsm_settings() const;
 
   PeerSettings settings_;
+  Asn node_as_;
+  /// What the session speaks for (RFC 7705).
   Asn local_as_;
   RouterId local_id_;
   std::uint16_t tag_;

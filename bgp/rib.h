@@ -44,6 +44,8 @@ struct RibPeer {
   std::uint32_t ifindex = 0;
   /// For policies that ask for it.
   std::string name = {};
+  /// Times our own AS may stand in its paths.
+  std::uint8_t allow_own_as = 0;
 };
 
 /// A next hop and what has become of it.

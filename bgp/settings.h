@@ -21,6 +21,13 @@ namespace weft::bgp {
 /// whatever the peer says.
 enum class RemoteAs : std::uint8_t { external, internal, automatic };
 
+/// What becomes of private AS numbers (RFC 6996) in paths told to a peer.
+enum class RemovePrivate : std::uint8_t { none, all, replace };
+
+/// Whose next hop goes out. `automatic`: ours on eBGP and for what this node originates, the path's
+/// own on iBGP; `self`: ours on iBGP too; `unchanged`: the path's own on eBGP too.
+enum class NextHopRule : std::uint8_t { automatic, self, unchanged };
+
 /// Peers that one range lets in unless it says otherwise.
 inline constexpr std::uint32_t default_range_limit = 100;
 /// Octets of a TCP MD5 key (RFC 2385; the kernel's TCP_MD5SIG_MAXKEYLEN).
@@ -58,6 +65,17 @@ struct PeerSettings {
   std::uint32_t range_limit = default_range_limit;
   std::uint16_t port = 179;
   std::variant<RemoteAs, Asn> remote_as = RemoteAs::external;
+  /// RFC 7705: the AS this session speaks for instead of the node's. Unless no_prepend, it is put
+  /// in front of what the peer says; unless replace, the node's stands behind it in what goes out.
+  std::optional<Asn> local_as;
+  bool local_as_no_prepend = false;
+  bool local_as_replace = false;
+  /// The peer's own AS in paths told to it is replaced by ours.
+  bool as_override = false;
+  /// Times our own AS may stand in a path of the peer, 0..10.
+  std::uint8_t allow_own_as = 0;
+  RemovePrivate remove_private = RemovePrivate::none;
+  NextHopRule next_hop = NextHopRule::automatic;
   /// Local address of the session; default: chosen by the kernel's route to the peer.
   std::optional<Address> source;
   /// Packets of the session leave and arrive by this interface only; empty: by any.

@@ -86,6 +86,8 @@ struct Neighbour {
   /// Attributes of the last UPDATE, by the decoder's serial.
   HeldAttributes last_attributes;
   std::uint64_t last_serial = 0;
+  /// The AS of the session (RFC 7705) stands in them too often.
+  bool last_looped = false;
   std::uint64_t malformed_updates = 0;
   /// Of a dynamic peer: since when it has no connection.
   std::optional<Time> lonely_since;
@@ -149,8 +151,8 @@ struct Speaker::World {
         seed(with_seed),
         random(static_cast<std::uint32_t>(with_seed ^ with_seed >> 32)),
         started(now),
-        policies(compile(settings, {})),
         stranger_log(stranger_log_limit, now),
+        policies(compile(settings, {})),
         tables(std::make_unique<Tables>(settings, seed)) {
     add_listed(now);
   }
@@ -351,6 +353,7 @@ struct Speaker::World {
     who.decoder.reset();
     who.last_attributes = HeldAttributes{};
     who.last_serial = 0;
+    who.last_looped = false;
     who.output_announced = false;
     for (FamilyState& family : who.families) {
       family.out.reset();
@@ -419,8 +422,8 @@ struct Speaker::World {
   void attach(Neighbour& who, const Session& session) {
     who.ifindex = interface_of(session.local);
     const PeerSettings& peer = who.peer.settings();
-    tables->rib.attach(who.id,
-                       {session.external, session.theirs.id, peer.address, who.ifindex, peer.name});
+    tables->rib.attach(who.id, {session.external, session.theirs.id, peer.address, who.ifindex,
+                                peer.name, peer.allow_own_as});
   }
 
   ImportRules import_rules(const Neighbour& who, const Session& session) const {
@@ -470,7 +473,8 @@ struct Speaker::World {
                                      Family family) const {
     AdjOutPeer how;
     how.external = session.external;
-    how.local_as = settings.asn;
+    how.as_path = as_path_rules(who.peer.settings(), session);
+    how.next_hop_rule = who.peer.settings().next_hop;
     how.policy = Policy::to_export(settings, who.peer.settings(), session.external, policies);
     how.negotiated = session.negotiated;
     how.role = who.peer.settings().role;
@@ -487,6 +491,17 @@ struct Speaker::World {
     // RFC 2545 3: the link-local address too, where the peer shares the link.
     if (own.link_local && on_link(who)) how.next_hop.link_local = own.link_local;
     return how;
+  }
+
+  AsPathRules as_path_rules(const PeerSettings& peer, const Session& session) const {
+    AsPathRules rules;
+    rules.local_as = peer.local_as.value_or(settings.asn);
+    if (rules.local_as != settings.asn && !peer.local_as_replace) rules.node_as = settings.asn;
+    // Only where it matters, for peers of different rules share no update group.
+    if (peer.remove_private != RemovePrivate::none) rules.peer_as = session.theirs.asn;
+    if (peer.as_override) rules.overridden = session.theirs.asn;
+    rules.remove_private = peer.remove_private;
+    return rules;
   }
 
   // ---- our own addresses
@@ -562,9 +577,22 @@ struct Speaker::World {
         who.last_serial == update.attributes_serial())
       return;
     const AttributeId id =
-        tables->store.intern(canonical(update.attributes()), who.last_attributes.id());
+        tables->store.intern(who.peer.settings().local_as ? canonical(of_local_as(who, update))
+                                                          : canonical(update.attributes()),
+                             who.last_attributes.id());
     who.last_attributes = HeldAttributes(tables->store, id);
     who.last_serial = update.attributes_serial();
+  }
+
+  /// RFC 7705 3.2: the rest of our AS sees the one that the peer believes in.
+  Attributes of_local_as(Neighbour& who, const Update& update) const {
+    const PeerSettings& peer = who.peer.settings();
+    Attributes attributes = update.attributes();
+    who.last_looped = attributes.as_path.count(*peer.local_as) > peer.allow_own_as;
+    const auto& session = who.peer.session();
+    if (!peer.local_as_no_prepend && *peer.local_as != settings.asn && session && session->external)
+      attributes.as_path.prepend(*peer.local_as);
+    return attributes;
   }
 
   void announce(Neighbour& who, const Announcement& announcement, Time now) {
@@ -574,10 +602,10 @@ struct Speaker::World {
     bool lost = false;
     for (const Nlri& nlri : announcement.nlri) {
       if (!is_routable(nlri.prefix)) continue;
-      if (!next_hop) {
+      if (!next_hop || who.last_looped) {
         // A route that cannot be held must not leave its predecessor in place.
         rib.withdraw(who.id, nlri.prefix, nlri.path_id);
-        lost = true;
+        lost |= !next_hop;
         continue;
       }
       const Rib::Imported imported =

@@ -537,6 +537,23 @@ Key<bgp::PeerSettings> peer_address() {
   return key;
 }
 
+/// One of some words that stand for the values 0, 1, … of an enumeration.
+template <typename Enum>
+Key<bgp::PeerSettings> choice(std::string_view name, Enum bgp::PeerSettings::*member,
+                              std::vector<std::string_view> words, const std::string& text) {
+  const std::string all = fmt::format("{}", fmt::join(words, ", "));
+  return key_of(
+      name, member, "one of " + all, text,
+      [words, all](Reader& reader, const Node& node) -> std::optional<Enum> {
+        const auto found = std::find(words.begin(), words.end(), node.text);
+        if (node.kind == Node::Kind::scalar && found != words.end())
+          return static_cast<Enum>(found - words.begin());
+        reader.fail(node, "must be one of " + all);
+        return std::nullopt;
+      },
+      [words](Enum value) { return std::string(words[static_cast<std::size_t>(value)]); });
+}
+
 Key<bgp::PeerSettings> password() {
   Key<bgp::PeerSettings> key;
   key.name = "password";
@@ -947,6 +964,31 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
       key_of("remote-as", &PeerSettings::remote_as, "external, internal, auto or an AS number",
              "AS of the peer. external: any but ours; internal: ours; auto: whatever it says.",
              read_remote_as, write_remote_as),
+      otherwise(key_of(
+                    "local-as", &PeerSettings::local_as, "AS number",
+                    "The AS this session speaks for instead of node.asn (RFC 7705). The peer sees "
+                    "it, then node.asn; and it is put in front of the paths the peer sends.",
+                    [](Reader& reader, const Node& node) { return reader.asn(node); },
+                    [](bgp::Asn asn) { return fmt::format("{}", asn.value); }),
+                "node.asn"),
+      boolean("local-as-no-prepend", &PeerSettings::local_as_no_prepend,
+              "local-as is not put in front of the paths the peer sends."),
+      boolean("local-as-replace", &PeerSettings::local_as_replace,
+              "The peer sees local-as alone, without node.asn behind it."),
+      boolean("as-override", &PeerSettings::as_override,
+              "Where the peer's own AS stands in a path told to it, ours takes its place, so that "
+              "sites of one AS hear of each other."),
+      number("allowas-in", &PeerSettings::allow_own_as, {.least = 0, .most = 10},
+             "Paths of the peer are taken although our own AS stands in them, up to so many "
+             "times."),
+      choice("remove-private", &PeerSettings::remove_private, {"none", "all", "replace"},
+             "What becomes of private AS numbers (RFC 6996) in paths told to the peer: all takes "
+             "them out, replace puts ours in their place. The peer's own AS stays."),
+      choice(
+          "next-hop", &PeerSettings::next_hop, {"auto", "self", "unchanged"},
+          "Whose next hop the peer is told. auto: ours on external sessions, that of the path on "
+          "internal ones; self: ours always; unchanged: that of the path always. What this node "
+          "originates has ours."),
       number("port", &PeerSettings::port, {.least = 1, .most = 65535},
              "TCP port the peer listens on."),
       otherwise(address("source", &PeerSettings::source,
@@ -1047,7 +1089,8 @@ const std::vector<Refusal>& refusals<bgp::PeerSettings>() {
       {"ttl-security", "RFC 5082 is the key 'gtsm'"},
       {"ebgp-multihop", "the hops to the peer are the key 'multihop'"},
       {"graceful-restart", "graceful restart is not supported by this version"},
-      {"local-as", "an AS number other than node.asn is not supported by this version"},
+      {"next-hop-self", "say next-hop: self"},
+      {"next-hop-unchanged", "say next-hop: unchanged"},
       {"keepalive", "keepalives go out at a third of hold-time; set that"},
       {"neighbor", "the address of a peer is its key 'address'"},
       {"local-address", "the local address of a session is the key 'source'"}};

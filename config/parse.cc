@@ -323,6 +323,21 @@ void check_range_passwords(Reader& reader, const Node& node,
   }
 }
 
+void check_local_as(Reader& reader, const Draft& draft) {
+  const bgp::PeerSettings& peer = draft.settings;
+  if (peer.local_as && peer.remote_as == std::variant<bgp::RemoteAs, bgp::Asn>(*peer.local_as)) {
+    const Reader::Scope scope(reader, "local-as");
+    reader.fail(draft.at("local-as"),
+                "is the AS of the peer: an internal session can have no local-as");
+  }
+  if (peer.local_as) return;
+  for (const std::string_view key : {"local-as-no-prepend", "local-as-replace"}) {
+    if (draft.find(key) == nullptr) continue;
+    const Reader::Scope scope(reader, key);
+    reader.fail(draft.at(key), "goes with local-as only");
+  }
+}
+
 void check_peer_timers(Reader& reader, const Draft& draft) {
   // A default that is too short for a long hold-time does no harm; what was said must fit together.
   const auto [hold, send] = std::pair(draft.settings.hold_time, draft.settings.send_hold);
@@ -439,6 +454,7 @@ void read_peers(Reader& reader, const Node& node, const Groups& groups, Config& 
       check_peer_timers(reader, draft);
       check_peer_policies(reader, draft, config.bgp);
       check_peer_role(reader, draft, config.node);
+      check_local_as(reader, draft);
       identities.check(reader, draft);
     }
     config.bgp.peers.push_back(std::move(draft.settings));
