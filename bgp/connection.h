@@ -2,6 +2,7 @@
 // to the transport, lines for the log. Plain data.
 #pragma once
 
+#include <chrono>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -52,6 +53,18 @@ struct CloseConnection {
   std::vector<std::byte> last{};
 };
 using Action = std::variant<ConnectTo, OutputReady, CloseConnection>;
+
+/// What the kernel says of a connection (TCP_INFO).
+struct TcpFacts {
+  std::chrono::microseconds rtt{0};
+  /// Octets of the largest segment sent.
+  std::uint32_t mss = 0;
+  /// Segments sent again, ever.
+  std::uint32_t retransmits = 0;
+  /// Octets sent and not acknowledged, or not sent yet.
+  std::uint32_t send_queue = 0;
+  std::uint32_t receive_queue = 0;
+};
 
 enum class Level : std::uint8_t { debug, info, warning, error };
 

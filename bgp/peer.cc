@@ -253,7 +253,8 @@ std::string Peer::role_fault(const Open& open) const {
 
 void Peer::handle_notification(Slot& slot, const Frame& frame, Time now) {
   const Notification theirs = decode_notification(frame.body());
-  const std::string reason = fmt::format("received {}", text(theirs));
+  last_received_ = text(theirs);
+  const std::string reason = fmt::format("received {}", last_received_);
   if (!std::holds_alternative<Established>(slot.state)) fail(reason, Level::warning, now);
   feed(slot, NotificationReceived{theirs}, reason, now);
 }
@@ -422,6 +423,7 @@ bool Peer::needs_reset(const PeerSettings& running, const PeerSettings& wanted) 
   softened.prefix_limit_restart = running.prefix_limit_restart;
   softened.graceful_shutdown = running.graceful_shutdown;
   softened.blackhole = running.blackhole;
+  softened.delay_open = running.delay_open;
   softened.range_limit = running.range_limit;
   // Another key is taken over by the running connection; with or without one are two things.
   if (running.password && wanted.password) softened.password = running.password;
@@ -539,8 +541,10 @@ void Peer::feed(Slot& slot, const Event& event, std::string_view reason, Time no
 void Peer::carry_out(Slot& slot, const Actions& actions, Time now) {
   if (actions.drop || actions.notify) {
     if (slot.id != ConnectionId{}) {
-      if (actions.notify)
+      if (actions.notify) {
         sent_.count(MessageType::notification, header_size + 2 + actions.notify->data.size());
+        last_sent_ = text(*actions.notify);
+      }
       std::vector<std::byte> last = std::move(slot.control);
       if (actions.notify) encode(*actions.notify, last);
       if (!actions.notify) last.clear();
@@ -686,7 +690,7 @@ Capabilities Peer::our_capabilities() const {
   Capabilities ours;
   for (const Family family : settings_.families) ours.families.push_back(unicast(family));
   ours.route_refresh = true;
-  ours.extended_message = true;
+  ours.extended_message = settings_.extended_messages;
   ours.four_octet_as = local_as_;
   ours.role = settings_.role;
   // No family in it: we keep nothing over a restart, but we send and want End-of-RIB (RFC 4724 3).
@@ -706,6 +710,7 @@ FsmSettings Peer::fsm_settings() const {
   fsm.remote_as = settings_.remote_as;
   fsm.hold_time = settings_.hold_time;
   fsm.connect_retry = settings_.connect_retry;
+  fsm.delay_open = settings_.delay_open;
   fsm.passive = settings_.passive;
   return fsm;
 }

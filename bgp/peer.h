@@ -126,6 +126,8 @@ class Peer {
   [[nodiscard]] Time since() const { return since_; }
   [[nodiscard]] bool is_shutdown() const { return shutdown_; }
   [[nodiscard]] const std::string& last_error() const { return last_error_; }
+  [[nodiscard]] const std::string& last_sent_notification() const { return last_sent_; }
+  [[nodiscard]] const std::string& last_received_notification() const { return last_received_; }
   /// Something outside keeps the session down, such as a key the kernel does not take.
   void hindered(std::string_view why, Time now) { fail(why, Level::error, now); }
   [[nodiscard]] const MessageCounts& received_counts() const { return received_; }
@@ -212,6 +214,8 @@ class Peer {
   PeerState shown_ = PeerState::idle;
   Time since_;
   std::string last_error_;
+  std::string last_sent_;
+  std::string last_received_;
   MessageCounts received_;
   MessageCounts sent_;
   std::uint64_t established_count_ = 0;

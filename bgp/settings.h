@@ -98,6 +98,10 @@ struct PeerSettings {
   std::chrono::seconds hold_time{9};
   /// 1..65535 s, jittered by 0.75..1.0 (RFC 4271 10).
   std::chrono::seconds connect_retry{5};
+  /// RFC 4271 8.1.1 DelayOpen: how long to wait for the peer's OPEN before ours goes out, 0..240 s.
+  std::chrono::seconds delay_open{0};
+  /// RFC 8654: offer messages of up to 65535 octets.
+  bool extended_messages = true;
   /// First wait after a session ended by an error, 0..3600 s; doubles up to 30 s (RFC 4271 8.1.1
   /// DampPeerOscillations).
   std::chrono::seconds idle_hold{1};

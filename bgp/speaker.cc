@@ -957,6 +957,12 @@ struct Speaker::World {
     shown.state = peer.state();
     shown.since = peer.since();
     shown.range = wanted.range;
+    shown.connect_retry = wanted.connect_retry;
+    shown.send_hold = wanted.send_hold;
+    shown.setup = setup_of(wanted);
+    shown.setup.password.reset();
+    shown.last_sent_notification = peer.last_sent_notification();
+    shown.last_received_notification = peer.last_received_notification();
     shown.password = wanted.password.has_value();
     shown.prefix_limit = wanted.prefix_limit;
     shown.accepted_prefix_limit = wanted.accepted_prefix_limit;
@@ -975,6 +981,10 @@ struct Speaker::World {
       shown.hold_time = session->hold_time;
       shown.keepalive = session->hold_time / 3;
       shown.capabilities = text(session->theirs.capabilities);
+      shown.our_capabilities = text(session->ours);
+      shown.connection = session->connection;
+      shown.max_send = session->negotiated.max_send;
+      shown.max_receive = session->negotiated.max_receive;
     }
     for (const Family family : wanted.families) shown.families.push_back(status(who, family));
     return shown;

@@ -94,6 +94,19 @@ struct PeerStatus {
   Time since;
   /// RFC 2385 keys are in use.
   bool password = false;
+  /// Of the running session; none when it is down.
+  std::optional<ConnectionId> connection;
+  /// What each side announced, as in `capabilities`.
+  std::vector<std::string> our_capabilities;
+  /// Octets of the largest messages either way (RFC 8654).
+  std::size_t max_send = 0;
+  std::size_t max_receive = 0;
+  std::chrono::seconds connect_retry{0};
+  std::chrono::seconds send_hold{0};
+  SocketSetup setup;
+  /// The last NOTIFICATION of each direction, as one line; empty: there was none.
+  std::string last_sent_notification;
+  std::string last_received_notification;
   RouterId router_id;
   std::chrono::seconds hold_time{0};
   std::chrono::seconds keepalive{0};

@@ -1,7 +1,10 @@
 #include "bgp/transport.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -588,6 +591,25 @@ Result<void> Transport::listen() {
 
 void Transport::poke() {
   sockets_->poke();
+}
+
+std::optional<TcpFacts> Transport::tcp_facts(ConnectionId connection) const {
+  const auto found = sockets_->connections.find(connection.value);
+  if (found == sockets_->connections.end()) return std::nullopt;
+  const int socket = found->second->socket.native_handle();
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
+  TcpFacts facts;
+  facts.rtt = std::chrono::microseconds(info.tcpi_rtt);
+  facts.mss = info.tcpi_snd_mss;
+  facts.retransmits = info.tcpi_total_retrans;
+  int waiting = 0;
+  if (::ioctl(socket, SIOCOUTQ, &waiting) == 0)
+    facts.send_queue = static_cast<std::uint32_t>(waiting);
+  if (::ioctl(socket, SIOCINQ, &waiting) == 0)
+    facts.receive_queue = static_cast<std::uint32_t>(waiting);
+  return facts;
 }
 
 std::size_t Transport::connections() const {

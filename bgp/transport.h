@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,8 @@ class Transport {
   /// (originate(), connected(), apply(), shutdown_peer(), …); cheap when there is nothing.
   void poke();
 
+  /// None: there is no such connection (any more).
+  [[nodiscard]] std::optional<TcpFacts> tcp_facts(ConnectionId connection) const;
   /// Connections still open, those that write their last words included.
   [[nodiscard]] std::size_t connections() const;
 

@@ -57,6 +57,7 @@ Impact impact_of(const bgp::PeerSettings& before, const bgp::PeerSettings& after
   same.graceful_shutdown = after.graceful_shutdown;
   same.blackhole = after.blackhole;
   same.range_limit = after.range_limit;
+  same.delay_open = after.delay_open;
   same.password_file = after.password_file;
   if (before.password && after.password) same.password = after.password;
   if (!(same == after)) return Impact::reset;

@@ -1025,6 +1025,11 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
                "and the session waits for ever."),
       duration("connect-retry", &PeerSettings::connect_retry, {.least = 1, .most = 65535},
                "Between two attempts to connect; shortened by up to a quarter at random."),
+      duration("delay-open", &PeerSettings::delay_open, {.least = 0, .most = 240},
+               "How long a new connection waits for the peer's OPEN before ours goes out (RFC 4271 "
+               "8.1.1)."),
+      boolean("extended-messages", &PeerSettings::extended_messages,
+              "Offer messages of up to 65535 octets (RFC 8654)."),
       duration("idle-hold", &PeerSettings::idle_hold, {.least = 0, .most = 3600},
                "First wait after a session ended by an error; doubles up to 30 seconds."),
       duration("send-hold", &PeerSettings::send_hold, {.least = 1, .most = 65535, .zero_too = true},

@@ -81,6 +81,10 @@ template <>
 constexpr auto fields<RoutesRequest> =
     std::tuple{Field{"prefix", &RoutesRequest::prefix}, Field{"address", &RoutesRequest::address}};
 template <>
+constexpr auto fields<PeerRequest> = std::tuple{
+    Field{"peer", &PeerRequest::peer, identity_length}, Field{"verb", &PeerRequest::verb},
+    Field{"message", &PeerRequest::message, Limit{0, 255}, true}};
+template <>
 constexpr auto fields<BlocksRequest> = std::tuple{};
 template <>
 constexpr auto fields<ContainersRequest> = std::tuple{};
@@ -118,25 +122,41 @@ constexpr auto fields<PeerFamily> = std::tuple{
     Field{"advertised", &PeerFamily::advertised}, Field{"end_of_rib", &PeerFamily::end_of_rib},
     Field{"discarded", &PeerFamily::discarded},   Field{"above_limit", &PeerFamily::above_limit}};
 template <>
-constexpr auto fields<Peer> = std::tuple{Field{"name", &Peer::name},
-                                         Field{"description", &Peer::description},
-                                         Field{"address", &Peer::address},
-                                         Field{"asn", &Peer::asn},
-                                         Field{"type", &Peer::type},
-                                         Field{"state", &Peer::state},
-                                         Field{"since_seconds", &Peer::since},
-                                         Field{"router_id", &Peer::router_id},
-                                         Field{"local_address", &Peer::local_address},
-                                         Field{"hold_time_seconds", &Peer::hold_time},
-                                         Field{"keepalive_seconds", &Peer::keepalive},
-                                         Field{"capabilities", &Peer::capabilities},
-                                         Field{"families", &Peer::families},
-                                         Field{"last_error", &Peer::last_error},
-                                         Field{"messages_received", &Peer::messages_received},
-                                         Field{"messages_sent", &Peer::messages_sent},
-                                         Field{"established_count", &Peer::established_count},
-                                         Field{"range", &Peer::range, {}, true},
-                                         Field{"password", &Peer::password, {}, true}};
+constexpr auto fields<Peer> =
+    std::tuple{Field{"name", &Peer::name},
+               Field{"description", &Peer::description},
+               Field{"address", &Peer::address},
+               Field{"asn", &Peer::asn},
+               Field{"type", &Peer::type},
+               Field{"state", &Peer::state},
+               Field{"since_seconds", &Peer::since},
+               Field{"router_id", &Peer::router_id},
+               Field{"local_address", &Peer::local_address},
+               Field{"hold_time_seconds", &Peer::hold_time},
+               Field{"keepalive_seconds", &Peer::keepalive},
+               Field{"capabilities", &Peer::capabilities},
+               Field{"families", &Peer::families},
+               Field{"last_error", &Peer::last_error},
+               Field{"messages_received", &Peer::messages_received},
+               Field{"messages_sent", &Peer::messages_sent},
+               Field{"established_count", &Peer::established_count},
+               Field{"range", &Peer::range, {}, true},
+               Field{"password", &Peer::password, {}, true},
+               Field{"our_capabilities", &Peer::our_capabilities, {}, true},
+               Field{"max_send", &Peer::max_send, {}, true},
+               Field{"max_receive", &Peer::max_receive, {}, true},
+               Field{"connect_retry_seconds", &Peer::connect_retry, {}, true},
+               Field{"send_hold_seconds", &Peer::send_hold, {}, true},
+               Field{"ttl", &Peer::ttl, {}, true},
+               Field{"least_ttl", &Peer::least_ttl, {}, true},
+               Field{"last_sent_notification", &Peer::last_sent_notification, {}, true},
+               Field{"last_received_notification", &Peer::last_received_notification, {}, true},
+               Field{"malformed_updates", &Peer::malformed_updates, {}, true},
+               Field{"rtt_microseconds", &Peer::rtt_microseconds},
+               Field{"mss", &Peer::mss},
+               Field{"retransmits", &Peer::retransmits},
+               Field{"send_queue", &Peer::send_queue},
+               Field{"receive_queue", &Peer::receive_queue}};
 template <>
 constexpr auto fields<PeerRange> =
     std::tuple{Field{"name", &PeerRange::name}, Field{"prefix", &PeerRange::prefix},
@@ -226,6 +246,12 @@ constexpr std::array<std::pair<ErrorCode, std::string_view>, 5> error_codes{
      {ErrorCode::busy, "busy"},
      {ErrorCode::internal, "internal"}}};
 
+constexpr std::array<std::pair<PeerVerb, std::string_view>, 4> peer_verbs{
+    {{PeerVerb::start, "start"},
+     {PeerVerb::shutdown, "shutdown"},
+     {PeerVerb::reset, "reset"},
+     {PeerVerb::refresh, "refresh"}}};
+
 template <typename T>
 constexpr bool is_optional = false;
 template <typename T>
@@ -246,6 +272,7 @@ class Writer {
   void write(const Address& address) { write(std::string_view(address.text())); }
   void write(const Prefix& prefix) { write(std::string_view(prefix.text())); }
   void write(ErrorCode code) { write(name(code)); }
+  void write(PeerVerb verb) { write(name(verb)); }
   void write(const std::string& text) { write(std::string_view(text)); }
   void write(std::string_view text) {
     const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
@@ -396,6 +423,15 @@ class Decoder {
       if (json.get_ref<const std::string&>() == text) value = code;
     }
   }
+  void read(const Json& json, PeerVerb& value, Limit /*limit*/, const Place& at) {
+    if (!json.is_string()) return expected(at, "a text", json);
+    for (const auto& [verb, text] : peer_verbs) {
+      if (json.get_ref<const std::string&>() != text) continue;
+      value = verb;
+      return;
+    }
+    fault_ = fmt::format("field '{}' must be start, shutdown, reset or refresh", at.text());
+  }
   template <typename T>
   void read(const Json& json, std::optional<T>& value, Limit limit, const Place& at) {
     if (json.is_null()) return;
@@ -488,6 +524,8 @@ constexpr std::string_view method<PeersRequest> = "peers";
 template <>
 constexpr std::string_view method<RoutesRequest> = "routes";
 template <>
+constexpr std::string_view method<PeerRequest> = "peer";
+template <>
 constexpr std::string_view method<BlocksRequest> = "blocks";
 template <>
 constexpr std::string_view method<ContainersRequest> = "containers";
@@ -524,6 +562,10 @@ struct Due<PeersRequest> {
 template <>
 struct Due<RoutesRequest> {
   using Type = Routes;
+};
+template <>
+struct Due<PeerRequest> {
+  using Type = Done;
 };
 template <>
 struct Due<BlocksRequest> {
@@ -585,7 +627,7 @@ Result<Request, Failure> decode_method(const std::string& wanted, const Json& js
   if constexpr (index == std::variant_size_v<Request>) {
     return bad_request(
         fmt::format("unknown method '{}'; weftd knows add, del, check, status, peers, routes, "
-                    "blocks, containers, policies, fib-check, doctor",
+                    "peer, blocks, containers, policies, fib-check, doctor",
                     wanted.substr(0, 64)));
   } else {
     using Message = std::variant_alternative_t<index, Request>;
@@ -655,6 +697,13 @@ Result<Reply> decode_reply(std::string_view line, const Request& request) {
     return Error{fmt::format("the reply of weftd is not understood: {}", decoder.fault())};
   }
   return reply;
+}
+
+std::string_view name(PeerVerb verb) {
+  for (const auto& [known, text] : peer_verbs) {
+    if (known == verb) return text;
+  }
+  return "refresh";
 }
 
 std::string_view name(ErrorCode code) {

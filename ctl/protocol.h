@@ -93,6 +93,22 @@ struct RoutesRequest {
   std::optional<Address> address = std::nullopt;
   bool operator==(const RoutesRequest&) const = default;
 };
+/// What an operator does to one session.
+enum class PeerVerb : std::uint8_t {
+  start,
+  shutdown,  ///< stays down until start, or until weftd starts anew
+  reset,     ///< down and up again
+  refresh,   ///< both sides' routes once more, the session stays (RFC 2918)
+};
+struct PeerRequest {
+  /// Name or address.
+  std::string peer;
+  PeerVerb verb = PeerVerb::refresh;
+  /// Of shutdown and reset, for the operator over there: at most 255 octets (RFC 9003).
+  std::string message;
+  bool operator==(const PeerRequest&) const = default;
+};
+
 struct BlocksRequest {
   bool operator==(const BlocksRequest&) const = default;
 };
@@ -116,9 +132,9 @@ struct DoctorRequest {
   bool operator==(const DoctorRequest&) const = default;
 };
 
-using Request =
-    std::variant<AddRequest, DelRequest, CheckRequest, StatusRequest, PeersRequest, RoutesRequest,
-                 BlocksRequest, ContainersRequest, PoliciesRequest, FibCheckRequest, DoctorRequest>;
+using Request = std::variant<AddRequest, DelRequest, CheckRequest, StatusRequest, PeersRequest,
+                             RoutesRequest, PeerRequest, BlocksRequest, ContainersRequest,
+                             PoliciesRequest, FibCheckRequest, DoctorRequest>;
 
 // ---- replies
 
@@ -187,6 +203,24 @@ struct Peer {
   std::string range;
   /// Its connections are signed (RFC 2385).
   bool password = false;
+  std::vector<std::string> our_capabilities;
+  /// Octets of the largest message either way (RFC 8654); 0: no session.
+  std::uint32_t max_send = 0;
+  std::uint32_t max_receive = 0;
+  std::chrono::seconds connect_retry{0};
+  std::chrono::seconds send_hold{0};
+  /// TTL of what is sent, and the least that is taken (RFC 5082); 0: any.
+  std::uint32_t ttl = 0;
+  std::uint32_t least_ttl = 0;
+  std::string last_sent_notification;
+  std::string last_received_notification;
+  std::uint64_t malformed_updates = 0;
+  /// Of the running connection.
+  std::optional<std::uint64_t> rtt_microseconds;
+  std::optional<std::uint32_t> mss;
+  std::optional<std::uint32_t> retransmits;
+  std::optional<std::uint32_t> send_queue;
+  std::optional<std::uint32_t> receive_queue;
   bool operator==(const Peer&) const = default;
 };
 
@@ -385,6 +419,8 @@ Result<Request, Failure> decode_request(std::string_view line);
 /// clients.
 Result<Reply> decode_reply(std::string_view line, const Request& request);
 
+/// "shutdown", … as on the wire.
+std::string_view name(PeerVerb verb);
 /// "not-found", … as on the wire.
 std::string_view name(ErrorCode code);
 

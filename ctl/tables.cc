@@ -431,12 +431,39 @@ std::string detail(const Peer& peer, Style style) {
   text += labelled("router-id", dash_if_empty(peer.router_id));
   if (!peer.range.empty()) text += labelled("range", harmless(peer.range));
   text += labelled("authentication", peer.password ? "TCP MD5" : "none");
+  if (peer.least_ttl != 0) {
+    text += labelled("ttl", fmt::format("{} sent, {} or more taken", peer.ttl, peer.least_ttl));
+  } else {
+    text += labelled("ttl", fmt::format("{} sent, any taken", peer.ttl));
+  }
   text += labelled("hold time", fmt::format("{}, keepalive every {}", duration_text(peer.hold_time),
                                             duration_text(peer.keepalive)));
+  text += labelled("timers",
+                   fmt::format("connect-retry {}, send-hold {}", duration_text(peer.connect_retry),
+                               duration_text(peer.send_hold)));
+  text += labelled("we said last", dash_if_empty(peer.last_sent_notification));
+  text += labelled("it said last", dash_if_empty(peer.last_received_notification));
+  if (peer.malformed_updates != 0) {
+    text += labelled("malformed", fmt::format("{} UPDATEs taken for withdrawals (RFC 7606)",
+                                              peer.malformed_updates));
+  }
+  if (peer.mss) {
+    text +=
+        labelled("TCP", fmt::format("rtt {:.3f} ms, mss {}, {} retransmits, {} octets to send, "
+                                    "{} to read",
+                                    static_cast<double>(peer.rtt_microseconds.value_or(0)) / 1e3,
+                                    *peer.mss, peer.retransmits.value_or(0),
+                                    peer.send_queue.value_or(0), peer.receive_queue.value_or(0)));
+  }
+  if (peer.max_send != 0) {
+    text += labelled("max message",
+                     fmt::format("{} octets sent, {} taken", peer.max_send, peer.max_receive));
+  }
   text += labelled("messages",
                    fmt::format("{} received, {} sent", peer.messages_received, peer.messages_sent));
   text += labelled("sessions", fmt::format("{} established so far", peer.established_count));
   text += labelled("capabilities", joined(peer.capabilities, ", "));
+  text += labelled("ours", joined(peer.our_capabilities, ", "));
   if (peer.families.empty()) return text;
   std::vector<Row> rows;
   for (const PeerFamily& family : peer.families) {

@@ -32,6 +32,8 @@ struct Options {
   std::string peer;
   /// `peers --detail`
   bool detail = false;
+  /// `peer VERB NAME --message TEXT`
+  PeerRequest order;
   /// `routes PREFIX`: a prefix or an address.
   std::string destination;
   /// `fib check --repair`
@@ -131,6 +133,7 @@ int ask(Client& client, const Request& request, const Options& options, Time dea
 int run(const CLI::App& app, const Options& options) {
   Request request = StatusRequest{};
   if (app.got_subcommand("peers")) request = PeersRequest{};
+  if (app.got_subcommand("peer")) request = options.order;
   if (app.got_subcommand("blocks")) request = BlocksRequest{};
   if (app.got_subcommand("containers")) request = ContainersRequest{};
   if (app.got_subcommand("policies")) request = PoliciesRequest{};
@@ -172,6 +175,21 @@ int parse_and_run(int argc, char** argv) {
   CLI::App* peers = app.add_subcommand("peers", "BGP sessions, one line each");
   peers->add_option("NAME", options.peer, "everything about the peer with this name or address");
   peers->add_flag("--detail", options.detail, "everything about every peer");
+  CLI::App* peer = app.add_subcommand("peer", "do something to one session");
+  peer->require_subcommand(1);
+  const auto verb = [&](PeerVerb which, const char* text) {
+    CLI::App* one = peer->add_subcommand(std::string(name(which)), text);
+    one->add_option("NAME", options.order.peer, "name or address of the peer")->required();
+    one->callback([&options, which] { options.order.verb = which; });
+    return one;
+  };
+  const char* message = "what the operator over there reads, at most 255 octets (RFC 9003)";
+  verb(PeerVerb::start, "let the session come up again");
+  verb(PeerVerb::shutdown, "end the session, and keep it down until start")
+      ->add_option("--message", options.order.message, message);
+  verb(PeerVerb::reset, "end the session; it comes up again by itself")
+      ->add_option("--message", options.order.message, message);
+  verb(PeerVerb::refresh, "ask for the peer's routes and send ours again");
   CLI::App* routes = app.add_subcommand("routes", "routes and what the kernel has of them");
   routes->add_option("PREFIX", options.destination,
                      "all paths of this prefix, or of the route that an address takes");
@@ -191,7 +209,7 @@ int parse_and_run(int argc, char** argv) {
   if (app.get_subcommands().empty()) {
     return complain(usage,
                     "say what to show: status, peers, routes, blocks, containers, policies, fib "
-                    "check or doctor (see "
+                    "check or doctor; or peer VERB (see "
                     "weftctl --help)");
   }
   return run(app, options);

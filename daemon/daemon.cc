@@ -138,6 +138,7 @@ class Daemon {
             [&](const ctl::CheckRequest& check) { containers_->check(check, answer); },
             [&](const ctl::StatusRequest&) { answer(status_view(world(), now)); },
             [&](const ctl::PeersRequest&) { answer(peers_view(world(), now)); },
+            [&](const ctl::PeerRequest& order) { answer(ordered(order)); },
             [&](const ctl::RoutesRequest& routes) { answer(routes_view(world(), routes)); },
             [&](const ctl::BlocksRequest&) { answer(blocks_view(world(), now)); },
             [&](const ctl::ContainersRequest&) { answer(containers_view(world(), now)); },
@@ -146,6 +147,14 @@ class Daemon {
             [&](const ctl::FibCheckRequest& check) { routing_->check_fib(check.repair, answer); },
         },
         request);
+  }
+
+  ctl::Reply ordered(const ctl::PeerRequest& order) {
+    const auto done = routing_->order(order);
+    if (!done) return ctl::Failure{ctl::ErrorCode::not_found, done.error().message};
+    spdlog::info("operator: peer {} {}{}{}", order.peer, ctl::name(order.verb),
+                 order.message.empty() ? "" : ": ", order.message);
+    return ctl::Done{};
   }
 
   /// On a thread of the exporter's server: the numbers are read on the main loop.

@@ -164,6 +164,40 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     pump();
   }
 
+  Result<void> order(const ctl::PeerRequest& order) {
+    const Time now = Clock::now();
+    Result<void> done;
+    // By name first: a peer may be called by the address of another.
+    std::string peer = order.peer;
+    const auto known = speaker_.peers();
+    const auto by = [&](const auto& is) { return std::any_of(known.begin(), known.end(), is); };
+    if (!by([&](const bgp::PeerStatus& each) { return each.name == peer; })) {
+      for (const bgp::PeerStatus& each : known) {
+        if (each.address.text() == order.peer) peer = each.name;
+      }
+    }
+    switch (order.verb) {
+      case ctl::PeerVerb::start:
+        done = speaker_.start_peer(peer, now);
+        break;
+      case ctl::PeerVerb::shutdown:
+        done = speaker_.shutdown_peer(peer, order.message, now);
+        break;
+      case ctl::PeerVerb::reset:
+        done = speaker_.reset_peer(peer, order.message, now);
+        break;
+      case ctl::PeerVerb::refresh:
+        done = speaker_.refresh_peer(peer, now);
+        break;
+    }
+    transport_->poke();
+    return done;
+  }
+
+  [[nodiscard]] std::optional<bgp::TcpFacts> tcp_facts(bgp::ConnectionId connection) const {
+    return transport_ ? transport_->tcp_facts(connection) : std::nullopt;
+  }
+
   void stop(bool cease) {
     stopped_ = true;
     speaker_.stop(cease, "weftd is stopping", Clock::now());
@@ -489,6 +523,12 @@ void Routing::announce(const std::vector<Prefix>& blocks, const std::vector<Pref
 }
 void Routing::apply(const bgp::Settings& settings) {
   loop_->apply(settings);
+}
+Result<void> Routing::order(const ctl::PeerRequest& order) {
+  return loop_->order(order);
+}
+std::optional<bgp::TcpFacts> Routing::tcp_facts(bgp::ConnectionId connection) const {
+  return loop_->tcp_facts(connection);
 }
 void Routing::stop(bool cease) {
   loop_->stop(cease);

@@ -24,7 +24,7 @@ bool established(const bgp::PeerStatus& peer) {
   return peer.state == bgp::PeerState::established;
 }
 
-ctl::Peer peer_view(const bgp::PeerStatus& peer, Time now) {
+ctl::Peer peer_view(const World& world, const bgp::PeerStatus& peer, Time now) {
   ctl::Peer view;
   view.name = peer.name;
   view.description = peer.description;
@@ -50,6 +50,23 @@ ctl::Peer peer_view(const bgp::PeerStatus& peer, Time now) {
   view.established_count = peer.established_count;
   view.range = text(peer.range);
   view.password = peer.password;
+  view.our_capabilities = peer.our_capabilities;
+  view.max_send = static_cast<std::uint32_t>(peer.max_send);
+  view.max_receive = static_cast<std::uint32_t>(peer.max_receive);
+  view.connect_retry = peer.connect_retry;
+  view.send_hold = peer.send_hold;
+  view.ttl = peer.setup.ttl;
+  view.least_ttl = peer.setup.least_ttl;
+  view.last_sent_notification = peer.last_sent_notification;
+  view.last_received_notification = peer.last_received_notification;
+  view.malformed_updates = peer.malformed_updates;
+  if (const auto tcp = peer.connection ? world.routing.tcp_facts(*peer.connection) : std::nullopt) {
+    view.rtt_microseconds = static_cast<std::uint64_t>(tcp->rtt.count());
+    view.mss = tcp->mss;
+    view.retransmits = tcp->retransmits;
+    view.send_queue = tcp->send_queue;
+    view.receive_queue = tcp->receive_queue;
+  }
   return view;
 }
 
@@ -186,7 +203,7 @@ ctl::Status status_view(const World& world, Time now) {
 ctl::Peers peers_view(const World& world, Time now) {
   ctl::Peers view;
   for (const bgp::PeerStatus& peer : world.routing.speaker().peers())
-    view.peers.push_back(peer_view(peer, now));
+    view.peers.push_back(peer_view(world, peer, now));
   for (const bgp::RangeStatus& range : world.routing.speaker().ranges()) {
     view.ranges.push_back(
         {range.name, range.range.text(), range.peers, range.limit, range.refused});

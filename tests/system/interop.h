@@ -61,12 +61,14 @@ struct Row {
   /// The session runs over IPv6.
   bool ipv6 = false;
   bool internal = false;
-  /// Off: both sides leave the TTL alone.
+  /// Off: the other leaves the TTL alone, and so does weftd unless `weft` says otherwise.
   bool gtsm = true;
   /// Who the peer is: "listen: 192.0.2.0/24"; empty: its address.
   std::string identity{};
   /// Lines under weftd's `bgp:`.
   std::string bgp{};
+  /// What the other takes weftd's AS for.
+  std::string weft_as = "65001";
 };
 
 /// weftd at 192.0.2.1, fd00::1, AS 65001, origin of 10.64.0.0/26 and fd64::/122; the other at
@@ -119,10 +121,10 @@ pools:
 bgp:
 )" + row.bgp + R"(
   groups:
-    base: {hold-time: 9, connect-retry: 1, idle-hold: 1, import: accept}
+    base: {hold-time: 9, connect-retry: 1, idle-hold: 1, import: accept)" +
+                                 (row.gtsm ? "" : ", gtsm: false") + R"(}
   peers:
     - {group: base, )" + identity +
-                                 (row.gtsm ? "" : ", gtsm: false") +
                                  (row.internal ? ", remote-as: internal" : "") +
                                  (peer.empty() ? "" : ", ") + peer + "}\n");
   }
@@ -255,24 +257,24 @@ bgp:
   }
 
   void start_bird() {
-    const std::string config =
-        hosts.write("bird.conf", R"(
+    const std::string config = hosts.write(
+        "bird.conf", R"(
 log stderr all;
 router id 192.0.2.2;
 protocol device { scan time 1; }
 protocol static four { ipv4; route 198.51.100.0/24 blackhole; route 203.0.113.0/25 blackhole; }
 protocol static six { ipv6; route 2001:db8:1::/48 blackhole; }
 protocol bgp weft {
-  local )" + other_address() + " as " +
-                                     other_as() + "; neighbor " + weft_address() + " as 65001;\n" +
-                                     (row.gtsm ? "  ttl security on;\n" : "") + R"(
+  local )" + other_address() +
+                         " as " + other_as() + "; neighbor " + weft_address() + " as " +
+                         row.weft_as + ";\n" + (row.gtsm ? "  ttl security on;\n" : "") + R"(
   hold time 9; connect retry time 1; connect delay time 1; error wait time 1,2;
   )" + filled(dialect().session) +
-                                     R"(
+                         R"(
   ipv4 { import all; export where source = RTS_STATIC; next hop address 192.0.2.2; )" +
-                                     dialect().family + R"( };
+                         dialect().family + R"( };
   ipv6 { import all; export where source = RTS_STATIC; next hop address fd00::2; )" +
-                                     dialect().family + " };\n}\n");
+                         dialect().family + " };\n}\n");
     spawn({"bird", "-f", "-c", config, "-s", file("bird.ctl")}, "bird.log");
   }
 
@@ -285,8 +287,9 @@ protocol bgp weft {
  no bgp ebgp-requires-policy
  no bgp default ipv4-unicast
  no bgp network import-check
-)" + neighbor + " remote-as 65001\n" +
-                                     neighbor + " timers 3 9\n" + neighbor + " timers connect 1\n" +
+)" + neighbor + " remote-as " + row.weft_as +
+                                     "\n" + neighbor + " timers 3 9\n" + neighbor +
+                                     " timers connect 1\n" +
                                      (row.gtsm ? neighbor + " ttl-security hops 1\n" : "") +
                                      filled(dialect().session) + R"(
  address-family ipv4 unicast
@@ -320,10 +323,9 @@ as = )" + other_as() + R"(
 router-id = "192.0.2.2"
 [[neighbors]]
 [neighbors.config]
-neighbor-address = ")" + weft_address() +
-                                                              R"("
-peer-as = 65001
-)" + dialect().config + R"([neighbors.timers.config]
+neighbor-address = ")" + weft_address() + "\"\npeer-as = " + row.weft_as +
+                                                              "\n" + dialect().config +
+                                                              R"([neighbors.timers.config]
 hold-time = 9
 keepalive-interval = 3
 connect-retry = 1

@@ -82,6 +82,53 @@ void range_refuses_an_unsigned_peer(Pair& pair) {
       << pair.story();
 }
 
+/// weftd's operator says why; whoever is over there can read it.
+void tells_the_reason_of_a_shutdown(Pair& pair) {
+  both_ways(pair);
+  pair.weftctl("peer shutdown peer --message \"moving racks\"");
+  MUST(pair.until([&] {
+    return (pair.other_session() + pair.other_log()).find("moving racks") != std::string::npos;
+  }));
+  EXPECT_EQ(pair.state(), "Idle");
+  pair.weftctl("peer start " + pair.other_address());
+  MUST(pair.established());
+  const json sessions = pair.peer()["established_count"];
+  pair.weftctl("peer refresh peer");
+  both_ways(pair);
+  EXPECT_EQ(pair.peer()["established_count"], sessions);
+}
+
+/// It leaves the TTL alone, weftd asks for 255: whoever connects, nothing comes of it.
+void refuses_a_low_ttl(Pair& pair) {
+  MUST(pair.until([&] { return pair.state() == "Active" || pair.state() == "Connect"; }));
+  EXPECT_EQ(pair.peer()["least_ttl"], 255);
+  EXPECT_FALSE(pair.until([&] { return pair.state() == "Established"; }, std::chrono::seconds(5)))
+      << pair.story();
+  pair.reload("gtsm: false");
+  MUST(pair.established());
+}
+
+void speaks_over_two_hops(Pair& pair) {
+  both_ways(pair);
+  EXPECT_EQ(pair.peer()["ttl"], 2);
+  EXPECT_EQ(pair.peer()["least_ttl"], 0);
+}
+
+void has_extended_messages(Pair& pair) {
+  both_ways(pair);
+  EXPECT_EQ(pair.peer()["max_send"], 65535) << pair.story();
+  EXPECT_EQ(pair.peer()["max_receive"], 65535);
+}
+
+/// RFC 7705: it sees the AS it believes in, then ours.
+void speaks_for_another_as(Pair& pair) {
+  both_ways(pair);
+  MUST(pair.until(
+      [&] { return pair.other_route("10.64.0.0/26").find("64999 65001") != std::string::npos; }));
+  const json route = pair.ctl("routes 198.51.100.0/24");
+  EXPECT_EQ(route["routes"][0]["paths"][0]["as_path"], "64999 65002");
+}
+
 const Dialect bird_password{"password \"s3cret\";"};
 const Dialect frr_password{" neighbor WEFT password s3cret\n"};
 /// Among the keys of [neighbors.config], which its table may not name twice.
@@ -120,6 +167,29 @@ const std::vector<Row>& rows() {
        .check = range_refuses_an_unsigned_peer,
        .weft = "password: s3cret",
        .identity = "listen: 192.0.2.0/24, limit: 3"},
+      {.name = "GtsmRefuses", .check = refuses_a_low_ttl, .weft = "gtsm: true", .gtsm = false},
+      {.name = "Multihop",
+       .check = speaks_over_two_hops,
+       .weft = "multihop: 2",
+       .bird = {"multihop 2;"},
+       .frr = {" neighbor WEFT ebgp-multihop 2\n"},
+       .gobgp = {"[neighbors.ebgp-multihop.config]\nenabled = true\nmultihop-ttl = 2\n"},
+       .gtsm = false},
+      {.name = "ExtendedMessages",
+       .check = has_extended_messages,
+       .bird = {"enable extended messages on;"},
+       .gobgp = unsupported("GoBGP 3.10 has no RFC 8654")},
+      {.name = "ExtendedParameters",
+       .check = both_ways,
+       .bird = unsupported("BIRD 2.0.12 sends RFC 9072 only when it has to"),
+       .frr = {" neighbor WEFT extended-optional-parameters\n"},
+       .gobgp = unsupported("GoBGP 3.10 has no RFC 9072")},
+      {.name = "DelayOpen", .check = both_ways, .weft = "delay-open: 2"},
+      {.name = "LocalAs",
+       .check = speaks_for_another_as,
+       .weft = "local-as: 64999",
+       .weft_as = "64999"},
+      {.name = "TellsShutdownText", .check = tells_the_reason_of_a_shutdown},
       {.name = "ShutdownText", .check = hears_the_reason_of_a_shutdown},
       {.name = "MaxPrefix", .check = ends_above_the_prefix_limit, .weft = "prefix-limit: 1"},
   };

@@ -78,6 +78,7 @@ class Process {
   Process& operator=(const Process&) = delete;
   ~Process() { end(SIGTERM); }
 
+  [[nodiscard]] pid_t pid() const { return pid_; }
   void signal(int number) const {
     if (pid_ > 0) ::kill(pid_, number);
   }
