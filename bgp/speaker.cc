@@ -773,7 +773,9 @@ struct Speaker::World {
       const bool waits = std::any_of(neighbours.begin(), neighbours.end(),
                                      [&](const auto& each) { return owes(*each, family); });
       const bool late = now >= started + sync_limit;
-      if ((waits && !late) || tables->rib.pending() != 0 || !leaving.empty()) continue;
+      // Who will come from a range nobody knows: they all get the whole time.
+      const bool open = std::any_of(settings.peers.begin(), settings.peers.end(), is_range);
+      if (((waits || open) && !late) || tables->rib.pending() != 0 || !leaving.empty()) continue;
       sync_done[index(family)] = true;
       syncs.push_back({family, waits});
     }

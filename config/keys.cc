@@ -554,6 +554,17 @@ Key<bgp::PeerSettings> choice(std::string_view name, Enum bgp::PeerSettings::*me
       [words](Enum value) { return std::string(words[static_cast<std::size_t>(value)]); });
 }
 
+Key<bgp::PeerSettings> range_limit() {
+  auto key = number("limit", &bgp::PeerSettings::range_limit, {.least = 1, .most = 4096},
+                    "Peers of listen at a time; whoever comes later is refused.");
+  const auto write = key.write;
+  key.write = [write](const bgp::PeerSettings& peer) {
+    return peer.range ? write(peer) : std::nullopt;
+  };
+  key.absent = fmt::format("{}", bgp::default_range_limit);
+  return key;
+}
+
 Key<bgp::PeerSettings> password() {
   Key<bgp::PeerSettings> key;
   key.name = "password";
@@ -943,9 +954,8 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
                             "its last connection. Of ranges one inside another the longest holds."),
                      "none"),
            Duty::identity),
-      number("limit", &PeerSettings::range_limit, {.least = 1, .most = 4096},
-             "Peers of listen at a time; whoever comes later is refused."),
-      with(otherwise(word("name", &PeerSettings::name, "-_.:",
+      range_limit(),
+      with(otherwise(word("name", &PeerSettings::name, "-_.:/",
                           "Name of the peer in weftctl, logs and metrics; no two have the same."),
                      "the address"),
            Duty::identity),
@@ -1091,6 +1101,8 @@ const std::vector<Refusal>& refusals<bgp::PeerSettings>() {
       {"interface",
        "interface peers are not supported by this version; give address and remote-as"},
       {"bfd", "BFD is not supported by this version"},
+      {"tcp-ao",
+       "TCP-AO (RFC 5925) is not supported by this version; TCP MD5 is the key 'password'"},
       {"ttl-security", "RFC 5082 is the key 'gtsm'"},
       {"ebgp-multihop", "the hops to the peer are the key 'multihop'"},
       {"graceful-restart", "graceful restart is not supported by this version"},

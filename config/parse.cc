@@ -295,7 +295,8 @@ void check_range(Reader& reader, const Draft& draft) {
   if (!draft.settings.range) {
     return refuse("limit", "goes with 'listen' only: one address is one peer");
   }
-  refuse("passive", "says nothing of a range: weftd never connects to its peers");
+  if (draft.settings.passive)
+    refuse("passive", "says nothing of a range: weftd never connects to its peers");
   refuse("source", "says nothing of a range: its peers choose the address they connect to");
   const Prefix& range = *draft.settings.range;
   if (range.address().is_multicast() || range.address().is_loopback()) {
@@ -331,8 +332,9 @@ void check_local_as(Reader& reader, const Draft& draft) {
                 "is the AS of the peer: an internal session can have no local-as");
   }
   if (peer.local_as) return;
-  for (const std::string_view key : {"local-as-no-prepend", "local-as-replace"}) {
-    if (draft.find(key) == nullptr) continue;
+  for (const auto& [key, said] : {std::pair("local-as-no-prepend", peer.local_as_no_prepend),
+                                  std::pair("local-as-replace", peer.local_as_replace)}) {
+    if (!said) continue;
     const Reader::Scope scope(reader, key);
     reader.fail(draft.at(key), "goes with local-as only");
   }

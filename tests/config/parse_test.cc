@@ -40,6 +40,11 @@ Config config_of(const std::string& text) {
   return config ? *config : Config{};
 }
 
+/// One peer with these keys, in line 6.
+std::string peer(const std::string& keys) {
+  return node_lines + "bgp:\n  peers:\n    - {" + keys + "}\n";
+}
+
 TEST(ConfigParse, FillsInTheDefaults) {
   const Config config = config_of(node_lines);
   Config expected;
@@ -229,11 +234,6 @@ TEST_P(ConfigRefused, SaysWhereAndWhy) {
 }
 
 constexpr auto name_of = [](const auto& c) { return c.param.name; };
-
-/// One peer with these keys, in line 6.
-std::string peer(const std::string& keys) {
-  return node_lines + "bgp:\n  peers:\n    - {" + keys + "}\n";
-}
 
 /// One pool with these keys, in line 5.
 std::string pool(const std::string& keys) {

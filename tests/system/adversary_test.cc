@@ -7,6 +7,9 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <array>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 
@@ -77,7 +80,7 @@ class Hostile {
   std::optional<bgp::Frame> hear(bgp::MessageType type) {
     const Time end = Clock::now() + patience;
     while (Clock::now() < end) {
-      const auto frame = next_message(input_, bgp::max_extended_message_size);
+      const auto frame = bgp::next_message(input_, bgp::max_extended_message_size);
       if (frame && *frame) {
         said_.assign((*frame)->message.begin(), (*frame)->message.end());
         input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(said_.size()));

@@ -140,7 +140,7 @@ bgp:
     return reply.is_object() ? reply.value("ok", json()) : json();
   }
   /// As an operator sees it.
-  [[nodiscard]] std::string weftctl(const std::string& words) const {
+  std::string weftctl(const std::string& words) const {
     return shell(programs + "/weftctl --socket " + file("weft.sock") + " " + words);
   }
   [[nodiscard]] json peer() const {
