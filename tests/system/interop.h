@@ -213,7 +213,7 @@ bgp:
             " -d bgpd -c 'configure terminal' -c 'router bgp " + other_as() + "' -c 'neighbor " +
             weft_address() + " shutdown message " + why + "'");
     }
-    if (daemon == Daemon::gobgp) gobgp("neighbor " + weft_address() + " shutdown '" + why + "'");
+    if (daemon == Daemon::gobgp) gobgp("neighbor " + weft_address() + " disable '" + why + "'");
   }
 
   // ---- waiting
