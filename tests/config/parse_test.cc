@@ -213,7 +213,9 @@ TEST(ConfigRender, PrintsEveryDefault) {
        {"  name: \"h11.example\"\n", "  # router-address-ipv6: none; the kernel chooses\n",
         "  \"c\":\n", "    ipv4-block-length: 26\n",
         "    claim: {static: {index: 0, blocks-per-host: 1}}\n", "  cool-down: 120\n",
-        "  multipath: 16\n", "    - address: \"192.0.2.1\"\n      name: \"192.0.2.1\"\n",
+        "  multipath: 16\n",
+        "    - address: \"192.0.2.1\"\n      # listen: none\n      # limit: 100\n      name: "
+        "\"192.0.2.1\"\n",
         "      hold-time: 9\n", "      # prefix-limit: no limit\n", "  table: 254\n",
         "  listen: \"127.0.0.1:9798\"\n", "  # mtu: that of the uplinks\n"}) {
     EXPECT_THAT(text, HasSubstr(line));
