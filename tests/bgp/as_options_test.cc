@@ -76,7 +76,10 @@ TEST_P(AsOptions, OfAPath) {
   speaker.received(*connection, bytes, t0);
   speaker.received(*connection, update(GetParam().path), t0);
   const auto route = speaker.route(Prefix::parse("198.51.100.0/24").value());
-  ASSERT_TRUE(route);
+  if (!route) {  // too long a loop of local-as is not even held
+    EXPECT_EQ(std::string(), GetParam().shown);
+    return;
+  }
   ASSERT_EQ(route->paths.size(), 1U);
   const PathStatus& path = route->paths[0];
   EXPECT_EQ(path.lost_at.empty() ? path.as_path : "", GetParam().shown) << path.lost_at;
