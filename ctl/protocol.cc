@@ -82,6 +82,15 @@ constexpr auto fields<RoutesRequest> = std::tuple{Field{"prefix", &RoutesRequest
 template <>
 constexpr auto fields<BlocksRequest> = std::tuple{};
 template <>
+constexpr auto fields<ClaimsRequest> = std::tuple{};
+template <>
+constexpr auto fields<IpamCheckRequest> =
+    std::tuple{Field{"repair", &IpamCheckRequest::repair, {}, true}};
+template <>
+constexpr auto fields<ReleaseBlockRequest> = std::tuple{
+    Field{"pool", &ReleaseBlockRequest::pool, Limit{1, 32}},
+    Field{"index", &ReleaseBlockRequest::index}, Field{"revision", &ReleaseBlockRequest::revision}};
+template <>
 constexpr auto fields<ContainersRequest> = std::tuple{};
 
 template <>
@@ -152,6 +161,15 @@ constexpr auto fields<Block> =
                Field{"free", &Block::free},   Field{"advertised", &Block::advertised}};
 template <>
 constexpr auto fields<Blocks> = std::tuple{Field{"blocks", &Blocks::blocks}};
+template <>
+constexpr auto fields<ClaimedBlock> =
+    std::tuple{Field{"pool", &ClaimedBlock::pool}, Field{"index", &ClaimedBlock::index},
+               Field{"ipv4", &ClaimedBlock::ipv4}, Field{"ipv6", &ClaimedBlock::ipv6},
+               Field{"host", &ClaimedBlock::host}, Field{"revision", &ClaimedBlock::revision}};
+template <>
+constexpr auto fields<ClaimedBlocks> = std::tuple{Field{"blocks", &ClaimedBlocks::blocks}};
+template <>
+constexpr auto fields<Findings> = std::tuple{Field{"findings", &Findings::findings}};
 template <>
 constexpr auto fields<Container> = std::tuple{Field{"attachment", &Container::attachment},
                                               Field{"ipv4", &Container::ipv4},
@@ -438,6 +456,12 @@ constexpr std::string_view method<RoutesRequest> = "routes";
 template <>
 constexpr std::string_view method<BlocksRequest> = "blocks";
 template <>
+constexpr std::string_view method<ClaimsRequest> = "claims";
+template <>
+constexpr std::string_view method<IpamCheckRequest> = "ipam-check";
+template <>
+constexpr std::string_view method<ReleaseBlockRequest> = "release-block";
+template <>
 constexpr std::string_view method<ContainersRequest> = "containers";
 
 /// The reply that is due to a request.
@@ -470,6 +494,18 @@ struct Due<RoutesRequest> {
 template <>
 struct Due<BlocksRequest> {
   using Type = Blocks;
+};
+template <>
+struct Due<ClaimsRequest> {
+  using Type = ClaimedBlocks;
+};
+template <>
+struct Due<IpamCheckRequest> {
+  using Type = Findings;
+};
+template <>
+struct Due<ReleaseBlockRequest> {
+  using Type = Done;
 };
 template <>
 struct Due<ContainersRequest> {

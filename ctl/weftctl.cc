@@ -34,6 +34,10 @@ struct Options {
   bool detail = false;
   /// `routes PREFIX`: a prefix or an address.
   std::string destination;
+  /// `ipam check --repair`
+  bool repair = false;
+  /// `ipam release POOL INDEX REVISION`
+  ReleaseBlockRequest release;
 };
 
 int complain(Exit code, const std::string& sentence) {
@@ -129,6 +133,13 @@ int run(const CLI::App& app, const Options& options) {
   if (app.got_subcommand("peers")) request = PeersRequest{};
   if (app.got_subcommand("blocks")) request = BlocksRequest{};
   if (app.got_subcommand("containers")) request = ContainersRequest{};
+  if (app.got_subcommand("ipam")) {
+    const CLI::App* ipam = app.get_subcommand("ipam");
+    if (ipam->got_subcommand("show")) request = BlocksRequest{};
+    if (ipam->got_subcommand("blocks")) request = ClaimsRequest{};
+    if (ipam->got_subcommand("check")) request = IpamCheckRequest{options.repair};
+    if (ipam->got_subcommand("release")) request = options.release;
+  }
   if (app.got_subcommand("routes")) {
     RoutesRequest routes;
     if (const auto parsed = Address::parse(options.destination)) {
@@ -171,6 +182,18 @@ int parse_and_run(int argc, char** argv) {
                      "all paths of this prefix, or of the route that an address takes");
   app.add_subcommand("blocks", "address blocks of this host");
   app.add_subcommand("containers", "containers and their addresses");
+  CLI::App* ipam = app.add_subcommand("ipam", "blocks of all hosts, and what is wrong with ours");
+  ipam->require_subcommand(1);
+  ipam->add_subcommand("show", "address blocks of this host, as 'weftctl blocks'");
+  ipam->add_subcommand("blocks", "blocks that hosts have claimed in etcd");
+  ipam->add_subcommand("check", "what records, kernel and store say differently")
+      ->add_flag("--repair", options.repair, "mend it");
+  CLI::App* release =
+      ipam->add_subcommand("release", "give up the block of a host that is gone for good");
+  release->add_option("POOL", options.release.pool, "name of the pool")->required();
+  release->add_option("INDEX", options.release.index, "index of the block")->required();
+  release->add_option("REVISION", options.release.revision, "as 'weftctl ipam blocks' showed it")
+      ->required();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -178,7 +201,7 @@ int parse_and_run(int argc, char** argv) {
   }
   if (app.get_subcommands().empty()) {
     return complain(usage,
-                    "say what to show: status, peers, routes, blocks or containers (see "
+                    "say what to show: status, peers, routes, blocks, containers or ipam (see "
                     "weftctl --help)");
   }
   return run(app, options);

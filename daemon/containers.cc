@@ -252,6 +252,56 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     return {};
   }
 
+  std::vector<std::string> examine(bool repair) {
+    std::vector<std::string> found;
+    const Time now = Clock::now();
+    const auto links = list_links(socket_);
+    const auto routes = list_container_routes(socket_);
+    if (!links || !routes) return {"the kernel's links and routes cannot be read"};
+    std::map<std::string, const Link*> veths;
+    for (const Link& link : *links) {
+      if (is_container_link(link.name)) veths.emplace(link.name, &link);
+    }
+    if (repair) {
+      if (auto adopted = adopt(now); !adopted) found.push_back(adopted.error().message);
+    }
+    for (const ipam::LeaseStatus& held : allocator_.leases()) {
+      const ipam::Lease& lease = held.lease;
+      const auto veth = veths.find(lease.host_ifname);
+      if (veth == veths.end()) {
+        found.push_back(examine_gone(held, repair, now));
+        continue;
+      }
+      for (const Address& address : addresses_of(lease)) {
+        const bool routed = std::any_of(routes->begin(), routes->end(), [&](const auto& route) {
+          return route.destination == Prefix::host(address) && route.ifindex == veth->second->index;
+        });
+        if (routed) continue;
+        found.push_back(fmt::format("{} of container {} has no route{}", address.text(),
+                                    describe(lease.attachment), repair ? ": put back" : ""));
+      }
+    }
+    for (const auto& [name, link] : veths) {
+      if (allocator_.find_host_ifname(name) != nullptr || removed_.contains(name)) continue;
+      found.push_back(fmt::format("link {} ({}) belongs to no container on record{}", name,
+                                  link->alias.empty() ? "no alias" : link->alias,
+                                  repair ? "; two audits remove it when it is weft's" : ""));
+    }
+    if (repair) restore_routes(*links);
+    return found;
+  }
+
+  /// Only what an audit has missed already: an ADD on its way has an address and no link yet.
+  std::string examine_gone(const ipam::LeaseStatus& held, bool repair, Time now) {
+    const ipam::Lease& lease = held.lease;
+    std::string sentence =
+        fmt::format("{} is held by container {}, which has no link",
+                    addresses_of(lease).front().text(), describe(lease.attachment));
+    if (!repair || held.attached) return sentence;
+    const auto freed = commit(allocator_.release(lease.attachment, lease.sequence, now).changes);
+    return sentence + (freed ? ": freed" : ": " + freed.error().message);
+  }
+
   void contest(std::set<ipam::BlockId> blocks) { allocator_.contest(std::move(blocks)); }
   [[nodiscard]] const std::string& incarnation() const { return store_.incarnation(); }
   [[nodiscard]] const std::string& boot() const { return boot_id_; }
@@ -430,6 +480,9 @@ void Containers::check(const ctl::CheckRequest& request, const Answer& answer) {
 }
 Result<void> Containers::commit(const ipam::Changes& changes) {
   return loop_->commit(changes);
+}
+std::vector<std::string> Containers::examine(bool repair) {
+  return loop_->examine(repair);
 }
 void Containers::contest(std::set<ipam::BlockId> blocks) {
   loop_->contest(std::move(blocks));

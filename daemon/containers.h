@@ -59,6 +59,9 @@ class Containers {
 
   /// Changes of claims: on disk first, then true.
   Result<void> commit(const ipam::Changes& changes);
+  /// What is on record and in the kernel differently, one sentence each; with `repair` it is
+  /// mended.
+  std::vector<std::string> examine(bool repair);
   /// These blocks are announced by another host too.
   void contest(std::set<ipam::BlockId> blocks);
   /// Called after addresses were given or freed.

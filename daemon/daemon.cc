@@ -130,9 +130,26 @@ class Daemon {
                    [&](const ctl::PeersRequest&) { answer(peers_view(world(), now)); },
                    [&](const ctl::RoutesRequest& routes) { answer(routes_view(world(), routes)); },
                    [&](const ctl::BlocksRequest&) { answer(blocks_view(world(), now)); },
+                   [&](const ctl::ClaimsRequest&) { answer(claims_view(world())); },
+                   [&](const ctl::IpamCheckRequest& check) { answer(examine(check)); },
+                   [&](const ctl::ReleaseBlockRequest& release) { answer(released(release)); },
                    [&](const ctl::ContainersRequest&) { answer(containers_view(world(), now)); },
                },
                request);
+  }
+
+  ctl::Reply examine(const ctl::IpamCheckRequest& request) {
+    ctl::Findings found{containers_->examine(request.repair)};
+    for (std::string& complaint : claims_->complaints())
+      found.findings.push_back(std::move(complaint));
+    return found;
+  }
+
+  ctl::Reply released(const ctl::ReleaseBlockRequest& request) {
+    const auto done = claims_->force_release(request.pool, request.index,
+                                             static_cast<std::int64_t>(request.revision));
+    if (!done) return ctl::Failure{ctl::ErrorCode::bad_request, done.error().message};
+    return ctl::Done{};
   }
 
   /// On a thread of the exporter's server: the numbers are read on the main loop.

@@ -201,6 +201,15 @@ ctl::Blocks blocks_view(const World& world, Time now) {
   return view;
 }
 
+ctl::ClaimedBlocks claims_view(const World& world) {
+  ctl::ClaimedBlocks view;
+  for (const ipam::RemoteBlock& block : world.claims.core().remote()) {
+    view.blocks.push_back({block.id.pool, block.id.index, text(block.id.ipv4), text(block.id.ipv6),
+                           block.host, static_cast<std::uint64_t>(block.mod_revision)});
+  }
+  return view;
+}
+
 ctl::Containers containers_view(const World& world, Time now) {
   ctl::Containers view;
   for (const ipam::LeaseStatus& held : world.containers.allocator().leases()) {

@@ -25,7 +25,11 @@ std::vector<Request> every_request() {
           RoutesRequest{},
           RoutesRequest{*Prefix::parse("fd64:0:0:1::/112")},
           BlocksRequest{},
-          ContainersRequest{}};
+          ContainersRequest{},
+          ClaimsRequest{},
+          IpamCheckRequest{},
+          IpamCheckRequest{true},
+          ReleaseBlockRequest{"containers", 11, 4711}};
 }
 
 TEST(RequestLine, ComesBackAsItWas) {
@@ -194,6 +198,9 @@ std::vector<Answer> every_answer() {
       {RoutesRequest{}, Routes{{route, Route{}}}},
       {BlocksRequest{},
        Blocks{{{"containers", 11, "10.64.2.192/26", "fd64::c0/122", "owned", 64, 3, 1, 60, 2}}}},
+      {ClaimsRequest{}, ClaimedBlocks{{{"containers", 11, "10.64.2.192/26", "", "host1", 4711}}}},
+      {IpamCheckRequest{true}, Findings{{"all is lost"}}},
+      {ReleaseBlockRequest{"containers", 11, 4711}, Done{}},
       {ContainersRequest{}, Containers{{{attachment, "10.64.2.193", "", "weft1", "/run/netns/c1",
                                          "containers", std::chrono::seconds(9), "attached"}}}},
       {StatusRequest{}, Failure{ErrorCode::bad_request, "no"}},
