@@ -62,6 +62,8 @@ struct AddRequest {
   std::string pool;
   /// Network configuration's `mtu`; none: that of the uplinks.
   std::optional<std::uint32_t> mtu;
+  /// The container wants just these, at most one a family.
+  std::vector<Address> addresses = {};
   bool operator==(const AddRequest&) const = default;
 };
 
