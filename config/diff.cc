@@ -144,7 +144,7 @@ std::string describe(const Change& change) {
             return std::string("what the filter host lets in changed");
           },
           [](const ExporterChanged&) { return std::string("the exporter listens elsewhere"); },
-          [](const CniChanged&) { return std::string("the MTU of containers changed"); },
+          [](const CniChanged&) { return std::string("what containers get through CNI changed"); },
       },
       change);
 }

@@ -35,6 +35,15 @@ constexpr std::chrono::milliseconds scrape_patience{50};
 /// For the last words of a session to leave.
 constexpr std::chrono::milliseconds farewell{200};
 
+FilterSettings filter_settings(const config::Config& config) {
+  FilterSettings settings{config.cni.anti_spoof, config.cni.masquerade, {}};
+  for (const ipam::PoolSettings& pool : config.ipam.pools) {
+    if (pool.ipv4) settings.pools.push_back(*pool.ipv4);
+    if (pool.ipv6) settings.pools.push_back(*pool.ipv6);
+  }
+  return settings;
+}
+
 class Daemon {
  public:
   Daemon(Options options, config::Config config)
@@ -51,8 +60,8 @@ class Daemon {
       complaints_.push_back(std::move(complaint));
     for (const std::string& complaint : complaints_) spdlog::warn(complaint);
 
-    auto containers =
-        Containers::start(io_, config_.ipam, options_.state_directory, [this] { return mtu(); });
+    auto containers = Containers::start(io_, config_.ipam, filter_settings(config_),
+                                        options_.state_directory, [this] { return mtu(); });
     if (!containers) return containers.error();
     containers_ = std::move(*containers);
     auto routing = Routing::start(io_, config_);
@@ -200,7 +209,7 @@ class Daemon {
     };
     if (is(config::RestartNeeded{})) return false;
     if (is(config::ExporterChanged{}) && !restart_exporter(wanted->exporter)) return false;
-    if (auto applied = containers_->apply(wanted->ipam); !applied) {
+    if (auto applied = containers_->apply(wanted->ipam, filter_settings(*wanted)); !applied) {
       spdlog::error("pools: {}", applied.error().message);
       return false;
     }

@@ -79,6 +79,9 @@ ctl::Route route_view(const World& world, const bgp::RouteStatus& route) {
 std::vector<std::string> warnings(const World& world, const std::vector<bgp::PeerStatus>& peers,
                                   Time now) {
   std::vector<std::string> found = world.complaints;
+  if (const std::string& fault = world.containers.statistics().filter_fault; !fault.empty()) {
+    found.push_back(fault);
+  }
   for (const bgp::PeerStatus& peer : peers) {
     if (established(peer) || peer.shutdown) continue;
     found.push_back(fmt::format("peer {} is {} for {} s{}{}", peer.name, bgp::name(peer.state),
@@ -355,6 +358,7 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
                                   {"netns", statistics.reclaimed_netns}};
   snapshot.store_up = statistics.store_up;
   world.claims.fill(snapshot);
+  snapshot.spoofed_packets = world.containers.spoofed_packets();
   for (const auto& [verb, requests] : statistics.verbs) snapshot.cni.push_back(requests);
   for (const ipam::LeaseStatus& held : allocator.leases())
     ++snapshot.containers[held.lease.attachment.network];
