@@ -168,7 +168,7 @@ std::string describe(const Change& change) {
             return std::string("policies changed, routes are filtered again");
           },
           [](const ExporterChanged&) { return std::string("the exporter listens elsewhere"); },
-          [](const CniChanged&) { return std::string("the MTU of containers changed"); },
+          [](const CniChanged&) { return std::string("what containers get through CNI changed"); },
       },
       change);
 }

@@ -1162,7 +1162,13 @@ const std::vector<Key<CniSettings>>& keys<CniSettings>() {
   static const std::vector<Key<CniSettings>> table{
       otherwise(number("mtu", &CniSettings::mtu, {.least = 1280, .most = 65535},
                        "MTU of containers in octets, for networks that name none."),
-                "that of the uplinks")};
+                "that of the uplinks"),
+      boolean("anti-spoof", &CniSettings::anti_spoof,
+              "Drop what comes out of a container with a source address that is not the "
+              "container's, by the nft table inet weft."),
+      boolean("masquerade", &CniSettings::masquerade,
+              "Give what containers send to addresses outside all pools an address of this host, "
+              "for networks that have no route back to the pools.")};
   return table;
 }
 

@@ -64,10 +64,13 @@ constexpr auto fields<Lease> = std::tuple{Field{"ipv4", &Lease::ipv4},
                                           Field{"sequence", &Lease::sequence}};
 
 template <>
-constexpr auto fields<AddRequest> = std::tuple{
-    Field{"attachment", &AddRequest::attachment}, Field{"netns", &AddRequest::netns, path_length},
-    Field{"netns_inode", &AddRequest::netns_inode},
-    Field{"pool", &AddRequest::pool, pool_length, true}, Field{"mtu", &AddRequest::mtu, mtu_range}};
+constexpr auto fields<AddRequest> =
+    std::tuple{Field{"attachment", &AddRequest::attachment},
+               Field{"netns", &AddRequest::netns, path_length},
+               Field{"netns_inode", &AddRequest::netns_inode},
+               Field{"pool", &AddRequest::pool, pool_length, true},
+               Field{"mtu", &AddRequest::mtu, mtu_range},
+               Field{"addresses", &AddRequest::addresses, {}, true}};
 template <>
 constexpr auto fields<DelRequest> = std::tuple{Field{"attachment", &DelRequest::attachment},
                                                Field{"sequence", &DelRequest::sequence}};
@@ -86,6 +89,15 @@ constexpr auto fields<PeerRequest> = std::tuple{
     Field{"message", &PeerRequest::message, Limit{0, 255}, true}};
 template <>
 constexpr auto fields<BlocksRequest> = std::tuple{};
+template <>
+constexpr auto fields<ClaimsRequest> = std::tuple{};
+template <>
+constexpr auto fields<IpamCheckRequest> =
+    std::tuple{Field{"repair", &IpamCheckRequest::repair, {}, true}};
+template <>
+constexpr auto fields<ReleaseBlockRequest> = std::tuple{
+    Field{"pool", &ReleaseBlockRequest::pool, Limit{1, 32}},
+    Field{"index", &ReleaseBlockRequest::index}, Field{"revision", &ReleaseBlockRequest::revision}};
 template <>
 constexpr auto fields<ContainersRequest> = std::tuple{};
 template <>
@@ -191,6 +203,15 @@ constexpr auto fields<Block> =
                Field{"free", &Block::free},   Field{"advertised", &Block::advertised}};
 template <>
 constexpr auto fields<Blocks> = std::tuple{Field{"blocks", &Blocks::blocks}};
+template <>
+constexpr auto fields<ClaimedBlock> =
+    std::tuple{Field{"pool", &ClaimedBlock::pool}, Field{"index", &ClaimedBlock::index},
+               Field{"ipv4", &ClaimedBlock::ipv4}, Field{"ipv6", &ClaimedBlock::ipv6},
+               Field{"host", &ClaimedBlock::host}, Field{"revision", &ClaimedBlock::revision}};
+template <>
+constexpr auto fields<ClaimedBlocks> = std::tuple{Field{"blocks", &ClaimedBlocks::blocks}};
+template <>
+constexpr auto fields<Findings> = std::tuple{Field{"findings", &Findings::findings}};
 template <>
 constexpr auto fields<Container> = std::tuple{Field{"attachment", &Container::attachment},
                                               Field{"ipv4", &Container::ipv4},
@@ -528,6 +549,12 @@ constexpr std::string_view method<PeerRequest> = "peer";
 template <>
 constexpr std::string_view method<BlocksRequest> = "blocks";
 template <>
+constexpr std::string_view method<ClaimsRequest> = "claims";
+template <>
+constexpr std::string_view method<IpamCheckRequest> = "ipam-check";
+template <>
+constexpr std::string_view method<ReleaseBlockRequest> = "release-block";
+template <>
 constexpr std::string_view method<ContainersRequest> = "containers";
 template <>
 constexpr std::string_view method<PoliciesRequest> = "policies";
@@ -570,6 +597,18 @@ struct Due<PeerRequest> {
 template <>
 struct Due<BlocksRequest> {
   using Type = Blocks;
+};
+template <>
+struct Due<ClaimsRequest> {
+  using Type = ClaimedBlocks;
+};
+template <>
+struct Due<IpamCheckRequest> {
+  using Type = Findings;
+};
+template <>
+struct Due<ReleaseBlockRequest> {
+  using Type = Done;
 };
 template <>
 struct Due<ContainersRequest> {

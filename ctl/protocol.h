@@ -62,6 +62,8 @@ struct AddRequest {
   std::string pool;
   /// Network configuration's `mtu`; none: that of the uplinks.
   std::optional<std::uint32_t> mtu;
+  /// The container wants just these, at most one a family.
+  std::vector<Address> addresses = {};
   bool operator==(const AddRequest&) const = default;
 };
 
@@ -132,9 +134,30 @@ struct DoctorRequest {
   bool operator==(const DoctorRequest&) const = default;
 };
 
-using Request = std::variant<AddRequest, DelRequest, CheckRequest, StatusRequest, PeersRequest,
-                             RoutesRequest, PeerRequest, BlocksRequest, ContainersRequest,
-                             PoliciesRequest, FibCheckRequest, DoctorRequest>;
+/// Every block of the shared pools that some host has claimed in the store.
+struct ClaimsRequest {
+  bool operator==(const ClaimsRequest&) const = default;
+};
+/// What records, kernel and store say differently. With `repair` it is mended: addresses without a
+/// container are freed, containers without a record are recorded, links of nobody are removed,
+/// routes are put back.
+struct IpamCheckRequest {
+  bool repair = false;
+  bool operator==(const IpamCheckRequest&) const = default;
+};
+/// Gives up another host's block for it, because that host is gone. Refused when BGP shows the
+/// block or the store has another revision than `revision`.
+struct ReleaseBlockRequest {
+  std::string pool;
+  std::uint32_t index = 0;
+  std::uint64_t revision = 0;
+  bool operator==(const ReleaseBlockRequest&) const = default;
+};
+
+using Request =
+    std::variant<AddRequest, DelRequest, CheckRequest, StatusRequest, PeersRequest, RoutesRequest,
+                 PeerRequest, BlocksRequest, ContainersRequest, PoliciesRequest, FibCheckRequest,
+                 DoctorRequest, ClaimsRequest, IpamCheckRequest, ReleaseBlockRequest>;
 
 // ---- replies
 
@@ -391,6 +414,27 @@ struct Doctor {
   bool operator==(const Doctor&) const = default;
 };
 
+struct ClaimedBlock {
+  std::string pool;
+  std::uint32_t index = 0;
+  std::string ipv4;
+  std::string ipv6;
+  std::string host;
+  /// Of the store, when the block was claimed or its lease changed; names what `ipam release`
+  /// means.
+  std::uint64_t revision = 0;
+  bool operator==(const ClaimedBlock&) const = default;
+};
+struct ClaimedBlocks {
+  std::vector<ClaimedBlock> blocks;
+  bool operator==(const ClaimedBlocks&) const = default;
+};
+/// One sentence each; empty is all well.
+struct Findings {
+  std::vector<std::string> findings;
+  bool operator==(const Findings&) const = default;
+};
+
 /// Codes a program may act on; the message is for people.
 enum class ErrorCode : std::uint8_t {
   bad_request,  ///< not JSON, unknown method, wrong or missing field
@@ -407,7 +451,7 @@ struct Failure {
 };
 
 using Reply = std::variant<Failure, Done, Lease, Status, Peers, Routes, Blocks, Containers,
-                           Policies, FibCheck, Doctor>;
+                           Policies, FibCheck, Doctor, ClaimedBlocks, Findings>;
 
 /// One line of JSON without the newline.
 std::string encode(const Request& request);

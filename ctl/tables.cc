@@ -315,6 +315,27 @@ std::string table(const Blocks& blocks, Style style) {
                   rows, style);
 }
 
+std::string table(const ClaimedBlocks& blocks, Style style) {
+  if (blocks.blocks.empty()) return "no host has claimed a block, or etcd was not read yet\n";
+  std::vector<Row> rows;
+  for (const ClaimedBlock& block : blocks.blocks) {
+    rows.push_back({Tone::good,
+                    {dash_if_empty(block.pool), fmt::format("{}", block.index),
+                     dash_if_empty(block.ipv4), dash_if_empty(block.ipv6),
+                     dash_if_empty(block.host), fmt::format("{}", block.revision)}});
+  }
+  return rendered(
+      {{"POOL"}, {"INDEX", Align::right}, {"IPV4"}, {"IPV6"}, {"HOST"}, {"REVISION", Align::right}},
+      rows, style);
+}
+
+std::string table(const Findings& findings, Style) {
+  if (findings.findings.empty()) return "records, kernel and store agree\n";
+  std::string text;
+  for (const std::string& finding : findings.findings) text += finding + '\n';
+  return text;
+}
+
 std::string table(const Containers& containers, Style style) {
   if (containers.containers.empty()) return "no containers are attached\n";
   std::vector<Row> rows;

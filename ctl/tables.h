@@ -32,6 +32,8 @@ std::string table(const Policies& policies, Style style);
 std::string table(const Doctor& doctor, Style style);
 /// One line a difference, then one that sums up.
 std::string table(const FibCheck& check, Style style);
+std::string table(const ClaimedBlocks& blocks, Style style);
+std::string table(const Findings& findings, Style style);
 
 /// Everything known about one peer, some twenty lines.
 std::string detail(const Peer& peer, Style style);

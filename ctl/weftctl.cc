@@ -36,8 +36,10 @@ struct Options {
   PeerRequest order;
   /// `routes PREFIX`: a prefix or an address.
   std::string destination;
-  /// `fib check --repair`
+  /// `fib check --repair`, `ipam check --repair`
   bool repair = false;
+  /// `ipam release POOL INDEX REVISION`
+  ReleaseBlockRequest release;
 };
 
 int complain(Exit code, const std::string& sentence) {
@@ -137,6 +139,13 @@ int run(const CLI::App& app, const Options& options) {
   if (app.got_subcommand("blocks")) request = BlocksRequest{};
   if (app.got_subcommand("containers")) request = ContainersRequest{};
   if (app.got_subcommand("policies")) request = PoliciesRequest{};
+  if (app.got_subcommand("ipam")) {
+    const CLI::App* ipam = app.get_subcommand("ipam");
+    if (ipam->got_subcommand("show")) request = BlocksRequest{};
+    if (ipam->got_subcommand("blocks")) request = ClaimsRequest{};
+    if (ipam->got_subcommand("check")) request = IpamCheckRequest{options.repair};
+    if (ipam->got_subcommand("release")) request = options.release;
+  }
   if (app.got_subcommand("routes")) {
     RoutesRequest routes;
     if (const auto parsed = Address::parse(options.destination)) {
@@ -201,6 +210,18 @@ int parse_and_run(int argc, char** argv) {
   fib->require_subcommand(1);
   fib->add_subcommand("check", "compares RIB, wanted routes and a fresh dump of the kernel")
       ->add_flag("--repair", options.repair, "mends what differs and looks again");
+  CLI::App* ipam = app.add_subcommand("ipam", "blocks of all hosts, and what is wrong with ours");
+  ipam->require_subcommand(1);
+  ipam->add_subcommand("show", "address blocks of this host, as 'weftctl blocks'");
+  ipam->add_subcommand("blocks", "blocks that hosts have claimed in etcd");
+  ipam->add_subcommand("check", "what records, kernel and store say differently")
+      ->add_flag("--repair", options.repair, "mend it");
+  CLI::App* release =
+      ipam->add_subcommand("release", "give up the block of a host that is gone for good");
+  release->add_option("POOL", options.release.pool, "name of the pool")->required();
+  release->add_option("INDEX", options.release.index, "index of the block")->required();
+  release->add_option("REVISION", options.release.revision, "as 'weftctl ipam blocks' showed it")
+      ->required();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -208,8 +229,8 @@ int parse_and_run(int argc, char** argv) {
   }
   if (app.get_subcommands().empty()) {
     return complain(usage,
-                    "say what to show: status, peers, routes, blocks, containers, policies, fib "
-                    "check or doctor; or peer VERB (see "
+                    "say what to show: status, peers, routes, blocks, containers, policies, ipam, "
+                    "fib check or doctor; or peer VERB (see "
                     "weftctl --help)");
   }
   return run(app, options);

@@ -36,6 +36,15 @@ constexpr std::chrono::milliseconds scrape_patience{50};
 /// For the last words of a session to leave.
 constexpr std::chrono::milliseconds farewell{200};
 
+FilterSettings filter_settings(const config::Config& config) {
+  FilterSettings settings{config.cni.anti_spoof, config.cni.masquerade, {}};
+  for (const ipam::PoolSettings& pool : config.ipam.pools) {
+    if (pool.ipv4) settings.pools.push_back(*pool.ipv4);
+    if (pool.ipv6) settings.pools.push_back(*pool.ipv6);
+  }
+  return settings;
+}
+
 class Daemon {
  public:
   Daemon(Options options, config::Config config)
@@ -51,8 +60,8 @@ class Daemon {
       complaints_.push_back(std::move(complaint));
     for (const std::string& complaint : complaints_) spdlog::warn(complaint);
 
-    auto containers =
-        Containers::start(io_, config_.ipam, options_.state_directory, [this] { return mtu(); });
+    auto containers = Containers::start(io_, config_.ipam, filter_settings(config_),
+                                        options_.state_directory, [this] { return mtu(); });
     if (!containers) return containers.error();
     containers_ = std::move(*containers);
     auto routing = Routing::start(io_, config_);
@@ -142,6 +151,9 @@ class Daemon {
             [&](const ctl::RoutesRequest& routes) { answer(routes_view(world(), routes)); },
             [&](const ctl::BlocksRequest&) { answer(blocks_view(world(), now)); },
             [&](const ctl::ContainersRequest&) { answer(containers_view(world(), now)); },
+            [&](const ctl::ClaimsRequest&) { answer(claims_view(world())); },
+            [&](const ctl::IpamCheckRequest& check) { answer(examine(check)); },
+            [&](const ctl::ReleaseBlockRequest& release) { answer(released(release)); },
             [&](const ctl::PoliciesRequest&) { answer(policies_view(world())); },
             [&](const ctl::DoctorRequest&) { answer(doctor_view(world())); },
             [&](const ctl::FibCheckRequest& check) { routing_->check_fib(check.repair, answer); },
@@ -154,6 +166,20 @@ class Daemon {
     if (!done) return ctl::Failure{ctl::ErrorCode::not_found, done.error().message};
     spdlog::info("operator: peer {} {}{}{}", order.peer, ctl::name(order.verb),
                  order.message.empty() ? "" : ": ", order.message);
+    return ctl::Done{};
+  }
+
+  ctl::Reply examine(const ctl::IpamCheckRequest& request) {
+    ctl::Findings found{containers_->examine(request.repair)};
+    for (std::string& complaint : claims_->complaints())
+      found.findings.push_back(std::move(complaint));
+    return found;
+  }
+
+  ctl::Reply released(const ctl::ReleaseBlockRequest& request) {
+    const auto done = claims_->force_release(request.pool, request.index,
+                                             static_cast<std::int64_t>(request.revision));
+    if (!done) return ctl::Failure{ctl::ErrorCode::bad_request, done.error().message};
     return ctl::Done{};
   }
 
@@ -205,7 +231,7 @@ class Daemon {
     };
     if (is(config::RestartNeeded{})) return false;
     if (is(config::ExporterChanged{}) && !restart_exporter(wanted->exporter)) return false;
-    if (auto applied = containers_->apply(wanted->ipam); !applied) {
+    if (auto applied = containers_->apply(wanted->ipam, filter_settings(*wanted)); !applied) {
       spdlog::error("pools: {}", applied.error().message);
       return false;
     }

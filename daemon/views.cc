@@ -99,6 +99,9 @@ ctl::Route route_view(const World& world, const bgp::RouteStatus& route) {
 std::vector<std::string> warnings(const World& world, const std::vector<bgp::PeerStatus>& peers,
                                   Time now) {
   std::vector<std::string> found = world.complaints;
+  if (const std::string& fault = world.containers.statistics().filter_fault; !fault.empty()) {
+    found.push_back(fault);
+  }
   for (const bgp::PeerStatus& peer : peers) {
     for (const bgp::PeerFamilyStatus& family : peer.families) {
       if (!family.above_limit) continue;
@@ -252,6 +255,15 @@ ctl::Blocks blocks_view(const World& world, Time now) {
         row.advertised = std::max(row.advertised, world.routing.speaker().advertised_to(*prefix));
     }
     view.blocks.push_back(std::move(row));
+  }
+  return view;
+}
+
+ctl::ClaimedBlocks claims_view(const World& world) {
+  ctl::ClaimedBlocks view;
+  for (const ipam::RemoteBlock& block : world.claims.core().remote()) {
+    view.blocks.push_back({block.id.pool, block.id.index, text(block.id.ipv4), text(block.id.ipv6),
+                           block.host, static_cast<std::uint64_t>(block.mod_revision)});
   }
   return view;
 }
@@ -429,6 +441,7 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
                                   {"netns", statistics.reclaimed_netns}};
   snapshot.store_up = statistics.store_up;
   world.claims.fill(snapshot);
+  snapshot.spoofed_packets = world.containers.spoofed_packets();
   for (const auto& [verb, requests] : statistics.verbs) snapshot.cni.push_back(requests);
   for (const ipam::LeaseStatus& held : allocator.leases())
     ++snapshot.containers[held.lease.attachment.network];

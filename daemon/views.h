@@ -34,6 +34,7 @@ ctl::Peers peers_view(const World& world, Time now);
 /// The reply is a Failure when a single prefix was asked for and there is no such route.
 ctl::Reply routes_view(const World& world, const ctl::RoutesRequest& request);
 ctl::Blocks blocks_view(const World& world, Time now);
+ctl::ClaimedBlocks claims_view(const World& world);
 ctl::Containers containers_view(const World& world, Time now);
 ctl::Policies policies_view(const World& world);
 ctl::Doctor doctor_view(const World& world);

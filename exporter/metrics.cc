@@ -394,6 +394,9 @@ void add_containers(const Snapshot& s, Exposition& out) {
     }
     seconds.add({{"verb", cni.verb}}, cni.seconds);
   }
+  auto spoofed = counter("weft_cni_spoofed_packets_total",
+                         "Packets dropped because their source was not their container's address.");
+  spoofed.add({}, s.spoofed_packets);
   auto containers = gauge("weft_containers", "Containers that hold addresses, by network.");
   std::size_t named = 0;
   std::uint64_t other = 0;
@@ -406,7 +409,7 @@ void add_containers(const Snapshot& s, Exposition& out) {
     }
   }
   if (other != 0) containers.add({{"network", "other"}}, other);
-  out.take({&requests, &seconds, &containers});
+  out.take({&requests, &seconds, &spoofed, &containers});
 }
 
 void add_uplinks(const Snapshot& s, Exposition& out) {

@@ -244,6 +244,8 @@ struct Snapshot {
   std::optional<Histogram> store_request_seconds;
 
   std::vector<CniRequests> cni;
+  /// Dropped, because a container sent them with a source address that is not its own.
+  std::uint64_t spoofed_packets = 0;
   /// By network.
   std::map<std::string, std::uint64_t> containers;
   std::vector<Uplink> uplinks;

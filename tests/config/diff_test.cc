@@ -137,7 +137,8 @@ INSTANTIATE_TEST_SUITE_P(
                     "what the filter host lets in changed"},
         SettingCase{"Exporter", [](Config& c) { c.exporter.listen.reset(); },
                     "the exporter listens elsewhere"},
-        SettingCase{"Mtu", [](Config& c) { c.cni.mtu = 9000; }, "the MTU of containers changed"}),
+        SettingCase{"Mtu", [](Config& c) { c.cni.mtu = 9000; },
+                    "what containers get through CNI changed"}),
     [](const auto& c) { return c.param.name; });
 
 }  // namespace

@@ -95,7 +95,7 @@ bgp:
     - {address: "fd00::2", group: tors, remote-as: internal, hold-time: 0, send-hold: 0}
 fib: {install: false, table: 100, metric: 4294967294}
 exporter: {listen: 192.0.2.9:9000}
-cni: {mtu: 9000}
+cni: {mtu: 9000, anti-spoof: false, masquerade: true}
 )");
   EXPECT_EQ(config.node.name, "h1");
   EXPECT_EQ(config.node.router_address_ipv6, Address::parse("fd00:ff::1").value());
@@ -143,6 +143,8 @@ cni: {mtu: 9000}
   EXPECT_EQ(config.fib.preferred_source_v6, config.node.router_address_ipv6);
   EXPECT_EQ(config.exporter.listen, (exporter::Listen{*Address::parse("192.0.2.9"), 9000}));
   EXPECT_EQ(config.cni.mtu, 9000U);
+  EXPECT_FALSE(config.cni.anti_spoof);
+  EXPECT_TRUE(config.cni.masquerade);
   EXPECT_EQ(config_of(render(config)), config);
 }
 

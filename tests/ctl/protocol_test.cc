@@ -32,7 +32,11 @@ std::vector<Request> every_request() {
           PoliciesRequest{},
           FibCheckRequest{},
           FibCheckRequest{true},
-          DoctorRequest{}};
+          DoctorRequest{},
+          ClaimsRequest{},
+          IpamCheckRequest{},
+          IpamCheckRequest{true},
+          ReleaseBlockRequest{"containers", 11, 4711}};
 }
 
 TEST(RequestLine, ComesBackAsItWas) {
@@ -228,6 +232,9 @@ std::vector<Answer> every_answer() {
       {RoutesRequest{}, Routes{{route, Route{}}}},
       {BlocksRequest{},
        Blocks{{{"containers", 11, "10.64.2.192/26", "fd64::c0/122", "owned", 64, 3, 1, 60, 2}}}},
+      {ClaimsRequest{}, ClaimedBlocks{{{"containers", 11, "10.64.2.192/26", "", "host1", 4711}}}},
+      {IpamCheckRequest{true}, Findings{{"all is lost"}}},
+      {ReleaseBlockRequest{"containers", 11, 4711}, Done{}},
       {ContainersRequest{}, Containers{{{attachment, "10.64.2.193", "", "weft1", "/run/netns/c1",
                                          "containers", std::chrono::seconds(9), "attached"}}}},
       {PoliciesRequest{},

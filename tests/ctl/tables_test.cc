@@ -286,6 +286,10 @@ TEST(EmptyLists, SaySoInWords) {
   EXPECT_EQ(table(Routes{}, plain), "no routes are known\n");
   EXPECT_EQ(table(Blocks{}, plain), "this host owns no blocks (pools.<name>.claim)\n");
   EXPECT_EQ(table(Containers{}, plain), "no containers are attached\n");
+  EXPECT_EQ(table(ClaimedBlocks{}, plain),
+            "no host has claimed a block, or etcd was not read yet\n");
+  EXPECT_EQ(table(Findings{}, plain), "records, kernel and store agree\n");
+  EXPECT_EQ(table(Findings{{"one", "two"}}, plain), "one\ntwo\n");
 }
 
 TEST(Tables, PrintNoControlCharactersOfOthers) {

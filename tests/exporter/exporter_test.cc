@@ -94,6 +94,7 @@ Snapshot some_snapshot() {
   s.cni = {{"add", {{"ok", 7}, {"exhausted", 1}}, Histogram(cni_bounds())},
            {"del", {{"ok", 2}}, Histogram(cni_bounds())}};
   s.cni[0].seconds.observe(0.002);
+  s.spoofed_packets = 5;
   s.containers = {{"demo", 4}};
   s.uplinks = {{"eth1", true, 3, 9000}, {"eth2", false, 1, {}}};
   return s;
@@ -166,6 +167,7 @@ TEST(Metrics, SayWhatTheSnapshotSays) {
         "weft_cni_requests_total{verb=\"add\",result=\"exhausted\"} 1\n",
         "weft_cni_request_seconds_bucket{verb=\"add\",le=\"0.0025\"} 1\n",
         "weft_cni_request_seconds_bucket{verb=\"add\",le=\"0.001\"} 0\n",
+        "weft_cni_spoofed_packets_total 5\n",
         "weft_containers{network=\"demo\"} 4\n",
         "weft_uplink_up{interface=\"eth2\"} 0\n",
         "weft_uplink_transitions_total{interface=\"eth1\"} 3\n",
