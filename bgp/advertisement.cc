@@ -39,7 +39,8 @@ bool can_be_told(const ExportRules& rules, const Address& next_hop) {
 /// What policy says, else what the session says: as it came within the AS, ours to others.
 NextHopId advertised_next_hop(const ExportRules& rules, const AppliedPolicy::Verdict& verdict,
                               Rib& rib, const BestPath& best) {
-  bool unchanged = !rules.external && !rules.next_hop_self;
+  bool unchanged = rules.external ? rules.next_hop_rule == NextHopRule::unchanged
+                                  : rules.next_hop_rule != NextHopRule::self;
   if (verdict.next_hop) {
     if (const Address* given = std::get_if<Address>(&*verdict.next_hop)) {
       if (!can_be_told(rules, *given)) return NextHopId::local;
@@ -84,9 +85,10 @@ Attributes exported(const ExportRules& rules, const AttributeStore& store,
     if (!out.local_pref) out.local_pref = AttributeFacts().local_pref;
     return out;
   }
-  out.as_path.prepend(rules.local_as, std::size_t{advertisement.prepend} + 1);
+  to_external(out.as_path, rules.as_path);
+  out.as_path.prepend(rules.as_path.local_as, advertisement.prepend);
   out.local_pref.reset();
-  if (role_marks(rules) && !out.only_to_customer) out.only_to_customer = rules.local_as;
+  if (role_marks(rules) && !out.only_to_customer) out.only_to_customer = rules.as_path.local_as;
   // RFC 4271 5.1.4: a MED came for us, not for the AS after us; our own routes may have one.
   if (advertisement.source != PeerId::local && !advertisement.keeps_med) out.med.reset();
   // Optional non-transitive, for one AS alone (RFC 4456 8).

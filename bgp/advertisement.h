@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bgp/applied_policy.h"
+#include "bgp/as_path_rules.h"
 #include "bgp/attributes.h"
 #include "bgp/capabilities.h"
 #include "bgp/policy.h"
@@ -22,9 +23,9 @@ namespace weft::bgp {
 struct ExportRules {
   Family family = Family::ipv4;
   bool external = true;
-  Asn local_as;
+  AsPathRules as_path;
   Policy policy;
-  bool next_hop_self = false;
+  NextHopRule next_hop_rule = NextHopRule::automatic;
   /// RFC 8950: IPv4 routes may keep an IPv6 next hop.
   bool extended_next_hop = false;
   /// Ours towards the peers (RFC 9234); none: not spoken.

@@ -51,6 +51,18 @@ bool NextHopTable::is_special(const Address& address, std::uint32_t ifindex) con
   });
 }
 
+NextHops NextHopTable::gateways(PeerId peer) const {
+  NextHops found;
+  const Address& own = facts(peer).address;
+  for (const Entry& entry : entries_) {
+    if (entry.free || entry.view.peer != peer || !entry.usable || !entry.view.resolved) continue;
+    const NextHop& to = *entry.view.resolved;
+    if (entry.view.address != own && to.gateway != own) continue;
+    if (std::find(found.begin(), found.end(), to) == found.end()) found.push_back(to);
+  }
+  return found;
+}
+
 std::optional<NextHop> NextHopTable::resolve(const PeerNextHop& named) const {
   const RibPeer& by = facts(named.peer);
   if (!is_link_local_v6(named.address)) {

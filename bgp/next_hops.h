@@ -48,6 +48,8 @@ class NextHopTable {
   /// Forgets what nobody holds: next hops, and sets when there are many.
   void recycle();
 
+  /// Those the peer named that are its own address and resolve.
+  [[nodiscard]] NextHops gateways(PeerId peer) const;
   [[nodiscard]] PeerId peer(NextHopId id) const { return entry(id).view.peer; }
   [[nodiscard]] bool usable(NextHopId id) const { return entry(id).usable; }
   [[nodiscard]] const PeerNextHop& view(NextHopId id) const { return entry(id).view; }

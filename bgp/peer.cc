@@ -44,6 +44,17 @@ Notification parting(const Notification& why, const Negotiated& negotiated) {
 
 }  // namespace
 
+SocketSetup setup_of(const PeerSettings& peer) {
+  SocketSetup setup;
+  const auto hops = static_cast<std::uint8_t>(peer.multihop - 1);
+  // Without GTSM a single hop still gets 255: the peer may ask for it.
+  setup.ttl = peer.uses_gtsm() || hops == 0 ? 255 : peer.multihop;
+  setup.least_ttl = peer.uses_gtsm() ? static_cast<std::uint8_t>(255 - hops) : 0;
+  setup.interface = peer.bind_interface;
+  setup.password = peer.password;
+  return setup;
+}
+
 std::string_view name(PeerState state) {
   static constexpr std::array<std::string_view, 6> names{"Idle",     "Connect",     "Active",
                                                          "OpenSent", "OpenConfirm", "Established"};
@@ -71,10 +82,11 @@ void MessageCounts::count(MessageType type, std::size_t size) {
   }
 }
 
-Peer::Peer(PeerSettings settings, Asn local_as, RouterId local_id, std::uint16_t tag,
+Peer::Peer(PeerSettings settings, Asn node_as, RouterId local_id, std::uint16_t tag,
            std::uint32_t seed, Outbox& out, Time now)
     : settings_(std::move(settings)),
-      local_as_(local_as),
+      node_as_(node_as),
+      local_as_(settings_.local_as.value_or(node_as)),
       local_id_(local_id),
       tag_(tag),
       fsm_(fsm_settings()),
@@ -82,7 +94,7 @@ Peer::Peer(PeerSettings settings, Asn local_as, RouterId local_id, std::uint16_t
       out_(out),
       shutdown_(settings_.shutdown),
       since_(now),
-      log_window_(now) {
+      log_budget_(log_limit, now) {
   if (!shutdown_) start_at_ = now;
 }
 
@@ -248,7 +260,8 @@ std::string Peer::role_fault(const Open& open) const {
 
 void Peer::handle_notification(Slot& slot, const Frame& frame, Time now) {
   const Notification theirs = decode_notification(frame.body());
-  const std::string reason = fmt::format("received {}", text(theirs));
+  last_received_ = text(theirs);
+  const std::string reason = fmt::format("received {}", last_received_);
   if (!std::holds_alternative<Established>(slot.state)) fail(reason, Level::warning, now);
   feed(slot, NotificationReceived{theirs}, reason, now);
 }
@@ -424,11 +437,17 @@ bool Peer::needs_reset(const PeerSettings& running, const PeerSettings& wanted) 
   softened.prefix_limit_restart = running.prefix_limit_restart;
   softened.graceful_shutdown = running.graceful_shutdown;
   softened.blackhole = running.blackhole;
+  softened.delay_open = running.delay_open;
+  softened.range_limit = running.range_limit;
+  // Another key is taken over by the running connection; with or without one are two things.
+  if (running.password && wanted.password) softened.password = running.password;
+  softened.password_file = running.password_file;
   return softened != running;
 }
 
 void Peer::apply(const PeerSettings& settings) {
   settings_ = settings;
+  local_as_ = settings_.local_as.value_or(node_as_);
   fsm_ = fsm_settings();
 }
 
@@ -462,27 +481,21 @@ std::size_t Peer::half_open() const {
   }));
 }
 
+bool Peer::is_connected() const {
+  return std::any_of(slots_.begin(), slots_.end(),
+                     [](const Slot& slot) { return slot.in_use && has_connection(slot.state); });
+}
+
 bool Peer::is_external() const {
   if (session_) return session_->external;
   if (const auto* kind = std::get_if<RemoteAs>(&settings_.remote_as))
-    return *kind == RemoteAs::external;
+    return *kind != RemoteAs::internal;  // a guess for automatic, until the peer has spoken
   return std::get<Asn>(settings_.remote_as) != local_as_;
 }
 
 void Peer::log(Level level, std::string_view text, Time now) {
-  if (now - log_window_ >= std::chrono::minutes{1}) {
-    log_window_ = now;
-    log_lines_ = 0;
-  }
-  if (log_lines_ >= log_limit) {
-    ++log_held_back_;
-    return;
-  }
-  ++log_lines_;
-  std::string line = fmt::format("peer {}: {}", settings_.name, text);
-  if (log_held_back_ != 0) line += fmt::format(" ({} lines held back before this)", log_held_back_);
-  log_held_back_ = 0;
-  out_.log.push_back({level, std::move(line)});
+  std::string line = log_budget_.admit(fmt::format("peer {}: {}", settings_.name, text), now);
+  if (!line.empty()) out_.log.push_back({level, std::move(line)});
 }
 
 // ---- inside
@@ -564,8 +577,10 @@ Loss Peer::loss_by(const Slot& slot, const Event& event,
 void Peer::carry_out(Slot& slot, const Actions& actions, Time now) {
   if (actions.drop || actions.notify) {
     if (slot.id != ConnectionId{}) {
-      if (actions.notify)
+      if (actions.notify) {
         sent_.count(MessageType::notification, header_size + 2 + actions.notify->data.size());
+        last_sent_ = text(*actions.notify);
+      }
       std::vector<std::byte> last = std::move(slot.control);
       if (actions.notify) encode(*actions.notify, last);
       if (!actions.notify) last.clear();
@@ -575,8 +590,8 @@ void Peer::carry_out(Slot& slot, const Actions& actions, Time now) {
   }
   if (actions.connect) {
     slot.id = new_connection();
-    out_.actions.emplace_back(
-        ConnectTo{slot.id, settings_.address, settings_.port, settings_.source, settings_.gtsm});
+    out_.actions.emplace_back(ConnectTo{slot.id, settings_.address, settings_.port,
+                                        settings_.source, setup_of(settings_)});
   }
   if (actions.send_open) {
     slot.ours = our_capabilities();
@@ -719,7 +734,7 @@ Capabilities Peer::our_capabilities() const {
   Capabilities ours;
   for (const Family family : settings_.families) ours.families.push_back(unicast(family));
   ours.route_refresh = true;
-  ours.extended_message = true;
+  ours.extended_message = settings_.extended_messages;
   ours.four_octet_as = local_as_;
   ours.role = settings_.role;
   ours.graceful_restart = our_restart();
@@ -758,6 +773,7 @@ FsmSettings Peer::fsm_settings() const {
   fsm.remote_as = settings_.remote_as;
   fsm.hold_time = settings_.hold_time;
   fsm.connect_retry = settings_.connect_retry;
+  fsm.delay_open = settings_.delay_open;
   fsm.passive = settings_.passive;
   return fsm;
 }

@@ -61,6 +61,7 @@ struct Shared {
   AttributeStore& store;
   MultipathLimits limits;
   NextHopTable next_hops;
+  bool wait_for_install = false;
 };
 
 template <std::size_t Words>
@@ -96,13 +97,19 @@ class FamilyRib {
 
   /// Every path of the peer that has all of `flags`.
   void drop(PeerId peer, std::uint32_t flags) {
-    for (NetId net = 0; net < table_.places() && counts(peer).received != 0; ++net) {
-      if (!table_.alive(net)) continue;
-      for (std::size_t i = table_.paths(net).size; i-- > 0;) {
-        const Path& path = table_.paths(net).paths[i];
-        if (peer_of(path) == peer && (path.flags & flags) == flags) remove(net, i);
+    NetId from = 0;
+    drop_some(peer, flags, from, table_.places());
+  }
+  bool drop_some(PeerId peer, std::uint32_t flags, NetId& from, std::size_t limit) {
+    const auto end = static_cast<NetId>(std::min<std::size_t>(from + limit, table_.places()));
+    for (; from < end && counts(peer).received != 0; ++from) {
+      if (!table_.alive(from)) continue;
+      for (std::size_t i = table_.paths(from).size; i-- > 0;) {
+        const Path& path = table_.paths(from).paths[i];
+        if (peer_of(path) == peer && (path.flags & flags) == flags) remove(from, i);
       }
     }
+    return from >= table_.places() || counts(peer).received == 0;
   }
 
   void mark_stale(PeerId peer) {
@@ -216,6 +223,28 @@ class FamilyRib {
     return counts_[index];
   }
 
+  [[nodiscard]] bool awaits_install(NetId net) const {
+    return net < awaits_install_.size() && awaits_install_[net];
+  }
+  [[nodiscard]] bool awaits_install() const { return awaiting_ != 0; }
+  void installed(const Prefix& prefix) {
+    const auto net = table_.find(prefix);
+    if (!net || !awaits_install(*net)) return;
+    awaits_install_[*net] = false;
+    --awaiting_;
+    journal_.touch(*net);
+  }
+  void nothing_waits() {
+    for (NetId net = 0; net < awaits_install_.size(); ++net) {
+      if (awaits_install_[net]) journal_.touch(net);
+    }
+    awaits_install_.clear();
+    awaiting_ = 0;
+  }
+
+  void hold_end_of_rib(bool yes) { end_of_rib_held_ = yes; }
+  [[nodiscard]] bool holds_end_of_rib() const { return end_of_rib_held_ || deferring_; }
+
   RouteTable<Words>& table() { return table_; }
   Journal& journal() { return journal_; }
   [[nodiscard]] std::uint64_t routes() const { return routes_; }
@@ -232,8 +261,11 @@ class FamilyRib {
 
   [[nodiscard]] bool loops(const Path& path) const {
     const AttributeFacts& facts = shared_.store.facts(attributes_of(path));
-    return next_hop_of(path) != NextHopId::local &&
-           (facts.own_as_count != 0 || facts.own_originator || facts.own_cluster);
+    if (next_hop_of(path) == NextHopId::local) return false;
+    if (facts.own_originator || facts.own_cluster) return true;
+    // Mostly 0, so that the peer is seldom asked.
+    return facts.own_as_count != 0 &&
+           facts.own_as_count > shared_.next_hops.facts(peer_of(path)).allow_own_as;
   }
 
   [[nodiscard]] std::size_t index_of(const PathList& list, PeerId peer, std::uint32_t id) const {
@@ -448,6 +480,13 @@ class FamilyRib {
     originated_ -= (old == local_mark ? 1U : 0U);
     shared_.next_hops.count(set_of(wanted), set_of(old));
     table_.set_mark(net, wanted);
+    if (shared_.wait_for_install || !awaits_install_.empty()) {
+      if (net >= awaits_install_.size()) awaits_install_.resize(table_.places());
+      const bool waits = shared_.wait_for_install && kind_of(wanted) == RouteKind::via;
+      awaiting_ += (waits ? 1U : 0U);
+      awaiting_ -= (awaits_install_[net] ? 1U : 0U);
+      awaits_install_[net] = waits;
+    }
     changes.push_back({table_.prefix(net), kind_of(wanted), set_of(wanted)});
   }
 
@@ -463,6 +502,10 @@ class FamilyRib {
 
   Shared& shared_;
   RouteTable<Words> table_;
+  /// By NetId: the FIB was told and has not answered.
+  std::vector<bool> awaits_install_;
+  std::size_t awaiting_ = 0;
+  bool end_of_rib_held_ = false;
   Journal journal_;
   std::vector<NetId> touched_;
   std::size_t touched_done_ = 0;
@@ -547,6 +590,10 @@ void Rib::drop(PeerId peer, Family family) {
   tables_->of(family, [&](auto& rib) { rib.drop(peer, 0); });
 }
 
+bool Rib::drop_some(PeerId peer, Family family, NetId& from, std::size_t limit) {
+  return tables_->of(family, [&](auto& rib) { return rib.drop_some(peer, 0, from, limit); });
+}
+
 void Rib::mark_stale(PeerId peer, Family family) {
   tables_->of(family, [&](auto& rib) { rib.mark_stale(peer); });
 }
@@ -611,6 +658,32 @@ std::uint64_t Rib::paths(Family family) const {
 
 const PeerNextHop& Rib::next_hop(NextHopId id) const {
   return tables_->shared.next_hops.view(id);
+}
+void Rib::wait_for_install(bool yes) {
+  if (tables_->shared.wait_for_install == yes) return;
+  tables_->shared.wait_for_install = yes;
+  if (yes) return;
+  for (const Family family : {Family::ipv4, Family::ipv6}) {
+    tables_->of(family, [](auto& rib) { rib.nothing_waits(); });
+  }
+}
+void Rib::installed(const Prefix& prefix) {
+  tables_->of(prefix.family(), [&](auto& rib) { rib.installed(prefix); });
+}
+bool Rib::awaits_install(Family family, NetId net) const {
+  return tables_->of(family, [&](auto& rib) { return rib.awaits_install(net); });
+}
+bool Rib::awaits_install(Family family) const {
+  return tables_->of(family, [](auto& rib) { return rib.awaits_install(); });
+}
+void Rib::hold_end_of_rib(Family family, bool yes) {
+  tables_->of(family, [&](auto& rib) { rib.hold_end_of_rib(yes); });
+}
+bool Rib::holds_end_of_rib(Family family) const {
+  return tables_->of(family, [](auto& rib) { return rib.holds_end_of_rib(); });
+}
+NextHops Rib::gateways(PeerId peer) const {
+  return tables_->shared.next_hops.gateways(peer);
 }
 const RibPeer& Rib::peer(PeerId peer) const {
   return tables_->shared.next_hops.facts(peer);

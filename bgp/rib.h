@@ -44,6 +44,8 @@ struct RibPeer {
   std::uint32_t ifindex = 0;
   /// For policies that ask for it.
   std::string name = {};
+  /// Times our own AS may stand in its paths.
+  std::uint8_t allow_own_as = 0;
 };
 
 /// A next hop and what has become of it.
@@ -145,6 +147,8 @@ class Rib {
   bool withdraw(PeerId peer, const Prefix& prefix, std::uint32_t path_id = 0);
   /// All paths of the peer and family.
   void drop(PeerId peer, Family family);
+  /// Of the places from `from` on, at most `limit`; moves `from` on. True: there are no more.
+  bool drop_some(PeerId peer, Family family, NetId& from, std::size_t limit);
   /// Keeps the paths, marked, until each is announced again or sweep_stale() takes it (RFC
   /// 4724 4.2).
   void mark_stale(PeerId peer, Family family);
@@ -196,6 +200,17 @@ class Rib {
   /// Sorted; valid for as long as a prefix uses the set and until the decide() after.
   [[nodiscard]] const NextHops& next_hops(NextHopSet set) const;
 
+  // What the kernel has
+
+  /// True: a learned route of which the FIB was told goes to nobody before installed() names it;
+  /// those before it stand meanwhile. False, at first: nothing waits, what did goes out.
+  void wait_for_install(bool yes);
+  /// The kernel leads the prefix where the last RouteChange said.
+  void installed(const Prefix& prefix);
+  [[nodiscard]] bool awaits_install(Family family, NetId net) const;
+  /// Some route does.
+  [[nodiscard]] bool awaits_install(Family family) const;
+
   // Views
 
   [[nodiscard]] PathCounts counts(PeerId peer, Family family) const;
@@ -204,6 +219,8 @@ class Rib {
   [[nodiscard]] std::uint64_t originated(Family family) const;
   [[nodiscard]] std::uint64_t paths(Family family) const;
   [[nodiscard]] const PeerNextHop& next_hop(NextHopId id) const;
+  /// Where packets go that the peer itself forwards: next hops in use that are its own address.
+  [[nodiscard]] NextHops gateways(PeerId peer) const;
   [[nodiscard]] const RibPeer& peer(PeerId peer) const;
   [[nodiscard]] AttributeStore& attributes() const { return store_; }
   [[nodiscard]] std::optional<RouteView> route(const Prefix& prefix) const;
@@ -224,6 +241,10 @@ class Rib {
   [[nodiscard]] Prefix prefix(Family family, NetId net) const;
   [[nodiscard]] std::optional<NetId> find(const Prefix& prefix) const;
   [[nodiscard]] Journal& journal(Family family);
+  /// While it holds, or the selection is deferred, the best paths are not all that there will be:
+  /// End-of-RIB is to wait (RFC 4724 4.1).
+  void hold_end_of_rib(Family family, bool yes);
+  [[nodiscard]] bool holds_end_of_rib(Family family) const;
   /// Keeps the id of a next hop that was told to others from being given to another one.
   void hold(NextHopId id);
   void release(NextHopId id);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <map>
 #include <random>
 #include <set>
 #include <unordered_map>
@@ -14,8 +15,10 @@
 #include "bgp/attribute_store.h"
 #include "bgp/attributes.h"
 #include "bgp/import.h"
+#include "bgp/log_budget.h"
 #include "bgp/message.h"
 #include "bgp/policy.h"
+#include "bgp/ranges.h"
 #include "bgp/rib.h"
 #include "bgp/update.h"
 
@@ -34,9 +37,16 @@ constexpr std::size_t decide_slice = 16384;
 /// Prefixes asked about again in one go after a change of an import policy: each may have a path of
 /// every peer, and each path its own attributes to go through the rules with.
 constexpr NetId import_slice = 1024;
+/// Places of the RIB from which a lost peer's paths are taken at once; a table no larger than this
+/// is done on the spot.
+constexpr std::size_t drop_slice = 16384;
 /// A peer without RFC 4724 may never send End-of-RIB; after this long its table is taken for
 /// complete.
 constexpr seconds quiet_sync{10};
+/// End-of-RIB waits so long for routes on their way to the kernel.
+constexpr seconds install_limit{10};
+/// Lines a minute about connections that belong to no peer.
+constexpr unsigned stranger_log_limit = 6;
 
 std::optional<Family> family_of(AfiSafi family) {
   for (const Family each : both_families) {
@@ -115,8 +125,12 @@ struct Neighbour {
   /// Attributes of the last UPDATE, by the decoder's serial.
   HeldAttributes last_attributes;
   std::uint64_t last_serial = 0;
+  /// The AS of the session (RFC 7705) stands in them too often.
+  bool last_looped = false;
   std::uint64_t malformed_updates = 0;
   std::uint64_t graceful_restarts = 0;
+  /// Of a dynamic peer: since when it has no connection.
+  std::optional<Time> lonely_since;
   /// OutputReady is out and produce() has not been called since.
   bool output_announced = false;
 };
@@ -177,9 +191,10 @@ struct Speaker::World {
         seed(with_seed),
         random(static_cast<std::uint32_t>(with_seed ^ with_seed >> 32)),
         started(now),
+        stranger_log(stranger_log_limit, now),
         policies(compile(settings, {})),
         tables(std::make_unique<Tables>(settings, seed)) {
-    for (const PeerSettings& peer : settings.peers) add(peer, now);
+    add_listed(now);
   }
 
   Settings settings;
@@ -190,9 +205,27 @@ struct Speaker::World {
   Restart restart;
   /// Peers that are not up are waited for no longer.
   bool deferral_over = false;
+  LogBudget stranger_log;
+  /// By name of the range: connections refused because it was full.
+  std::map<std::string, std::uint64_t, std::less<>> refused;
   Outbox out;
+  std::vector<GatewayChange> gateways;
   std::vector<RouteChange> changes;
   std::vector<SyncDone> syncs;
+  /// Peers whose paths are being dropped, and how far that is, by family.
+  struct Leaving {
+    PeerId peer;
+    std::array<bool, 2> families{};
+    std::array<NetId, 2> from{};
+  };
+  std::vector<Leaving> leaving;
+  /// Gateways told to be lost, until the RIB has caught up: what leads there then, does so by
+  /// another peer's word.
+  NextHops distrusted;
+  /// By family: since when some route or other is on its way to the kernel.
+  std::array<std::optional<Time>, 2> installing_since;
+  /// Lost gateways are told before the work of a large table begins.
+  bool words_first = false;
   std::array<bool, 2> sync_done{};
   bool sync_checked = false;
   Policies policies;
@@ -208,6 +241,7 @@ struct Speaker::World {
   bool draining = false;
   /// Goodbye has been said: nothing changes any more, the kernel's routes least of all.
   bool stopped = false;
+  bool wait_for_install = false;
 
   /// In the order they were added.
   std::vector<std::unique_ptr<Neighbour>> neighbours;
@@ -234,6 +268,12 @@ struct Speaker::World {
 
   // ---- coming and going of peers
 
+  void add_listed(Time now) {
+    for (const PeerSettings& peer : settings.peers) {
+      if (!is_range(peer)) add(peer, now);
+    }
+  }
+
   void add(const PeerSettings& peer, Time now) {
     std::size_t id = 1;
     while (id < by_id.size() && by_id[id] != nullptr) ++id;
@@ -248,9 +288,102 @@ struct Speaker::World {
   void remove(Neighbour& gone, Time now) {
     gone.peer.shutdown(Fault::PeerDeconfigured, {}, now);
     follow_session(gone, now);
+    finish_leaving(gone.id);
     by_id[static_cast<std::size_t>(gone.id)] = nullptr;
     by_address.erase(gone.peer.settings().address);
     std::erase_if(neighbours, [&](const auto& each) { return each.get() == &gone; });
+  }
+
+  void log_stranger(Level level, const std::string& text, Time now) {
+    std::string line = stranger_log.admit(text, now);
+    if (!line.empty()) out.log.push_back({level, std::move(line)});
+  }
+
+  // ---- peers of ranges
+
+  std::size_t members(const PeerSettings& range) const {
+    return static_cast<std::size_t>(
+        std::count_if(neighbours.begin(), neighbours.end(), [&](const auto& each) {
+          return each->peer.settings().is_dynamic() && each->peer.settings().range == range.range;
+        }));
+  }
+
+  /// Whoever connects from inside a range becomes a peer; nullptr: there is no room, or no range.
+  Neighbour* invite(const Address& remote, Time now) {
+    const PeerSettings* range = range_of(settings.peers, remote);
+    if (range == nullptr) {
+      log_stranger(
+          Level::info,
+          fmt::format("connection from {} refused: no peer has this address", remote.text()), now);
+      return nullptr;
+    }
+    if (range->shutdown) return nullptr;
+    const auto dynamic = static_cast<std::size_t>(
+        std::count_if(neighbours.begin(), neighbours.end(),
+                      [](const auto& each) { return each->peer.settings().is_dynamic(); }));
+    if ((members(*range) >= range->range_limit || dynamic >= dynamic_limit) &&
+        !make_room(*range, now)) {
+      ++refused[range->name];
+      log_stranger(Level::warning,
+                   fmt::format("connection from {} refused: range {} has its {} peers",
+                               remote.text(), range->name, range->range_limit),
+                   now);
+      return nullptr;
+    }
+    add(member_of(*range, remote), now);
+    neighbours.back()->lonely_since = now;
+    return neighbours.back().get();
+  }
+
+  bool holds_routes(const Neighbour& who) const {
+    return std::any_of(both_families.begin(), both_families.end(), [&](Family family) {
+      return tables->rib.counts(who.id, family).received != 0;
+    });
+  }
+
+  /// The peer of the range that has been away the longest makes room for one that is here.
+  bool make_room(const PeerSettings& range, Time now) {
+    Neighbour* longest = nullptr;
+    for (const auto& each : neighbours) {
+      const PeerSettings& peer = each->peer.settings();
+      if (!peer.is_dynamic() || peer.range != range.range || each->peer.is_connected() ||
+          holds_routes(*each) || !each->lonely_since)
+        continue;
+      if (longest == nullptr || each->lonely_since < longest->lonely_since) longest = each.get();
+    }
+    if (longest == nullptr) return false;
+    remove(*longest, now);
+    return true;
+  }
+
+  void note_loneliness(Time now) {
+    for (const auto& each : neighbours) {
+      if (!each->peer.settings().is_dynamic()) continue;
+      if (each->peer.is_connected()) {
+        each->lonely_since.reset();
+      } else if (!each->lonely_since) {
+        each->lonely_since = now;
+      }
+    }
+  }
+
+  /// Peers of ranges that have been away for range_linger are forgotten.
+  void forget_lonely(Time now) {
+    std::vector<Neighbour*> gone;
+    for (const auto& each : neighbours) {
+      if (each->lonely_since && now >= *each->lonely_since + range_linger && !holds_routes(*each))
+        gone.push_back(each.get());
+    }
+    for (Neighbour* each : gone) remove(*each, now);
+  }
+
+  Time lonely_deadline() const {
+    Time next = Time::max();
+    for (const auto& each : neighbours) {
+      if (each->lonely_since && !holds_routes(*each))
+        next = std::min(next, *each->lonely_since + range_linger);
+    }
+    return next;
   }
 
   /// The tables learn what became of the session.
@@ -267,20 +400,11 @@ struct Speaker::World {
   void leave(Neighbour& who, Time now) {
     who.joined = ConnectionId{};
     tables->adj_out.leave(who.id);
-    bool kept = false;
-    for (const Family family : both_families) {
-      FamilyState& state = who.families[index(family)];
-      const Fate fate = state.retention.lost(state.terms, who.peer.loss(), now);
-      carry_out(who, family, fate);
-      kept |= fate != Fate::drop;
-    }
-    if (kept) {
-      ++who.graceful_restarts;
-      who.peer.log(Level::info, "its routes stay for its restart time", now);
-    }
+    lose_paths(who, now);
     who.decoder.reset();
     who.last_attributes = HeldAttributes{};
     who.last_serial = 0;
+    who.last_looped = false;
     who.output_announced = false;
     for (FamilyState& family : who.families) {
       family.out.reset();
@@ -290,7 +414,72 @@ struct Speaker::World {
     }
   }
 
+  /// Its paths stay where it may still forward; else what leads through it is told at once, and its
+  /// paths go in slices, or become a last resort.
+  void lose_paths(Neighbour& who, Time now) {
+    Leaving lost{who.id};
+    bool kept = false;
+    bool forwards = false;
+    for (const Family family : both_families) {
+      FamilyState& state = who.families[index(family)];
+      const Fate fate = state.retention.lost(state.terms, who.peer.loss(), now);
+      lost.families[index(family)] = fate == Fate::drop;
+      kept |= fate != Fate::drop;
+      forwards |= fate == Fate::mark;
+      if (fate != Fate::drop) carry_out(who, family, fate);
+    }
+    if (kept) {
+      ++who.graceful_restarts;
+      who.peer.log(Level::info, "its routes stay for its restart time", now);
+    }
+    if (!forwards && who.peer.is_external()) distrust_gateways(who);
+    if (!lost.families[0] && !lost.families[1]) return;
+    leaving.push_back(lost);
+    words_first = is_large();
+  }
+
+  void distrust_gateways(const Neighbour& who) {
+    for (const NextHop& lost : tables->rib.gateways(who.id)) {
+      distrusted.push_back(lost);
+      gateways.push_back({lost.gateway, lost.ifindex, false});
+    }
+  }
+
+  bool is_large() const {
+    return tables->rib.places(Family::ipv4) + tables->rib.places(Family::ipv6) > drop_slice;
+  }
+
+  void drop_some() {
+    std::size_t left = drop_slice;
+    while (!leaving.empty() && left > 0) {
+      Leaving& one = leaving.front();
+      bool done = true;
+      for (const Family family : both_families) {
+        if (!one.families[index(family)]) continue;
+        NetId& from = one.from[index(family)];
+        const NetId before = from;
+        done = tables->rib.drop_some(one.peer, family, from, left) && done;
+        left -= std::min<std::size_t>(left, from - before);
+      }
+      if (!done) return;
+      leaving.erase(leaving.begin());
+    }
+  }
+
+  /// Nothing of the peer's last session may mix with its next.
+  void finish_leaving(PeerId peer) {
+    const auto gone = std::remove_if(leaving.begin(), leaving.end(), [&](const Leaving& one) {
+      if (one.peer != peer) return false;
+      for (const Family family : both_families) {
+        if (one.families[index(family)]) tables->rib.drop(peer, family);
+      }
+      return true;
+    });
+    leaving.erase(gone, leaving.end());
+  }
+
   void join(Neighbour& who, const Session& session, Time now) {
+    finish_leaving(who.id);
     who.joined = session.connection;
     Inbound inbound;
     inbound.negotiated = session.negotiated;
@@ -407,6 +596,10 @@ struct Speaker::World {
            !session->theirs.capabilities.graceful_restart->restarting;
   }
 
+  [[nodiscard]] bool has_ranges() const {
+    return std::any_of(settings.peers.begin(), settings.peers.end(), is_range);
+  }
+
   [[nodiscard]] bool deferring() const {
     return std::any_of(both_families.begin(), both_families.end(),
                        [&](Family family) { return tables->rib.deferring(family); });
@@ -420,20 +613,48 @@ struct Speaker::World {
     deferral_over = now >= started + settings.selection_deferral;
     for (const Family family : both_families) {
       if (!tables->rib.deferring(family)) continue;
-      const bool holds = std::any_of(neighbours.begin(), neighbours.end(), [&](const auto& each) {
-        return holds_selection(*each, family, now);
-      });
+      // Who will come from a range nobody knows.
+      const bool holds = (has_ranges() && !deferral_over) ||
+                         std::any_of(neighbours.begin(), neighbours.end(), [&](const auto& each) {
+                           return holds_selection(*each, family, now);
+                         });
       if (holds && now < sync_end()) continue;
       tables->rib.defer(family, false);
       for (const auto& each : neighbours) tell_restart(*each);
     }
   }
 
+  /// End-of-RIB says that all has been told, and what the peers keep of ours and have not heard
+  /// again then goes: so it comes after what is undecided or on its way to the kernel. What the
+  /// kernel does not take does not hold it up for ever.
+  void check_end_of_rib(Time now) {
+    Rib& rib = tables->rib;
+    for (const Family family : both_families) {
+      std::optional<Time>& since = installing_since[index(family)];
+      if (!rib.awaits_install(family)) {
+        since.reset();
+      } else if (!since) {
+        since = now;
+      }
+      rib.hold_end_of_rib(family, rib.pending() != 0 || (since && now < *since + install_limit));
+    }
+  }
+
+  [[nodiscard]] Time end_of_rib_deadline() const {
+    Time next = Time::max();
+    for (const Family family : both_families) {
+      const std::optional<Time>& since = installing_since[index(family)];
+      if (since && tables->rib.holds_end_of_rib(family))
+        next = std::min(next, *since + install_limit);
+    }
+    return next;
+  }
+
   void attach(Neighbour& who, const Session& session) {
     who.ifindex = interface_of(session.local);
     const PeerSettings& peer = who.peer.settings();
-    tables->rib.attach(who.id,
-                       {session.external, session.theirs.id, peer.address, who.ifindex, peer.name});
+    tables->rib.attach(who.id, {session.external, session.theirs.id, peer.address, who.ifindex,
+                                peer.name, peer.allow_own_as});
   }
 
   ImportRules import_rules(const Neighbour& who, const Session& session) const {
@@ -483,7 +704,8 @@ struct Speaker::World {
                                      Family family) const {
     AdjOutPeer how;
     how.external = session.external;
-    how.local_as = settings.asn;
+    how.as_path = as_path_rules(who.peer.settings(), session);
+    how.next_hop_rule = who.peer.settings().next_hop;
     how.policy = Policy::to_export(settings, who.peer.settings(), session.external, policies);
     how.negotiated = session.negotiated;
     how.role = who.peer.settings().role;
@@ -501,6 +723,17 @@ struct Speaker::World {
     // RFC 2545 3: the link-local address too, where the peer shares the link.
     if (own.link_local && on_link(who)) how.next_hop.link_local = own.link_local;
     return how;
+  }
+
+  AsPathRules as_path_rules(const PeerSettings& peer, const Session& session) const {
+    AsPathRules rules;
+    rules.local_as = peer.local_as.value_or(settings.asn);
+    if (rules.local_as != settings.asn && !peer.local_as_replace) rules.node_as = settings.asn;
+    // Only where it matters, for peers of different rules share no update group.
+    if (peer.remove_private != RemovePrivate::none) rules.peer_as = session.theirs.asn;
+    if (peer.as_override) rules.overridden = session.theirs.asn;
+    rules.remove_private = peer.remove_private;
+    return rules;
   }
 
   // ---- our own addresses
@@ -576,9 +809,22 @@ struct Speaker::World {
         who.last_serial == update.attributes_serial())
       return;
     const AttributeId id =
-        tables->store.intern(canonical(update.attributes()), who.last_attributes.id());
+        tables->store.intern(who.peer.settings().local_as ? canonical(of_local_as(who, update))
+                                                          : canonical(update.attributes()),
+                             who.last_attributes.id());
     who.last_attributes = HeldAttributes(tables->store, id);
     who.last_serial = update.attributes_serial();
+  }
+
+  /// RFC 7705 3.2: the rest of our AS sees the one that the peer believes in.
+  Attributes of_local_as(Neighbour& who, const Update& update) const {
+    const PeerSettings& peer = who.peer.settings();
+    Attributes attributes = update.attributes();
+    who.last_looped = attributes.as_path.count(*peer.local_as) > peer.allow_own_as;
+    const auto& session = who.peer.session();
+    if (!peer.local_as_no_prepend && *peer.local_as != settings.asn && session && session->external)
+      attributes.as_path.prepend(*peer.local_as);
+    return attributes;
   }
 
   void announce(Neighbour& who, const Announcement& announcement, Time now) {
@@ -588,10 +834,10 @@ struct Speaker::World {
     bool lost = false;
     for (const Nlri& nlri : announcement.nlri) {
       if (!is_routable(nlri.prefix)) continue;
-      if (!next_hop) {
+      if (!next_hop || who.last_looped) {
         // A route that cannot be held must not leave its predecessor in place.
         rib.withdraw(who.id, nlri.prefix, nlri.path_id);
-        lost = true;
+        lost |= !next_hop;
         continue;
       }
       const Rib::Imported imported =
@@ -707,10 +953,25 @@ struct Speaker::World {
     advance(now);
   }
 
+  void trust_again() {
+    // While the selection is deferred the kernel leads where an earlier life has led it.
+    const bool decided = leaving.empty() && tables->rib.pending() == 0 && !deferring();
+    if (distrusted.empty() || !decided || !changes.empty()) return;
+    for (const NextHop& each : std::exchange(distrusted, {})) {
+      gateways.push_back({each.gateway, each.ifindex, true});
+    }
+  }
+
   void advance(Time now) {
+    note_loneliness(now);
     import_again(now);
     check_deferral(now);
-    tables->rib.decide(decide_slice, changes);
+    trust_again();
+    if (!std::exchange(words_first, false)) {
+      drop_some();
+      tables->rib.decide(decide_slice, changes);
+    }
+    check_end_of_rib(now);
     for (const auto& each : neighbours) {
       if (each->joined == ConnectionId{} || each->output_announced ||
           !tables->adj_out.pending(each->id))
@@ -728,7 +989,7 @@ struct Speaker::World {
     if (who.peer.is_shutdown() || who.families[index(family)].synced) return false;
     if (std::find(wanted.begin(), wanted.end(), family) == wanted.end()) return false;
     const auto& session = who.peer.session();
-    if (!session) return true;
+    if (!session) return !who.peer.settings().is_dynamic();
     return session->negotiated.has(unicast(family));
   }
 
@@ -752,7 +1013,10 @@ struct Speaker::World {
       const bool waits = std::any_of(neighbours.begin(), neighbours.end(),
                                      [&](const auto& each) { return owes(*each, family); });
       const bool late = now >= sync_end();
-      if ((waits && !late) || tables->rib.pending() != 0 || tables->rib.deferring(family)) continue;
+      // Who will come from a range nobody knows: they all get the whole time.
+      if (((waits || has_ranges()) && !late) || tables->rib.pending() != 0 || !leaving.empty() ||
+          tables->rib.deferring(family))
+        continue;
       sync_done[index(family)] = true;
       syncs.push_back({family, waits});
       for (const auto& each : neighbours) tell_restart(*each);
@@ -782,7 +1046,13 @@ struct Speaker::World {
       tables->rib.set_limits(Tables::limits(settings));
     }
     remove_unlisted(now);
+    for (const auto& each : neighbours) {
+      const Address remote = each->peer.settings().address;
+      if (each->peer.settings().is_dynamic())
+        change(*each, member_of(*range_of(settings.peers, remote), remote), now);
+    }
     for (const PeerSettings& peer : settings.peers) {
+      if (is_range(peer)) continue;
       if (Neighbour* known = find(peer.name)) {
         change(*known, peer, now);
       } else {
@@ -791,16 +1061,22 @@ struct Speaker::World {
     }
   }
 
+  bool is_listed(const PeerSettings& running) const {
+    const bool dynamic = running.is_dynamic();
+    const bool named =
+        std::any_of(settings.peers.begin(), settings.peers.end(), [&](const PeerSettings& peer) {
+          return !is_range(peer) && peer.address == running.address &&
+                 (dynamic || peer.name == running.name);
+        });
+    // A peer of a range that is listed by now is another one.
+    return dynamic ? !named && range_of(settings.peers, running.address) != nullptr : named;
+  }
+
   /// Peers that are gone, or another one now under the same name.
   void remove_unlisted(Time now) {
     std::vector<Neighbour*> gone;
     for (const auto& each : neighbours) {
-      const PeerSettings& running = each->peer.settings();
-      const bool listed =
-          std::any_of(settings.peers.begin(), settings.peers.end(), [&](const PeerSettings& peer) {
-            return peer.name == running.name && peer.address == running.address;
-          });
-      if (!listed) gone.push_back(each.get());
+      if (!is_listed(each->peer.settings())) gone.push_back(each.get());
     }
     for (Neighbour* each : gone) remove(*each, now);
   }
@@ -838,9 +1114,10 @@ struct Speaker::World {
     while (tables->rib.pending() != 0) tables->rib.decide(decide_slice, changes);
     tables = std::make_unique<Tables>(settings, seed);
     tables->rib.connected(subnets);
+    tables->rib.wait_for_install(wait_for_install);
     for (const Prefix& prefix : originated)
       tables->rib.originate(prefix, tables->local_attributes.id());
-    for (const PeerSettings& peer : settings.peers) add(peer, now);
+    add_listed(now);
   }
 
   // ---- views
@@ -926,6 +1203,14 @@ struct Speaker::World {
     shown.shutdown = peer.is_shutdown();
     shown.state = peer.state();
     shown.since = peer.since();
+    shown.range = wanted.range;
+    shown.connect_retry = wanted.connect_retry;
+    shown.send_hold = wanted.send_hold;
+    shown.setup = setup_of(wanted);
+    shown.setup.password.reset();
+    shown.last_sent_notification = peer.last_sent_notification();
+    shown.last_received_notification = peer.last_received_notification();
+    shown.password = wanted.password.has_value();
     shown.prefix_limit = wanted.prefix_limit;
     shown.accepted_prefix_limit = wanted.accepted_prefix_limit;
     shown.last_error = peer.last_error();
@@ -944,6 +1229,10 @@ struct Speaker::World {
       shown.hold_time = session->hold_time;
       shown.keepalive = session->hold_time / 3;
       shown.capabilities = text(session->theirs.capabilities);
+      shown.our_capabilities = text(session->ours);
+      shown.connection = session->connection;
+      shown.max_send = session->negotiated.max_send;
+      shown.max_receive = session->negotiated.max_receive;
     }
     for (const Family family : wanted.families) shown.families.push_back(status(who, family));
     return shown;
@@ -991,20 +1280,39 @@ bool Speaker::deferring() const {
 std::optional<ConnectionId> Speaker::accepted(const Address& remote, const Address& local,
                                               Time now) {
   World& world = *world_;
+  if (world.stopped || !world.begun) return std::nullopt;
   const auto known = world.by_address.find(remote);
-  if (known == world.by_address.end() || world.stopped || !world.begun) return std::nullopt;
+  const bool dynamic =
+      known == world.by_address.end() || known->second->peer.settings().is_dynamic();
+  // Those of ranges count apart: whoever owns a range's addresses cannot shut a listed peer out.
   std::size_t half_open = 0;
-  for (const auto& each : world.neighbours) half_open += each->peer.half_open();
-  if (half_open >= half_open_limit) return std::nullopt;
-  Neighbour& who = *known->second;
+  for (const auto& each : world.neighbours) {
+    if (each->peer.settings().is_dynamic() == dynamic) half_open += each->peer.half_open();
+  }
+  if (half_open >= half_open_limit) {
+    world.log_stranger(Level::warning,
+                       fmt::format("connection from {} refused: {} others have not said OPEN yet",
+                                   remote.text(), half_open),
+                       now);
+    return std::nullopt;
+  }
+  Neighbour* found = known != world.by_address.end() ? known->second : world.invite(remote, now);
+  if (found == nullptr) return std::nullopt;
+  Neighbour& who = *found;
   const auto connection = who.peer.accept(local, now);
   world.settle(who, now);
   return connection;
 }
 
-bool Speaker::wants_gtsm(const Address& remote) const {
+SocketSetup Speaker::socket_setup(const Address& remote) const {
   const auto known = world_->by_address.find(remote);
-  return known != world_->by_address.end() && known->second->peer.settings().gtsm;
+  return known == world_->by_address.end() ? SocketSetup{}
+                                           : setup_of(known->second->peer.settings());
+}
+
+void Speaker::hindered(std::string_view peer, std::string_view why, Time now) {
+  if (Neighbour* who = world_->find(peer)) return who->peer.hindered(why, now);
+  world_->out.log.push_back({Level::error, fmt::format("range {}: {}", peer, why)});
 }
 
 void Speaker::opened(ConnectionId connection, const Address& local, Time now) {
@@ -1073,8 +1381,11 @@ void Speaker::heard(ConnectionId connection, Time now) {
 
 Time Speaker::deadline() const {
   if (world_->stopped) return Time::max();
-  if (world_->tables->rib.pending() != 0 || world_->import_walk) return Time::min();
-  Time next = world_->sync_deadline();
+  const bool busy = world_->tables->rib.pending() != 0 || !world_->leaving.empty();
+  const bool trusts = !world_->distrusted.empty() && !world_->deferring();
+  if (busy || trusts || world_->import_walk) return Time::min();
+  Time next =
+      std::min({world_->sync_deadline(), world_->end_of_rib_deadline(), world_->lonely_deadline()});
   if (!world_->begun) return next;
   for (const auto& each : world_->neighbours) {
     next = std::min({next, each->peer.deadline(), World::retention_deadline(*each)});
@@ -1089,6 +1400,7 @@ void Speaker::tick(Time now) {
     if (now >= each->peer.deadline()) each->peer.tick(now);
     world_->tick_retention(*each, now);
   }
+  world_->forget_lonely(now);
   world_->settle_all(now);
 }
 
@@ -1132,17 +1444,32 @@ void Speaker::connected(std::vector<ConnectedSubnet> subnets, Time now) {
   world.settle_all(now);
 }
 
+void Speaker::wait_for_install(bool yes, Time now) {
+  world_->wait_for_install = yes;
+  world_->tables->rib.wait_for_install(yes);
+  world_->settle_all(now);
+}
+
+void Speaker::installed(const std::vector<Prefix>& prefixes, Time now) {
+  for (const Prefix& prefix : prefixes) world_->tables->rib.installed(prefix);
+  if (!prefixes.empty()) world_->settle_all(now);
+}
+
 void Speaker::link_down(std::uint32_t ifindex, Time now) {
   for (const auto& each : world_->neighbours) {
     if (each->ifindex != ifindex) continue;
+    const PeerSettings& peer = each->peer.settings();
+    const bool on_link = world_->on_link(*each);
     // A router that reboots has its links up long before it forwards: what is kept of it must not
     // come back with the link.
-    for (const Family family : both_families) {
-      Retention& retention = each->families[index(family)].retention;
-      world_->carry_out(*each, family, retention.silenced(now));
+    if (peer.multihop == 1 || on_link) {
+      for (const Family family : both_families) {
+        Retention& retention = each->families[index(family)].retention;
+        world_->carry_out(*each, family, retention.silenced(now));
+      }
     }
     if (!each->peer.session() || !each->peer.is_external()) continue;
-    if (each->peer.settings().gtsm || world_->on_link(*each))
+    if ((peer.uses_gtsm() && peer.multihop == 1) || on_link)
       each->peer.lose_session("link is down", now);
   }
   world_->settle_all(now);
@@ -1205,6 +1532,9 @@ Result<void> Speaker::refresh_peer(std::string_view peer, Time now) {
 std::vector<Action> Speaker::take_actions() {
   return std::exchange(world_->out.actions, {});
 }
+std::vector<GatewayChange> Speaker::take_gateway_changes() {
+  return std::exchange(world_->gateways, {});
+}
 std::vector<RouteChange> Speaker::take_route_changes() {
   return std::exchange(world_->changes, {});
 }
@@ -1234,6 +1564,18 @@ std::vector<PolicyStatus> Speaker::policies() const {
   return all;
 }
 
+std::vector<RangeStatus> Speaker::ranges() const {
+  std::vector<RangeStatus> all;
+  for (const PeerSettings& peer : world_->settings.peers) {
+    if (!is_range(peer)) continue;
+    const auto refused = world_->refused.find(peer.name);
+    all.push_back({peer.name, *peer.range, peer.range_limit,
+                   static_cast<std::uint32_t>(world_->members(peer)),
+                   refused == world_->refused.end() ? 0 : refused->second});
+  }
+  return all;
+}
+
 std::optional<RouteStatus> Speaker::route(const Prefix& prefix) const {
   const auto found = world_->tables->rib.route(prefix);
   if (!found) return std::nullopt;
@@ -1253,6 +1595,19 @@ void Speaker::routes(const std::function<void(const RouteStatus&)>& each) const 
   for (const Family family : both_families) {
     for (NetId net = 0; net < rib.places(family); ++net) {
       if (const auto found = rib.route_at(family, net)) each(world_->status(*found));
+    }
+  }
+}
+
+void Speaker::selected(
+    const std::function<void(const Prefix&, RouteKind, NextHopSet)>& each) const {
+  const Rib& rib = world_->tables->rib;
+  for (const Family family : both_families) {
+    for (NetId net = 0; net < rib.places(family); ++net) {
+      const auto found = rib.route_at(family, net);
+      if (found && found->kind != RouteKind::none) {
+        each(found->prefix, found->kind, found->next_hops);
+      }
     }
   }
 }

@@ -52,6 +52,11 @@ struct Restart {
 
 /// Initial synchronisation is called done after this long even if a peer still owes its End-of-RIB.
 inline constexpr std::chrono::seconds sync_limit{60};
+/// A peer of a range is shown for so long after its last connection, so that its last error can be
+/// read.
+inline constexpr std::chrono::seconds range_linger{60};
+/// Peers of ranges at a time, over all ranges.
+inline constexpr std::size_t dynamic_limit = 4096;
 
 /// Every peer that came up has sent its End-of-RIB for the family (or sync_limit has passed): what
 /// the kernel still holds of an earlier life and was not confirmed until here is stale. Comes once
@@ -60,6 +65,17 @@ struct SyncDone {
   Family family = Family::ipv4;
   /// True: some peer still owed its End-of-RIB when sync_limit had passed.
   bool timed_out = false;
+};
+
+/// A peer that forwards for us went with its session and its routes: what leads through it need not
+/// wait for the decision process. Comes before the RouteChanges that follow from it; when all of
+/// these have been taken, `reachable` ends it, for what leads there then does so by another peer's
+/// word.
+struct GatewayChange {
+  Address gateway;
+  std::uint32_t ifindex = 0;
+  bool reachable = false;
+  bool operator==(const GatewayChange&) const = default;
 };
 
 // ---- what an operator sees
@@ -92,12 +108,29 @@ struct PeerStatus {
   bool shutdown = false;
   PeerState state = PeerState::idle;
   Time since;
+  /// RFC 2385 keys are in use.
+  bool password = false;
+  /// Of the running session; none when it is down.
+  std::optional<ConnectionId> connection;
+  /// What each side announced, as in `capabilities`.
+  std::vector<std::string> our_capabilities;
+  /// Octets of the largest messages either way (RFC 8654).
+  std::size_t max_send = 0;
+  std::size_t max_receive = 0;
+  std::chrono::seconds connect_retry{0};
+  std::chrono::seconds send_hold{0};
+  SocketSetup setup;
+  /// The last NOTIFICATION of each direction, as one line; empty: there was none.
+  std::string last_sent_notification;
+  std::string last_received_notification;
   RouterId router_id;
   std::chrono::seconds hold_time{0};
   std::chrono::seconds keepalive{0};
   /// What both sides announced, as short names: "four-octet-as", "route-refresh", "ipv4-unicast", …
   std::vector<std::string> capabilities;
   std::vector<PeerFamilyStatus> families;
+  /// The range that let it in.
+  std::optional<Prefix> range;
   std::optional<std::uint32_t> prefix_limit;
   std::optional<std::uint32_t> accepted_prefix_limit;
   /// Why the last session ended or the next does not come up, with who said it; empty when it never
@@ -164,6 +197,16 @@ struct RouteCounts {
   std::uint64_t paths = 0;
 };
 
+/// A range and how far it is used.
+struct RangeStatus {
+  std::string name;
+  Prefix range;
+  std::uint32_t limit = 0;
+  std::uint32_t peers = 0;
+  /// Connections refused because the range was full.
+  std::uint64_t refused = 0;
+};
+
 class Speaker {
  public:
   /// Whether sessions may begin with the construction, or only with begin().
@@ -187,8 +230,10 @@ class Speaker {
   /// close it and forget.
   [[nodiscard]] std::optional<ConnectionId> accepted(const Address& remote, const Address& local,
                                                      Time now);
-  /// Whether accepted connections of this peer need RFC 5082; only asked for addresses of peers.
-  [[nodiscard]] bool wants_gtsm(const Address& remote) const;
+  /// How the sockets of this peer are set up; only asked for addresses that accepted() let in.
+  [[nodiscard]] SocketSetup socket_setup(const Address& remote) const;
+  /// The kernel does not take the peer's key, or a range's: shown as the peer's error.
+  void hindered(std::string_view peer, std::string_view why, Time now);
   void opened(ConnectionId connection, const Address& local, Time now);
   /// connect() did not succeed.
   void failed(ConnectionId connection, std::string_view why, Time now);
@@ -226,6 +271,10 @@ class Speaker {
   /// The whole table, each time it changes: resolves next hops, and gives our own of the other
   /// family.
   void connected(std::vector<ConnectedSubnet> subnets, Time now);
+  /// True: learned routes are told to others only after installed() ; false at first.
+  void wait_for_install(bool yes, Time now);
+  /// The kernel has acknowledged these as the last RouteChange of each said.
+  void installed(const std::vector<Prefix>& prefixes, Time now);
   /// Single-hop eBGP sessions over the interface fall at once (RFC 4271 8.2.1.3, "fast external
   /// failover").
   void link_down(std::uint32_t ifindex, Time now);
@@ -249,6 +298,7 @@ class Speaker {
   // Outputs: what happened since the last call, in order.
 
   [[nodiscard]] std::vector<Action> take_actions();
+  [[nodiscard]] std::vector<GatewayChange> take_gateway_changes();
   [[nodiscard]] std::vector<RouteChange> take_route_changes();
   [[nodiscard]] std::vector<SyncDone> take_sync_done();
   [[nodiscard]] std::vector<LogLine> take_log();
@@ -262,11 +312,15 @@ class Speaker {
   [[nodiscard]] const Settings& settings() const;
   [[nodiscard]] std::vector<PeerStatus> peers() const;
   [[nodiscard]] std::vector<PolicyStatus> policies() const;
+  [[nodiscard]] std::vector<RangeStatus> ranges() const;
   [[nodiscard]] std::optional<RouteStatus> route(const Prefix& prefix) const;
   /// The route that packets to the address take: the longest match that has a usable path.
   [[nodiscard]] std::optional<RouteStatus> route(const Address& address) const;
   /// Every route, in no particular order. `each` must not call the speaker.
   void routes(const std::function<void(const RouteStatus&)>& each) const;
+  /// What the FIB was told of each prefix with a route, in no particular order. `each` must not
+  /// call the speaker but for next_hops().
+  void selected(const std::function<void(const Prefix&, RouteKind, NextHopSet)>& each) const;
   [[nodiscard]] RouteCounts counts(Family family) const;
   /// Established peers to which `prefix` is advertised.
   [[nodiscard]] std::uint32_t advertised_to(const Prefix& prefix) const;

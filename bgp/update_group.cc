@@ -302,6 +302,8 @@ void UpdateGroup::scan(Stream& stream, Batch& batch) {
 
 void UpdateGroup::consider(const Stream& stream, NetId net, Batch& batch) {
   if (!rib_.alive(key_.rules.family, net)) return;
+  // The journal brings it again once the kernel has it.
+  if (rib_.awaits_install(key_.rules.family, net)) return;
   const AdvertisementTable::Id id = current(net);
   if (&stream == streams_.front().get()) {
     consider_told(net, id, batch);

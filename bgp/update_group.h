@@ -124,9 +124,10 @@ class UpdateGroup {
   [[nodiscard]] bool at_end(const Stream& stream) const {
     return !stream.at.walking && stream.at.position == journal().end() && !end_of_rib_ready(stream);
   }
-  /// While we choose no routes yet, nobody has all of ours (RFC 4724 4.1).
+  /// It ends what the stream has to say so far, and all there is to be said.
   [[nodiscard]] bool end_of_rib_ready(const Stream& stream) const {
-    return stream.at.end_of_rib_due && !stream.at.walking && !rib_.deferring(key_.rules.family);
+    return stream.at.end_of_rib_due && !stream.at.walking &&
+           stream.at.position == journal().end() && !rib_.holds_end_of_rib(key_.rules.family);
   }
   Stream& open(const Place& at);
   void close_if_unused(Stream& stream);

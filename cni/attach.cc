@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/ip.h>
 #include <linux/neighbour.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
@@ -16,6 +18,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 
 #include "net/fd.h"
 #include "net/veth.h"
@@ -26,6 +29,8 @@ namespace {
 
 constexpr std::uint16_t create = NLM_F_CREATE | NLM_F_EXCL;
 constexpr std::uint32_t loopback_index = 1;
+/// Before the main table (32766).
+constexpr std::uint32_t source_rule_priority = 22272;
 
 Failure failed(Code code, std::string_view doing, const std::string& message) {
   return {code, fmt::format("{}: {}", doing, message), {}};
@@ -47,8 +52,13 @@ std::vector<Address> addresses(const Wiring& wiring) {
   return list;
 }
 
+bool holds_default(const Wiring& wiring, Family family) {
+  return family == Family::ipv4 ? wiring.default_ipv4 : wiring.default_ipv6;
+}
+
 std::vector<Prefix> container_routes(const Wiring& wiring, const Address& address) {
-  std::vector<Prefix> routes{Prefix(address, 0)};
+  std::vector<Prefix> routes;
+  if (holds_default(wiring, address.family())) routes.emplace_back(address, 0);
   std::copy_if(wiring.routes.begin(), wiring.routes.end(), std::back_inserter(routes),
                [&](const Prefix& route) { return route.family() == address.family(); });
   return routes;
@@ -136,20 +146,64 @@ void put_neighbour(netlink::Batch& batch, const Address& address, const Mac& mac
   batch.put(NDA_LLADDR, mac);
 }
 
-/// A route inside the container: through `via`, or straight to the link.
+/// A route inside the container: through `via`, which is on the link, or straight to the link.
 void put_route(netlink::Batch& batch, const Prefix& destination, const std::optional<Address>& via,
-               std::uint32_t index) {
+               std::uint32_t index, std::uint32_t table = RT_TABLE_MAIN) {
   rtmsg head{};
   head.rtm_family = kernel_family(destination.address());
   head.rtm_dst_len = static_cast<std::uint8_t>(destination.length());
-  head.rtm_table = RT_TABLE_MAIN;
+  head.rtm_table = table == RT_TABLE_MAIN ? RT_TABLE_MAIN : RT_TABLE_UNSPEC;
   head.rtm_protocol = RTPROT_STATIC;
   head.rtm_scope = via ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
   head.rtm_type = RTN_UNICAST;
+  // Only the first of several interfaces has a route to 169.254.1.1.
+  if (via && via->is_v4()) head.rtm_flags = RTNH_F_ONLINK;
   batch.begin(RTM_NEWROUTE, create, head);
   if (destination.length() != 0) batch.put_address(RTA_DST, destination.address());
   if (via) batch.put_address(RTA_GATEWAY, *via);
   batch.put_u32(RTA_OIF, index);
+  if (table != RT_TABLE_MAIN) batch.put_u32(RTA_TABLE, table);
+}
+
+/// One for each interface name: the rules that lead there outlive the interface and serve the next
+/// of that name.
+std::uint32_t own_table(const Wiring& wiring) {
+  return 0x57000000U | static_cast<std::uint32_t>(stable_hash(wiring.attachment.ifname) >> 40);
+}
+
+void put_source_rule(netlink::Batch& batch, const Address& address, std::uint32_t table) {
+  fib_rule_hdr head{};
+  head.family = kernel_family(address);
+  head.src_len = static_cast<std::uint8_t>(bits(address.family()));
+  head.table = RT_TABLE_UNSPEC;
+  head.action = FR_ACT_TO_TBL;
+  batch.begin(RTM_NEWRULE, create, head);
+  batch.put_address(FRA_SRC, address);
+  batch.put_u32(FRA_PRIORITY, source_rule_priority);
+  batch.put_u32(FRA_TABLE, table);
+  batch.put_u8(FRA_PROTOCOL, container_route_protocol);
+}
+
+/// A token bucket as the root of a link's queue, as the reference bandwidth plugin makes it.
+void put_token_bucket(netlink::Batch& batch, std::uint32_t index, const Rate& rate) {
+  constexpr std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
+  const std::uint64_t octets = std::max<std::uint64_t>(rate.rate / 8, 1);
+  const std::uint64_t burst = std::min(rate.burst / 8, most);
+  tcmsg head{};
+  head.tcm_ifindex = static_cast<int>(index);
+  head.tcm_parent = TC_H_ROOT;
+  batch.begin(RTM_NEWQDISC, create, head);
+  batch.put_text(TCA_KIND, "tbf");
+  const std::size_t options = batch.nest(TCA_OPTIONS);
+  tc_tbf_qopt settings{};
+  settings.rate.linklayer = TC_LINKLAYER_ETHERNET;
+  settings.rate.rate = static_cast<std::uint32_t>(std::min(octets, most));
+  // What waits longer than 25 ms is dropped.
+  settings.limit = static_cast<std::uint32_t>(std::min(octets / 40 + burst, most));
+  batch.put_raw(TCA_TBF_PARMS, settings);
+  if (octets > most) batch.put_u64(TCA_TBF_RATE64, octets);
+  batch.put_u32(TCA_TBF_BURST, static_cast<std::uint32_t>(burst));
+  batch.end_nest(options);
 }
 
 Result<void> write_setting(const std::string& path, std::string_view value) {
@@ -235,6 +289,34 @@ Result<void, Failure> Ends::check_absent(const std::string& ifname) {
   return {};
 }
 
+Result<bool, Failure> Ends::has_default_route(Family family, const std::string& ifname) {
+  const auto own = find_link(container_, ifname);
+  if (!own) return refused("looking for " + ifname, own.error());
+  netlink::Batch batch;
+  rtmsg head{};
+  head.rtm_family = family == Family::ipv4 ? AF_INET : AF_INET6;
+  head.rtm_table = RT_TABLE_MAIN;
+  batch.begin(RTM_GETROUTE, 0, head);
+  bool found = false;
+  const auto done = container_.dump(
+      batch,
+      [&](const netlink::Message& message) {
+        const auto route = message.header<rtmsg>();
+        if (!route || route->rtm_dst_len != 0 || route->rtm_table != RT_TABLE_MAIN ||
+            route->rtm_type != RTN_UNICAST) {
+          return;
+        }
+        const auto device = message.attributes<rtmsg>().find(RTA_OIF);
+        found |= !*own || !device || device->u32() != (*own)->index;
+      },
+      [&] { found = false; });
+  // A namespace in which nobody has made a route yet has no main table.
+  if (!done && done.error().code != ENOENT) {
+    return refused("default routes of the container", done.error());
+  }
+  return found;
+}
+
 template <typename Change>
 Result<void, Failure> Ends::inside(Change change) {
   const auto entered = container_namespace_.enter();
@@ -256,7 +338,7 @@ Result<void, netlink::Refusal> Ends::request_pair(const Wiring& wiring, Indexes 
   const std::size_t data = batch.nest(IFLA_INFO_DATA);
   const std::size_t peer = batch.nest(VETH_INFO_PEER);
   batch.put_header(link_header(indexes.container, 0));
-  put_end(batch, wiring.attachment.ifname, container_mac(wiring.attachment), wiring.mtu);
+  put_end(batch, wiring.attachment.ifname, wiring.mac, wiring.mtu);
   batch.put_u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(container_namespace_.fd()));
   batch.end_nest(peer);
   batch.end_nest(data);
@@ -322,7 +404,11 @@ Result<void, Failure> Ends::wire_host(const Wiring& wiring, Indexes indexes) {
     put_container_route(steps.next(fmt::format("adding the host's route to {}", address.text())),
                         RTM_NEWROUTE, create, address, indexes.host);
     put_neighbour(steps.next(fmt::format("adding the host's neighbour {}", address.text())),
-                  address, container_mac(wiring.attachment), indexes.host);
+                  address, wiring.mac, indexes.host);
+  }
+  if (wiring.ingress) {
+    put_token_bucket(steps.next("limiting what goes into the container"), indexes.host,
+                     *wiring.ingress);
   }
   return steps.run(host_);
 }
@@ -345,7 +431,7 @@ Result<void, Failure> Ends::wire_container(const Wiring& wiring, Indexes indexes
                 indexes.container);
     put_neighbour(steps.next("adding the neighbour " + via.text()), via, host_mac,
                   indexes.container);
-    if (via.is_v4()) {
+    if (via.is_v4() && wiring.default_ipv4) {
       put_route(steps.next("adding the route to " + via.text()), Prefix::host(via), {},
                 indexes.container);
     }
@@ -353,8 +439,40 @@ Result<void, Failure> Ends::wire_container(const Wiring& wiring, Indexes indexes
       put_route(steps.next("adding the container's route " + route.text()), route, via,
                 indexes.container);
     }
+    if (!holds_default(wiring, address.family())) {
+      put_route(steps.next("adding the default route of " + address.text()), Prefix(address, 0),
+                via, indexes.container, own_table(wiring));
+    }
   }
-  return steps.run(container_);
+  if (wiring.egress) {
+    put_token_bucket(steps.next("limiting what comes out of the container"), indexes.container,
+                     *wiring.egress);
+  }
+  auto done = steps.run(container_);
+  if (done) done = route_by_source(wiring);
+  if (!done || wiring.sysctls.empty()) return done;
+  return inside([&]() -> Result<void, Failure> {
+    for (const Sysctl& sysctl : wiring.sysctls) {
+      const auto written = write_setting("/proc/sys/" + sysctl.path, sysctl.value);
+      if (!written) return failed(Code::internal, "sysctl", written.error().message);
+    }
+    return {};
+  });
+}
+
+/// An interface beside the one with the default routes answers by itself.
+Result<void, Failure> Ends::route_by_source(const Wiring& wiring) {
+  for (const Address& address : addresses(wiring)) {
+    if (holds_default(wiring, address.family())) continue;
+    netlink::Batch batch;
+    put_source_rule(batch, address, own_table(wiring));
+    const auto done = container_.request(batch);
+    // Left by an interface of the same name and address: rules do not go with a link.
+    if (!done && done.error().code != EEXIST) {
+      return refused("adding the rule for " + address.text(), done.error());
+    }
+  }
+  return {};
 }
 
 Result<void, Failure> Ends::attach(const Wiring& wiring) {
@@ -376,9 +494,8 @@ Result<void, Failure> Ends::attach(const Wiring& wiring) {
 
 Success described(const Wiring& wiring, const std::string& netns, const Dns& dns) {
   Success success;
-  success.interfaces = {
-      {wiring.host_ifname, text(host_mac), "", wiring.mtu},
-      {wiring.attachment.ifname, text(container_mac(wiring.attachment)), netns, wiring.mtu}};
+  success.interfaces = {{wiring.host_ifname, text(host_mac), "", wiring.mtu},
+                        {wiring.attachment.ifname, text(wiring.mac), netns, wiring.mtu}};
   for (const Address& address : addresses(wiring)) {
     const Address via = gateway(address.family());
     success.ips.push_back({address, bits(address.family()), via, 1});

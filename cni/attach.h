@@ -10,7 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "cni/request.h"
 #include "cni/result.h"
+#include "cni/wishes.h"
 #include "net/attachment.h"
 #include "net/ip.h"
 #include "net/netlink_socket.h"
@@ -22,8 +24,14 @@ namespace weft::cni {
 /// All that is to be built, decided beforehand.
 struct Wiring {
   Attachment attachment;
+  /// Of the container's end.
+  Mac mac{};
   std::optional<Address> ipv4;
   std::optional<Address> ipv6;
+  /// The default routes lead through this interface. Of an interface beside, what comes in there is
+  /// answered there: its address has a routing table of its own.
+  bool default_ipv4 = true;
+  bool default_ipv6 = true;
   std::string host_ifname;
   std::uint32_t mtu = 1500;
   std::string alias;
@@ -31,6 +39,10 @@ struct Wiring {
   std::uint64_t sequence = 0;
   /// Beside the default routes, of families the container has.
   std::vector<Prefix> routes;
+  std::vector<Sysctl> sysctls;
+  /// Into the container and out of it.
+  std::optional<Rate> ingress;
+  std::optional<Rate> egress;
 };
 
 /// The two namespaces of an attachment, each with a socket in it.
@@ -44,6 +56,8 @@ class Ends {
   /// CNI: an ADD for an interface that exists is an error, and must be one before anything is
   /// touched.
   Result<void, Failure> check_absent(const std::string& ifname);
+  /// Has the container a default route through another interface than `ifname`?
+  Result<bool, Failure> has_default_route(Family family, const std::string& ifname);
 
   /// Builds all of it, or undoes in reverse what it had built.
   Result<void, Failure> attach(const Wiring& wiring);
@@ -65,6 +79,7 @@ class Ends {
   Result<Indexes, Failure> find_pair(const Wiring& wiring);
   Result<void, Failure> wire_host(const Wiring& wiring, Indexes indexes);
   Result<void, Failure> wire_container(const Wiring& wiring, Indexes indexes);
+  Result<void, Failure> route_by_source(const Wiring& wiring);
   /// Runs `change` with the thread inside the container's namespace.
   template <typename Change>
   Result<void, Failure> inside(Change change);

@@ -9,7 +9,10 @@
 #include <cstring>
 #include <exception>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "cni/install.h"
 #include "cni/plugin.h"
 #include "cni/request.h"
 #include "cni/result.h"
@@ -74,10 +77,23 @@ int run() {
   return EXIT_SUCCESS;
 }
 
+/// weft-cni install …, of an operator.
+int install(const std::vector<std::string_view>& words) {
+  auto installation = cni::parse_installation(words);
+  if (installation && installation->socket.empty()) installation->socket = variable("WEFT_SOCKET");
+  const auto done = installation ? cni::install(*installation) : Result<void>(installation.error());
+  if (done) return EXIT_SUCCESS;
+  fmt::print(stderr, "weft-cni: {}\n", done.error().message);
+  return EXIT_FAILURE;
+}
+
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   try {
+    // Runtimes give no arguments.
+    const std::vector<std::string_view> words(argv, argv + argc);
+    if (words.size() > 1 && words[1] == "install") return install({words.begin() + 2, words.end()});
     return run();
   } catch (const std::exception& fault) {
     return fail({cni::Code::internal, fault.what(), {}}, cni::newest_version);

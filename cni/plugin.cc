@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "cni/attach.h"
+#include "cni/install.h"
 #include "ctl/client.h"
 #include "net/veth.h"
 
@@ -66,8 +67,36 @@ void warn(std::string_view text) {
 }
 
 Wiring wiring_of(const Request& request, const ctl::Lease& lease) {
-  return {request.attachment, lease.ipv4,  lease.ipv6,     lease.host_ifname,
-          lease.mtu,          lease.alias, lease.sequence, request.config.routes};
+  const NetworkConfig& config = request.config;
+  Wiring wiring;
+  wiring.attachment = request.attachment;
+  wiring.mac = config.wishes.mac.value_or(container_mac(request.attachment));
+  wiring.ipv4 = lease.ipv4;
+  wiring.ipv6 = lease.ipv6;
+  wiring.host_ifname = lease.host_ifname;
+  wiring.mtu = lease.mtu;
+  wiring.alias = lease.alias;
+  wiring.sequence = lease.sequence;
+  wiring.routes = config.routes;
+  wiring.sysctls = config.sysctls;
+  wiring.ingress = config.wishes.ingress;
+  wiring.egress = config.wishes.egress;
+  return wiring;
+}
+
+/// Where the network does not say, the first interface of a container has the default routes.
+Result<void, Failure> choose_defaults(const Request& request, Ends& ends, Wiring& wiring) {
+  for (const auto& [family, chosen] : {std::pair{Family::ipv4, &Wiring::default_ipv4},
+                                       std::pair{Family::ipv6, &Wiring::default_ipv6}}) {
+    if (request.config.default_route) {
+      wiring.*chosen = *request.config.default_route;
+    } else if (family == Family::ipv4 ? wiring.ipv4.has_value() : wiring.ipv6.has_value()) {
+      const auto other = ends.has_default_route(family, request.attachment.ifname);
+      if (!other) return other.error();
+      wiring.*chosen = !*other;
+    }
+  }
+  return {};
 }
 
 Result<std::string, Failure> add(const Request& request, const Weftd& weftd) {
@@ -75,12 +104,13 @@ Result<std::string, Failure> add(const Request& request, const Weftd& weftd) {
   if (!ends) return ends.error();
   const auto absent = ends->check_absent(request.attachment.ifname);
   if (!absent) return absent.error();
-  const auto lease = expect<ctl::Lease>(
-      weftd.call(ctl::AddRequest{request.attachment, request.netns, ends->netns_inode(),
-                                 request.config.pool, request.config.mtu}));
+  const auto lease = expect<ctl::Lease>(weftd.call(
+      ctl::AddRequest{request.attachment, request.netns, ends->netns_inode(), request.config.pool,
+                      request.config.mtu, request.config.wishes.addresses}));
   if (!lease) return lease.error();
-  const Wiring wiring = wiring_of(request, *lease);
-  const auto attached = ends->attach(wiring);
+  Wiring wiring = wiring_of(request, *lease);
+  auto attached = choose_defaults(request, *ends, wiring);
+  if (attached) attached = ends->attach(wiring);
   if (attached) {
     return encode(described(wiring, request.netns, request.config.dns), request.config.cni_version);
   }
@@ -116,6 +146,21 @@ Result<std::string, Failure> del(const Request& request, const Weftd& weftd) {
   warn(fmt::format("{}; deleting {} without weftd, which frees the address at its next audits",
                    done.error().message, host_ifname(request.attachment)));
   return remove_by_name(request.attachment);
+}
+
+/// What was decided at ADD, as ADD told it: by now the container may have other interfaces.
+void recall(const Success& previous, Wiring& wiring) {
+  const auto has = [&](Family family) {
+    return std::any_of(previous.routes.begin(), previous.routes.end(), [&](const Route& route) {
+      return route.destination == Prefix(gateway(family), 0) && route.gateway == gateway(family);
+    });
+  };
+  wiring.default_ipv4 = has(Family::ipv4);
+  wiring.default_ipv6 = has(Family::ipv6);
+  for (const Interface& interface : previous.interfaces) {
+    if (interface.name != wiring.attachment.ifname || interface.sandbox.empty()) continue;
+    if (const auto mac = parse_mac(interface.mac)) wiring.mac = *mac;
+  }
 }
 
 /// What ADD printed must still name what is on record.
@@ -154,7 +199,8 @@ Result<std::string, Failure> check(const Request& request, const Weftd& weftd) {
   }
   const auto lease = expect<ctl::Lease>(std::move(reply));
   if (!lease) return lease.error();
-  const Wiring wiring = wiring_of(request, *lease);
+  Wiring wiring = wiring_of(request, *lease);
+  recall(*request.config.previous, wiring);
   const auto named = check_previous(*request.config.previous, wiring);
   if (!named) return named.error();
   const auto good = ends->verify(wiring);
@@ -191,10 +237,11 @@ Result<std::string, Failure> gc(const Request& request, const Weftd& weftd) {
 Result<std::string, Failure> status(const Weftd& weftd) {
   const auto status = expect<ctl::Status>(weftd.call(ctl::StatusRequest{}));
   if (!status) return Failure{Code::not_available, status.error().message, {}};
-  if (status->addresses_free == 0) {
-    return Failure{Code::not_available, "no free address in this host's blocks", {}};
-  }
-  return std::string();
+  const std::string reason = not_ready(*status);
+  if (reason.empty()) return std::string();
+  const bool all_are_cut_off = status->peers != 0 && status->peers_established == 0;
+  return Failure{all_are_cut_off ? Code::limited_connectivity : Code::not_available, reason,
+                 fmt::format("{}", fmt::join(status->warnings, "; "))};
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ constexpr std::uint32_t least_mtu = 1280;
 constexpr std::uint32_t most_mtu = 65535;
 /// More would not fit the batch of one namespace's routes, nor make sense.
 constexpr std::size_t route_limit = 256;
+constexpr std::size_t sysctl_limit = 64;
 
 Failure bad_environment(std::string message, std::string details = {}) {
   return {Code::invalid_environment, std::move(message), std::move(details)};
@@ -63,22 +64,6 @@ Result<void, Failure> check_identity(const Environment& environment) {
   }
   if (!is_ifname(environment.ifname)) {
     return bad_environment("invalid interface name", environment.ifname);
-  }
-  return {};
-}
-
-/// "K=V;K=V", split at the first '=': a value may hold more of them.
-Result<void, Failure> check_args(std::string_view args) {
-  while (!args.empty()) {
-    const std::string_view pair = args.substr(0, args.find(';'));
-    const std::string_view key = pair.substr(0, pair.find('='));
-    const bool has_value = key.size() + 1 < pair.size();
-    if (has_value && (key == "IP" || key == "MAC")) {
-      return Failure{Code::unsupported_field,
-                     "weft-cni does not give containers addresses of their own choice yet",
-                     fmt::format("CNI_ARGS {}", pair)};
-    }
-    args.remove_prefix(std::min(args.size(), pair.size() + 1));
   }
   return {};
 }
@@ -141,7 +126,53 @@ Result<Prefix, Failure> parse_route(const Json& json) {
   return *prefix;
 }
 
-Result<void, Failure> parse_own_keys(const Json& json, NetworkConfig& config) {
+/// One of `sysctl`: only of the network, and only of this namespace.
+Result<Sysctl, Failure> parse_sysctl(std::string name, const Json& value,
+                                     const std::string& ifname) {
+  const bool plain = name.rfind("net.", 0) == 0 && name.find("..") == std::string::npos &&
+                     name.back() != '.' && std::all_of(name.begin(), name.end(), [](char c) {
+                       return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                              (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+                     });
+  if (!plain) {
+    return bad_config(
+        fmt::format("'sysctl' holds names such as net.ipv4.conf.IFNAME.arp_notify, "
+                    "not '{}'",
+                    name.substr(0, 128)));
+  }
+  std::string text;
+  if (value.is_string()) {
+    text = value.get<std::string>();
+  } else if (value.is_number_integer()) {
+    text = value.dump();
+  } else {
+    return bad_config(fmt::format("the value of {} in 'sysctl' must be a text or a number", name));
+  }
+  // The path first: an interface name may hold dots.
+  std::replace(name.begin(), name.end(), '.', '/');
+  constexpr std::string_view placeholder = "IFNAME";
+  const std::size_t at = name.find(placeholder);
+  if (at != std::string::npos) name.replace(at, placeholder.size(), ifname);
+  return Sysctl{std::move(name), std::move(text)};
+}
+
+Result<void, Failure> parse_sysctls(const Json& json, const std::string& ifname,
+                                    NetworkConfig& config) {
+  const auto found = json.find("sysctl");
+  if (found == json.end() || found->is_null()) return {};
+  if (!found->is_object() || found->size() > sysctl_limit) {
+    return bad_config(fmt::format("'sysctl' must be an object of at most {} names", sysctl_limit));
+  }
+  for (const auto& [name, value] : found->items()) {
+    auto sysctl = parse_sysctl(name, value, ifname);
+    if (!sysctl) return sysctl.error();
+    config.sysctls.push_back(*std::move(sysctl));
+  }
+  return {};
+}
+
+Result<void, Failure> parse_own_keys(const Json& json, const std::string& ifname,
+                                     NetworkConfig& config) {
   for (const auto& [key, member] :
        {std::pair{"pool", &NetworkConfig::pool}, std::pair{"socket", &NetworkConfig::socket}}) {
     const auto found = json.find(key);
@@ -157,6 +188,21 @@ Result<void, Failure> parse_own_keys(const Json& json, NetworkConfig& config) {
     }
     config.mtu = mtu->get<std::uint32_t>();
   }
+  if (const auto wanted = json.find("default-route"); wanted != json.end()) {
+    if (!wanted->is_boolean()) return bad_config("'default-route' must be true or false");
+    config.default_route = wanted->get<bool>();
+  }
+  if (const auto ipam = json.find("ipam"); ipam != json.end() && ipam->is_object()) {
+    if (ipam->contains("type")) {
+      return Failure{
+          Code::unsupported_field,
+          "weft gives addresses out of this host's blocks and takes them from no other "
+          "IPAM plugin; name a 'pool' instead",
+          "ipam.type " + ipam->at("type").dump(-1, ' ', false, Json::error_handler_t::replace)};
+    }
+  }
+  auto sysctls = parse_sysctls(json, ifname, config);
+  if (!sysctls) return sysctls;
   const auto routes = json.find("routes");
   if (routes == json.end()) return {};
   if (!routes->is_array() || routes->size() > route_limit) {
@@ -200,6 +246,19 @@ Result<InterfaceAddress, Failure> parse_ip(const Json& json) {
   return ip;
 }
 
+Result<Route, Failure> parse_previous_route(const Json& json) {
+  if (!json.is_object()) return undecodable("a route of prevResult must be an object");
+  const auto destination = text_at(json, "dst");
+  if (!destination) return destination.error();
+  const auto prefix = Prefix::parse(*destination);
+  if (!prefix) return undecodable("in prevResult: " + prefix.error().message);
+  Route route{*prefix, std::nullopt};
+  const auto via = text_at(json, "gw");
+  if (!via) return via.error();
+  if (const auto address = Address::parse(*via)) route.gateway = *address;
+  return route;
+}
+
 /// CHECK came with 0.4.0, so no older shape is ever read back. What later plugins added is passed
 /// over.
 Result<Success, Failure> parse_previous(const Json& json) {
@@ -214,6 +273,11 @@ Result<Success, Failure> parse_previous(const Json& json) {
     auto ip = parse_ip(entry);
     if (!ip) return ip.error();
     previous.ips.push_back(*std::move(ip));
+  }
+  for (const Json& entry : json.value("routes", Json::array())) {
+    auto route = parse_previous_route(entry);
+    if (!route) return route.error();
+    previous.routes.push_back(*std::move(route));
   }
   return previous;
 }
@@ -259,25 +323,8 @@ Result<std::string, Failure> parse_version(const Json& json, Command command) {
   return version;
 }
 
-/// A fixed address that the runtime took out of a declared capability.
-Result<void, Failure> check_runtime_config(const Json& json) {
-  const auto found = json.find("runtimeConfig");
-  if (found == json.end() || !found->is_object()) return {};
-  for (const auto& [key, value] : found->items()) {
-    std::string lower = key;
-    std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
-      return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    });
-    if ((lower == "ips" || lower == "mac") && !value.empty()) {
-      return Failure{Code::unsupported_field,
-                     "weft-cni does not give containers addresses of their own choice yet",
-                     "runtimeConfig." + key};
-    }
-  }
-  return {};
-}
-
-Result<NetworkConfig, Failure> parse_config(Command command, std::string_view input) {
+Result<NetworkConfig, Failure> parse_config(Command command, const Environment& environment,
+                                            std::string_view input) {
   if (input.size() > config_limit) {
     return undecodable(
         fmt::format("the network configuration is longer than {} octets", config_limit));
@@ -314,11 +361,13 @@ Result<NetworkConfig, Failure> parse_config(Command command, std::string_view in
   }
   // DEL must get through whatever became of the configuration since ADD; it needs the socket and no
   // more.
-  const auto own = parse_own_keys(json, config);
+  const auto own = parse_own_keys(json, environment.ifname, config);
   if (!own && command != Command::del) return own.error();
-  if (command == Command::add) {
-    const auto good = check_runtime_config(json);
-    if (!good) return good.error();
+  if (command == Command::add || command == Command::check) {
+    auto wishes = parse_wishes(json, environment.args);
+    if (!wishes) return wishes.error();
+    if (wishes->dns) config.dns = *wishes->dns;
+    config.wishes = *std::move(wishes);
   }
   return config;
 }
@@ -339,12 +388,8 @@ Result<Request, Failure> parse(const Environment& environment, std::string_view 
     const auto good = check_identity(environment);
     if (!good) return good.error();
   }
-  auto config = parse_config(*command, input);
+  auto config = parse_config(*command, environment, input);
   if (!config) return config.error();
-  if (*command == Command::add) {
-    const auto good = check_args(environment.args);
-    if (!good) return good.error();
-  }
   request.config = *std::move(config);
   request.attachment = {request.config.name, environment.container, environment.ifname};
   request.netns = environment.netns;

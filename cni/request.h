@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cni/result.h"
+#include "cni/wishes.h"
 #include "net/attachment.h"
 #include "net/ip.h"
 #include "net/result.h"
@@ -33,6 +34,13 @@ struct Environment {
   std::string netns_override;
 };
 
+struct Sysctl {
+  /// Below /proc/sys: "net/ipv4/conf/eth0/arp_notify".
+  std::string path;
+  std::string value;
+  bool operator==(const Sysctl&) const = default;
+};
+
 struct NetworkConfig {
   /// Never empty; of `versions`.
   std::string cni_version;
@@ -43,9 +51,15 @@ struct NetworkConfig {
   std::optional<std::uint32_t> mtu;
   /// `routes`: led through the container's gateway, beside the default routes.
   std::vector<Prefix> routes;
+  /// `default-route`; none: unless the container has one of the family already.
+  std::optional<bool> default_route;
+  /// `sysctl`, of the container's namespace; IFNAME in a name stands for the interface.
+  std::vector<Sysctl> sysctls;
   /// `socket`; empty: the default.
   std::string socket;
   Dns dns;
+  /// ADD and CHECK.
+  Wishes wishes;
   std::optional<Success> previous;
   /// GC's list; none when the runtime sent none, which means: do nothing.
   std::optional<std::vector<Attachment>> valid_attachments;

@@ -120,11 +120,10 @@ Result<void, Failure> Ends::verify(const Wiring& wiring) {
   for (const InterfaceAddress& ip : whole.ips) {
     inside_addresses.push_back({ip.address, ip.length, {}, {}});
     host_routes.push_back({Prefix::host(ip.address), {}});
-    if (ip.address.is_v4()) {
+    if (ip.address.is_v4() && wiring.default_ipv4) {
       inside_routes.push_back({Prefix::host(gateway(Family::ipv4)), {}});
-    } else {
-      host_addresses.push_back({gateway(Family::ipv6), 64, {}, {}});
     }
+    if (ip.address.is_v6()) host_addresses.push_back({gateway(Family::ipv6), 64, {}, {}});
   }
   auto good = verify_end(host_, whole.interfaces[0], host_addresses, host_routes);
   if (!good) return good;

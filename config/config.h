@@ -43,6 +43,10 @@ struct NodeSettings {
 struct CniSettings {
   /// For networks that name none, 1280..65535; none: that of the uplinks.
   std::optional<std::uint32_t> mtu;
+  /// What comes out of a container with a source address that is not its own is dropped.
+  bool anti_spoof = true;
+  /// What leaves the pools bears an address of the host.
+  bool masquerade = false;
   bool operator==(const CniSettings&) const = default;
 };
 

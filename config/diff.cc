@@ -29,7 +29,12 @@ std::vector<std::string> fixed_keys_changed(const Config& running, const Config&
   compare("bgp.listen", running.bgp.listen, wanted.bgp.listen);
   compare("bgp.port", running.bgp.port, wanted.bgp.port);
   compare("fib.install", running.fib.install, wanted.fib.install);
+  compare("fib.wait-install", running.fib.wait_install, wanted.fib.wait_install);
   compare("fib.table", running.fib.table, wanted.fib.table);
+  compare("fib.route-mtu", running.fib.route_mtu, wanted.fib.route_mtu);
+  compare("fib.resilient-buckets", running.fib.resilient_buckets, wanted.fib.resilient_buckets);
+  compare("fib.resilient-idle-time", running.fib.resilient_idle_time,
+          wanted.fib.resilient_idle_time);
   compare("fib.metric", running.fib.metric, wanted.fib.metric);
   return keys;
 }
@@ -52,6 +57,10 @@ Impact impact_of(const bgp::PeerSettings& before, const bgp::PeerSettings& after
   same.prefix_limit_restart = after.prefix_limit_restart;
   same.graceful_shutdown = after.graceful_shutdown;
   same.blackhole = after.blackhole;
+  same.range_limit = after.range_limit;
+  same.delay_open = after.delay_open;
+  same.password_file = after.password_file;
+  if (before.password && after.password) same.password = after.password;
   if (!(same == after)) return Impact::reset;
   const bool filters =
       before.import_filter != after.import_filter || before.export_filter != after.export_filter ||
@@ -160,7 +169,7 @@ std::string describe(const Change& change) {
             return std::string("policies changed, routes are filtered again");
           },
           [](const ExporterChanged&) { return std::string("the exporter listens elsewhere"); },
-          [](const CniChanged&) { return std::string("the MTU of containers changed"); },
+          [](const CniChanged&) { return std::string("what containers get through CNI changed"); },
       },
       change);
 }

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "config/password.h"
 #include "config/policies.h"
 
 namespace weft::config {
@@ -83,8 +84,8 @@ Key<Settings> duration(std::string_view name, seconds Settings::*member, Range r
       [](const seconds& value) { return fmt::format("{}", value.count()); });
 }
 
-template <typename Settings>
-Key<Settings> boolean(std::string_view name, bool Settings::*member, const std::string& text) {
+template <typename Settings, typename Member>
+Key<Settings> boolean(std::string_view name, Member Settings::*member, const std::string& text) {
   return key_of(
       name, member, "true or false", text,
       [](Reader& reader, const Node& node) { return reader.boolean(node); },
@@ -108,6 +109,19 @@ Key<Settings> address(std::string_view name, Member Settings::*member, const std
       name, member, "IPv4 or IPv6 address", text,
       [](Reader& reader, const Node& node) { return reader.address(node); },
       [](const Address& value) { return yaml_text(value.text()); });
+}
+
+/// A prefix of either family.
+template <typename Settings>
+Key<Settings> prefix(std::string_view name, std::optional<Prefix> Settings::*member,
+                     const std::string& text) {
+  return key_of(
+      name, member, "IPv4 or IPv6 prefix", text,
+      [](Reader& reader, const Node& node) {
+        const bool v6 = node.text.find(':') != std::string::npos;
+        return reader.prefix(node, v6 ? Family::ipv6 : Family::ipv4);
+      },
+      [](const Prefix& value) { return yaml_text(value.text()); });
 }
 
 template <typename Settings>
@@ -492,9 +506,10 @@ using RemoteAs = std::variant<bgp::RemoteAs, bgp::Asn>;
 std::optional<RemoteAs> read_remote_as(Reader& reader, const Node& node) {
   if (node.kind == Node::Kind::scalar && node.text == "external") return bgp::RemoteAs::external;
   if (node.kind == Node::Kind::scalar && node.text == "internal") return bgp::RemoteAs::internal;
+  if (node.kind == Node::Kind::scalar && node.text == "auto") return bgp::RemoteAs::automatic;
   if (node.kind != Node::Kind::scalar ||
       node.text.find_first_not_of("0123456789") != std::string::npos) {
-    reader.fail(node, "must be external, internal or an AS number");
+    reader.fail(node, "must be external, internal, auto or an AS number");
     return std::nullopt;
   }
   const auto asn = reader.asn(node);
@@ -505,10 +520,92 @@ std::optional<RemoteAs> read_remote_as(Reader& reader, const Node& node) {
 std::string write_remote_as(const RemoteAs& remote) {
   return std::visit(
       Overloaded{[](bgp::RemoteAs type) {
+                   if (type == bgp::RemoteAs::automatic) return std::string("auto");
                    return std::string(type == bgp::RemoteAs::external ? "external" : "internal");
                  },
                  [](bgp::Asn asn) { return fmt::format("{}", asn.value); }},
       remote);
+}
+
+/// Address of a peer; a template has none.
+Key<bgp::PeerSettings> peer_address() {
+  auto key = address("address", &bgp::PeerSettings::address,
+                     "Address of the peer; no two peers have the same.");
+  key.write = [](const bgp::PeerSettings& peer) {
+    return peer.range ? std::optional<std::string>() : yaml_text(peer.address.text());
+  };
+  return key;
+}
+
+/// One of some words that stand for the values 0, 1, … of an enumeration.
+template <typename Enum>
+Key<bgp::PeerSettings> choice(std::string_view name, Enum bgp::PeerSettings::*member,
+                              std::vector<std::string_view> words, const std::string& text) {
+  const std::string all = fmt::format("{}", fmt::join(words, ", "));
+  return key_of(
+      name, member, "one of " + all, text,
+      [words, all](Reader& reader, const Node& node) -> std::optional<Enum> {
+        const auto found = std::find(words.begin(), words.end(), node.text);
+        if (node.kind == Node::Kind::scalar && found != words.end())
+          return static_cast<Enum>(found - words.begin());
+        reader.fail(node, "must be one of " + all);
+        return std::nullopt;
+      },
+      [words](Enum value) { return std::string(words[static_cast<std::size_t>(value)]); });
+}
+
+Key<bgp::PeerSettings> range_limit() {
+  auto key = number("limit", &bgp::PeerSettings::range_limit, {.least = 1, .most = 4096},
+                    "Peers of listen at a time; whoever comes later is refused.");
+  const auto write = key.write;
+  key.write = [write](const bgp::PeerSettings& peer) {
+    return peer.range ? write(peer) : std::nullopt;
+  };
+  key.absent = fmt::format("{}", bgp::default_range_limit);
+  return key;
+}
+
+Key<bgp::PeerSettings> password() {
+  Key<bgp::PeerSettings> key;
+  key.name = "password";
+  key.type = fmt::format("text of 1 to {} octets", bgp::max_password);
+  key.text =
+      "Key of TCP MD5 signatures (RFC 2385), the same on both sides; of a range, that of all who "
+      "connect from it. It is shown nowhere. Changed on a reload, the session stays as long as the "
+      "peer follows within its hold time.";
+  key.read = [](Reader& reader, const Node& node, bgp::PeerSettings& peer) {
+    if (auto secret = read_password(reader, node, bgp::max_password)) {
+      peer.password = std::move(*secret);
+      peer.password_file.clear();
+    }
+  };
+  key.write = [](const bgp::PeerSettings&) { return std::optional<std::string>(); };
+  key.absent = "none; never shown";
+  return key;
+}
+
+Key<bgp::PeerSettings> password_file() {
+  Key<bgp::PeerSettings> key;
+  key.name = "password-file";
+  key.type = "absolute path";
+  key.text =
+      "File whose only line is the password, read at the start and on every reload; not to be "
+      "read by others (mode 0600 or 0640).";
+  key.read = [](Reader& reader, const Node& node, bgp::PeerSettings& peer) {
+    constexpr std::size_t path_limit = 4096;
+    const auto path = reader.text(node, path_limit);
+    if (!path) return;
+    auto secret = read_password_file(*path, bgp::max_password);
+    if (!secret) return reader.fail(node, fmt::format("{} {}", *path, secret.error().message));
+    peer.password = std::move(*secret);
+    peer.password_file = *path;
+  };
+  key.write = [](const bgp::PeerSettings& peer) {
+    return peer.password_file.empty() ? std::optional<std::string>()
+                                      : yaml_text(peer.password_file);
+  };
+  key.absent = "none";
+  return key;
 }
 
 std::optional<std::vector<Family>> read_families(Reader& reader, const Node& node) {
@@ -871,11 +968,16 @@ template <>
 const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
   using bgp::PeerSettings;
   static const std::vector<Key<PeerSettings>> table{
-      with(otherwise(address("address", &PeerSettings::address,
-                             "Address of the peer; no two peers have the same."),
-                     "none; must be given"),
+      with(otherwise(peer_address(), "none; a peer needs address or listen"), Duty::identity),
+      with(otherwise(prefix("listen", &PeerSettings::range,
+                            "Instead of address: whoever connects from inside of this prefix is a "
+                            "peer, up to limit of them. weftd never connects to them itself. Each "
+                            "has a name of its own, its address, and is forgotten a minute after "
+                            "its last connection. Of ranges one inside another the longest holds."),
+                     "none"),
            Duty::identity),
-      with(otherwise(word("name", &PeerSettings::name, "-_.:",
+      range_limit(),
+      with(otherwise(word("name", &PeerSettings::name, "-_.:/",
                           "Name of the peer in weftctl, logs and metrics; no two have the same."),
                      "the address"),
            Duty::identity),
@@ -891,20 +993,63 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
                 return value.empty() ? std::optional<std::string>() : yaml_text(value);
               }),
           "none"),
-      key_of("remote-as", &PeerSettings::remote_as, "external, internal or an AS number",
-             "AS of the peer. external: any but ours; internal: ours.", read_remote_as,
-             write_remote_as),
+      key_of("remote-as", &PeerSettings::remote_as, "external, internal, auto or an AS number",
+             "AS of the peer. external: any but ours; internal: ours; auto: whatever it says.",
+             read_remote_as, write_remote_as),
+      otherwise(key_of(
+                    "local-as", &PeerSettings::local_as, "AS number",
+                    "The AS this session speaks for instead of node.asn (RFC 7705). The peer sees "
+                    "it, then node.asn; and it is put in front of the paths the peer sends.",
+                    [](Reader& reader, const Node& node) { return reader.asn(node); },
+                    [](bgp::Asn asn) { return fmt::format("{}", asn.value); }),
+                "node.asn"),
+      boolean("local-as-no-prepend", &PeerSettings::local_as_no_prepend,
+              "local-as is not put in front of the paths the peer sends."),
+      boolean("local-as-replace", &PeerSettings::local_as_replace,
+              "The peer sees local-as alone, without node.asn behind it."),
+      boolean("as-override", &PeerSettings::as_override,
+              "Where the peer's own AS stands in a path told to it, ours takes its place, so that "
+              "sites of one AS hear of each other."),
+      number("allowas-in", &PeerSettings::allow_own_as, {.least = 0, .most = 10},
+             "Paths of the peer are taken although our own AS stands in them, up to so many "
+             "times."),
+      choice("remove-private", &PeerSettings::remove_private, {"none", "all", "replace"},
+             "What becomes of private AS numbers (RFC 6996) in paths told to the peer: all takes "
+             "them out, replace puts ours in their place. The peer's own AS stays."),
+      choice(
+          "next-hop", &PeerSettings::next_hop, {"auto", "self", "unchanged"},
+          "Whose next hop the peer is told. auto: ours on external sessions, that of the path on "
+          "internal ones; self: ours always; unchanged: that of the path always. What this node "
+          "originates has ours."),
       number("port", &PeerSettings::port, {.least = 1, .most = 65535},
              "TCP port the peer listens on."),
       otherwise(address("source", &PeerSettings::source,
                         "Local address of the session, of the family of address."),
                 "chosen by the kernel's route to the peer"),
+      otherwise(key_of(
+                    "bind-interface", &PeerSettings::bind_interface, "name of an interface",
+                    "Packets of the session leave and arrive by this interface alone.",
+                    [](Reader& reader, const Node& node) {
+                      constexpr std::size_t ifname_limit = 15;
+                      return reader.word(node, ifname_limit, "-_.:@");
+                    },
+                    [](const std::string& value) {
+                      return value.empty() ? std::optional<std::string>() : yaml_text(value);
+                    }),
+                "any interface"),
+      password(),
+      password_file(),
       key_of("families", &PeerSettings::families, "list of ipv4, ipv6",
              "Address families to negotiate (RFC 4760).", read_families, write_families),
       boolean("passive", &PeerSettings::passive, "Never connect, only accept."),
-      boolean("gtsm", &PeerSettings::gtsm,
-              "Send with TTL 255 and refuse what arrives with less (RFC 5082). For peers one hop "
-              "away; say false for any other."),
+      number("multihop", &PeerSettings::multihop, {.least = 1, .most = 255},
+             "Hops to the peer, at most. Above 1, packets of the session leave with this as their "
+             "TTL, unless gtsm is true."),
+      otherwise(boolean("gtsm", &PeerSettings::gtsm,
+                        "Send with TTL 255 and refuse what arrives having come over more than "
+                        "multihop hops (RFC 5082); the peer must send with TTL 255 too. Holds for "
+                        "connections of both directions."),
+                "true, but false with a multihop above 1"),
       boolean("shutdown", &PeerSettings::shutdown, "Keep the session down."),
       duration("hold-time", &PeerSettings::hold_time, {.least = 3, .most = 65535, .zero_too = true},
                "Offered to the peer; the smaller of both offers holds. The session ends when "
@@ -912,6 +1057,11 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
                "and the session waits for ever."),
       duration("connect-retry", &PeerSettings::connect_retry, {.least = 1, .most = 65535},
                "Between two attempts to connect; shortened by up to a quarter at random."),
+      duration("delay-open", &PeerSettings::delay_open, {.least = 0, .most = 240},
+               "How long a new connection waits for the peer's OPEN before ours goes out (RFC 4271 "
+               "8.1.1)."),
+      boolean("extended-messages", &PeerSettings::extended_messages,
+              "Offer messages of up to 65535 octets (RFC 8654)."),
       duration("idle-hold", &PeerSettings::idle_hold, {.least = 0, .most = 3600},
                "First wait after a session ended by an error; doubles up to 30 seconds."),
       duration("send-hold", &PeerSettings::send_hold, {.least = 1, .most = 65535, .zero_too = true},
@@ -988,13 +1138,13 @@ const std::vector<Refusal>& refusals<bgp::PeerSettings>() {
   static const std::vector<Refusal> table{
       {"interface",
        "interface peers are not supported by this version; give address and remote-as"},
-      {"listen", "ranges of peers are not supported by this version; give each peer its address"},
-      {"limit", "ranges of peers are not supported by this version; give each peer its address"},
-      {"password", "passwords are not supported by this version"},
-      {"password-file", "passwords are not supported by this version"},
       {"bfd", "BFD is not supported by this version"},
-      {"multihop", "say gtsm: false for a peer more than one hop away"},
-      {"local-as", "an AS number other than node.asn is not supported by this version"},
+      {"tcp-ao",
+       "TCP-AO (RFC 5925) is not supported by this version; TCP MD5 is the key 'password'"},
+      {"ttl-security", "RFC 5082 is the key 'gtsm'"},
+      {"ebgp-multihop", "the hops to the peer are the key 'multihop'"},
+      {"next-hop-self", "say next-hop: self"},
+      {"next-hop-unchanged", "say next-hop: unchanged"},
       {"keepalive", "keepalives go out at a third of hold-time; set that"},
       {"neighbor", "the address of a peer is its key 'address'"},
       {"local-address", "the local address of a session is the key 'source'"}};
@@ -1006,10 +1156,27 @@ const std::vector<Key<fib::Settings>>& keys<fib::Settings>() {
   static const std::vector<Key<fib::Settings>> table{
       boolean("install", &fib::Settings::install,
               "false: never touch the kernel, for a route reflector."),
+      boolean("wait-install", &fib::Settings::wait_install,
+              "A block, and a learned route, is told to other peers only when the kernel has "
+              "acknowledged it. false: at once."),
       number("table", &fib::Settings::table, {.least = 1, .most = 4294967295},
              "Kernel routing table; 254 is main. 255 belongs to the kernel."),
       number("metric", &fib::Settings::metric, {.least = 1, .most = 4294967294},
-             "Metric of learned routes; lower wins against other routing daemons.")};
+             "Metric of learned routes; lower wins against other routing daemons."),
+      otherwise(number("route-mtu", &fib::Settings::route_mtu, {.least = 1280, .most = 65535},
+                       "MTU in octets that the host's own TCP takes for paths along learned "
+                       "routes (RTAX_MTU)."),
+                "that of the interface"),
+      otherwise(number("resilient-buckets", &fib::Settings::resilient_buckets,
+                       {.least = 1, .most = 32768},
+                       "Hash buckets of each nexthop group. With them, flows keep their next hop "
+                       "when others come and go (resilient groups, Linux 5.13); at least as many "
+                       "as a route has next hops, better some hundred."),
+                "groups are not resilient"),
+      duration("resilient-idle-time", &fib::Settings::resilient_idle_time,
+               {.least = 1, .most = 3600},
+               "A bucket of a resilient group that saw no packet for so long may move to another "
+               "next hop.")};
   return table;
 }
 
@@ -1032,7 +1199,13 @@ const std::vector<Key<CniSettings>>& keys<CniSettings>() {
   static const std::vector<Key<CniSettings>> table{
       otherwise(number("mtu", &CniSettings::mtu, {.least = 1280, .most = 65535},
                        "MTU of containers in octets, for networks that name none."),
-                "that of the uplinks")};
+                "that of the uplinks"),
+      boolean("anti-spoof", &CniSettings::anti_spoof,
+              "Drop what comes out of a container with a source address that is not the "
+              "container's, by the nft table inet weft."),
+      boolean("masquerade", &CniSettings::masquerade,
+              "Give what containers send to addresses outside all pools an address of this host, "
+              "for networks that have no route back to the pools.")};
   return table;
 }
 

@@ -66,10 +66,13 @@ constexpr auto fields<Lease> = std::tuple{Field{"ipv4", &Lease::ipv4},
                                           Field{"sequence", &Lease::sequence}};
 
 template <>
-constexpr auto fields<AddRequest> = std::tuple{
-    Field{"attachment", &AddRequest::attachment}, Field{"netns", &AddRequest::netns, path_length},
-    Field{"netns_inode", &AddRequest::netns_inode},
-    Field{"pool", &AddRequest::pool, pool_length, true}, Field{"mtu", &AddRequest::mtu, mtu_range}};
+constexpr auto fields<AddRequest> =
+    std::tuple{Field{"attachment", &AddRequest::attachment},
+               Field{"netns", &AddRequest::netns, path_length},
+               Field{"netns_inode", &AddRequest::netns_inode},
+               Field{"pool", &AddRequest::pool, pool_length, true},
+               Field{"mtu", &AddRequest::mtu, mtu_range},
+               Field{"addresses", &AddRequest::addresses, {}, true}};
 template <>
 constexpr auto fields<DelRequest> = std::tuple{Field{"attachment", &DelRequest::attachment},
                                                Field{"sequence", &DelRequest::sequence}};
@@ -83,7 +86,20 @@ template <>
 constexpr auto fields<RoutesRequest> =
     std::tuple{Field{"prefix", &RoutesRequest::prefix}, Field{"address", &RoutesRequest::address}};
 template <>
+constexpr auto fields<PeerRequest> = std::tuple{
+    Field{"peer", &PeerRequest::peer, identity_length}, Field{"verb", &PeerRequest::verb},
+    Field{"message", &PeerRequest::message, Limit{0, 255}, true}};
+template <>
 constexpr auto fields<BlocksRequest> = std::tuple{};
+template <>
+constexpr auto fields<ClaimsRequest> = std::tuple{};
+template <>
+constexpr auto fields<IpamCheckRequest> =
+    std::tuple{Field{"repair", &IpamCheckRequest::repair, {}, true}};
+template <>
+constexpr auto fields<ReleaseBlockRequest> = std::tuple{
+    Field{"pool", &ReleaseBlockRequest::pool, Limit{1, 32}},
+    Field{"index", &ReleaseBlockRequest::index}, Field{"revision", &ReleaseBlockRequest::revision}};
 template <>
 constexpr auto fields<ContainersRequest> = std::tuple{};
 template <>
@@ -91,6 +107,13 @@ constexpr auto fields<PoliciesRequest> = std::tuple{};
 template <>
 constexpr auto fields<DrainRequest> = std::tuple{
     Field{"on", &DrainRequest::on}, Field{"text", &DrainRequest::text, shutdown_text_length, true}};
+
+template <>
+constexpr auto fields<FibCheckRequest> =
+    std::tuple{Field{"repair", &FibCheckRequest::repair, {}, true}};
+
+template <>
+constexpr auto fields<DoctorRequest> = std::tuple{};
 
 template <>
 constexpr auto fields<Done> = std::tuple{};
@@ -144,9 +167,32 @@ constexpr auto fields<Peer> =
                Field{"messages_received", &Peer::messages_received},
                Field{"messages_sent", &Peer::messages_sent},
                Field{"established_count", &Peer::established_count},
-               Field{"graceful_restarts", &Peer::graceful_restarts, {}, true}};
+               Field{"graceful_restarts", &Peer::graceful_restarts, {}, true},
+               Field{"range", &Peer::range, {}, true},
+               Field{"password", &Peer::password, {}, true},
+               Field{"our_capabilities", &Peer::our_capabilities, {}, true},
+               Field{"max_send", &Peer::max_send, {}, true},
+               Field{"max_receive", &Peer::max_receive, {}, true},
+               Field{"connect_retry_seconds", &Peer::connect_retry, {}, true},
+               Field{"send_hold_seconds", &Peer::send_hold, {}, true},
+               Field{"ttl", &Peer::ttl, {}, true},
+               Field{"least_ttl", &Peer::least_ttl, {}, true},
+               Field{"last_sent_notification", &Peer::last_sent_notification, {}, true},
+               Field{"last_received_notification", &Peer::last_received_notification, {}, true},
+               Field{"malformed_updates", &Peer::malformed_updates, {}, true},
+               Field{"rtt_microseconds", &Peer::rtt_microseconds},
+               Field{"mss", &Peer::mss},
+               Field{"retransmits", &Peer::retransmits},
+               Field{"send_queue", &Peer::send_queue},
+               Field{"receive_queue", &Peer::receive_queue}};
 template <>
-constexpr auto fields<Peers> = std::tuple{Field{"peers", &Peers::peers}};
+constexpr auto fields<PeerRange> =
+    std::tuple{Field{"name", &PeerRange::name}, Field{"prefix", &PeerRange::prefix},
+               Field{"peers", &PeerRange::peers}, Field{"limit", &PeerRange::limit},
+               Field{"refused", &PeerRange::refused}};
+template <>
+constexpr auto fields<Peers> =
+    std::tuple{Field{"peers", &Peers::peers}, Field{"ranges", &Peers::ranges, {}, true}};
 template <>
 constexpr auto fields<Path> = std::tuple{Field{"peer", &Path::peer},
                                          Field{"next_hop", &Path::next_hop},
@@ -175,6 +221,15 @@ constexpr auto fields<Block> =
 template <>
 constexpr auto fields<Blocks> = std::tuple{Field{"blocks", &Blocks::blocks}};
 template <>
+constexpr auto fields<ClaimedBlock> =
+    std::tuple{Field{"pool", &ClaimedBlock::pool}, Field{"index", &ClaimedBlock::index},
+               Field{"ipv4", &ClaimedBlock::ipv4}, Field{"ipv6", &ClaimedBlock::ipv6},
+               Field{"host", &ClaimedBlock::host}, Field{"revision", &ClaimedBlock::revision}};
+template <>
+constexpr auto fields<ClaimedBlocks> = std::tuple{Field{"blocks", &ClaimedBlocks::blocks}};
+template <>
+constexpr auto fields<Findings> = std::tuple{Field{"findings", &Findings::findings}};
+template <>
 constexpr auto fields<Container> = std::tuple{Field{"attachment", &Container::attachment},
                                               Field{"ipv4", &Container::ipv4},
                                               Field{"ipv6", &Container::ipv6},
@@ -199,6 +254,26 @@ constexpr auto fields<Policy> = std::tuple{Field{"name", &Policy::name},
 template <>
 constexpr auto fields<Policies> = std::tuple{Field{"policies", &Policies::policies}};
 template <>
+constexpr auto fields<FibDifference> = std::tuple{
+    Field{"subject", &FibDifference::subject}, Field{"difference", &FibDifference::difference},
+    Field{"rib", &FibDifference::rib},         Field{"wanted", &FibDifference::wanted},
+    Field{"kernel", &FibDifference::kernel},   Field{"reason", &FibDifference::reason}};
+template <>
+constexpr auto fields<FibCheck> = std::tuple{Field{"rib_routes", &FibCheck::rib_routes},
+                                             Field{"wanted_routes", &FibCheck::wanted_routes},
+                                             Field{"kernel_routes", &FibCheck::kernel_routes},
+                                             Field{"moving", &FibCheck::moving},
+                                             Field{"differences", &FibCheck::differences},
+                                             Field{"more", &FibCheck::more},
+                                             Field{"repaired", &FibCheck::repaired},
+                                             Field{"remaining", &FibCheck::remaining}};
+template <>
+constexpr auto fields<Finding> =
+    std::tuple{Field{"subject", &Finding::subject}, Field{"state", &Finding::state},
+               Field{"message", &Finding::message}, Field{"command", &Finding::command}};
+template <>
+constexpr auto fields<Doctor> = std::tuple{Field{"findings", &Doctor::findings}};
+template <>
 constexpr auto fields<Failure> =
     std::tuple{Field{"code", &Failure::code}, Field{"message", &Failure::message}};
 
@@ -208,6 +283,12 @@ constexpr std::array<std::pair<ErrorCode, std::string_view>, 5> error_codes{
      {ErrorCode::exhausted, "exhausted"},
      {ErrorCode::busy, "busy"},
      {ErrorCode::internal, "internal"}}};
+
+constexpr std::array<std::pair<PeerVerb, std::string_view>, 4> peer_verbs{
+    {{PeerVerb::start, "start"},
+     {PeerVerb::shutdown, "shutdown"},
+     {PeerVerb::reset, "reset"},
+     {PeerVerb::refresh, "refresh"}}};
 
 template <typename T>
 constexpr bool is_optional = false;
@@ -229,6 +310,7 @@ class Writer {
   void write(const Address& address) { write(std::string_view(address.text())); }
   void write(const Prefix& prefix) { write(std::string_view(prefix.text())); }
   void write(ErrorCode code) { write(name(code)); }
+  void write(PeerVerb verb) { write(name(verb)); }
   void write(const std::string& text) { write(std::string_view(text)); }
   void write(std::string_view text) {
     const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
@@ -379,6 +461,15 @@ class Decoder {
       if (json.get_ref<const std::string&>() == text) value = code;
     }
   }
+  void read(const Json& json, PeerVerb& value, Limit /*limit*/, const Place& at) {
+    if (!json.is_string()) return expected(at, "a text", json);
+    for (const auto& [verb, text] : peer_verbs) {
+      if (json.get_ref<const std::string&>() != text) continue;
+      value = verb;
+      return;
+    }
+    fault_ = fmt::format("field '{}' must be start, shutdown, reset or refresh", at.text());
+  }
   template <typename T>
   void read(const Json& json, std::optional<T>& value, Limit limit, const Place& at) {
     if (json.is_null()) return;
@@ -471,13 +562,25 @@ constexpr std::string_view method<PeersRequest> = "peers";
 template <>
 constexpr std::string_view method<RoutesRequest> = "routes";
 template <>
+constexpr std::string_view method<PeerRequest> = "peer";
+template <>
 constexpr std::string_view method<BlocksRequest> = "blocks";
+template <>
+constexpr std::string_view method<ClaimsRequest> = "claims";
+template <>
+constexpr std::string_view method<IpamCheckRequest> = "ipam-check";
+template <>
+constexpr std::string_view method<ReleaseBlockRequest> = "release-block";
 template <>
 constexpr std::string_view method<ContainersRequest> = "containers";
 template <>
 constexpr std::string_view method<PoliciesRequest> = "policies";
 template <>
 constexpr std::string_view method<DrainRequest> = "drain";
+template <>
+constexpr std::string_view method<FibCheckRequest> = "fib-check";
+template <>
+constexpr std::string_view method<DoctorRequest> = "doctor";
 
 /// The reply that is due to a request.
 template <typename Message>
@@ -511,8 +614,24 @@ struct Due<RoutesRequest> {
   using Type = Routes;
 };
 template <>
+struct Due<PeerRequest> {
+  using Type = Done;
+};
+template <>
 struct Due<BlocksRequest> {
   using Type = Blocks;
+};
+template <>
+struct Due<ClaimsRequest> {
+  using Type = ClaimedBlocks;
+};
+template <>
+struct Due<IpamCheckRequest> {
+  using Type = Findings;
+};
+template <>
+struct Due<ReleaseBlockRequest> {
+  using Type = Done;
 };
 template <>
 struct Due<ContainersRequest> {
@@ -521,6 +640,14 @@ struct Due<ContainersRequest> {
 template <>
 struct Due<PoliciesRequest> {
   using Type = Policies;
+};
+template <>
+struct Due<FibCheckRequest> {
+  using Type = FibCheck;
+};
+template <>
+struct Due<DoctorRequest> {
+  using Type = Doctor;
 };
 
 /// Parses without exceptions; nothing when `line` is not JSON. A key given twice in one object
@@ -562,7 +689,7 @@ Result<Request, Failure> decode_method(const std::string& wanted, const Json& js
   if constexpr (index == std::variant_size_v<Request>) {
     return bad_request(
         fmt::format("unknown method '{}'; weftd knows add, del, check, status, peers, routes, "
-                    "blocks, containers, policies, drain",
+                    "peer, blocks, containers, policies, drain, fib-check, doctor",
                     wanted.substr(0, 64)));
   } else {
     using Message = std::variant_alternative_t<index, Request>;
@@ -632,6 +759,13 @@ Result<Reply> decode_reply(std::string_view line, const Request& request) {
     return Error{fmt::format("the reply of weftd is not understood: {}", decoder.fault())};
   }
   return reply;
+}
+
+std::string_view name(PeerVerb verb) {
+  for (const auto& [known, text] : peer_verbs) {
+    if (known == verb) return text;
+  }
+  return "refresh";
 }
 
 std::string_view name(ErrorCode code) {

@@ -28,6 +28,12 @@ std::string table(const Blocks& blocks, Style style);
 std::string table(const Containers& containers, Style style);
 /// One line a rule, policy by policy, and one for what no rule of it met.
 std::string table(const Policies& policies, Style style);
+/// One line a finding, what is wrong first, each with its command.
+std::string table(const Doctor& doctor, Style style);
+/// One line a difference, then one that sums up.
+std::string table(const FibCheck& check, Style style);
+std::string table(const ClaimedBlocks& blocks, Style style);
+std::string table(const Findings& findings, Style style);
 
 /// Everything known about one peer, some twenty lines.
 std::string detail(const Peer& peer, Style style);

@@ -52,6 +52,10 @@ std::vector<Address> addresses_of(const ipam::Lease& lease) {
   return addresses;
 }
 
+Guarded guarded_as(const ipam::Lease& lease) {
+  return {lease.host_ifname, lease.ipv4(), lease.ipv6()};
+}
+
 std::string describe(const Attachment& attachment) {
   return fmt::format("{}/{}/{}", attachment.network, attachment.container.substr(0, 12),
                      attachment.ifname);
@@ -62,6 +66,7 @@ std::string describe(const Attachment& attachment) {
 class Containers::Loop : public std::enable_shared_from_this<Loop> {
  public:
   static Result<std::shared_ptr<Loop>> open(asio::io_context& io, const ipam::Settings& settings,
+                                            const FilterSettings& filter,
                                             const std::filesystem::path& directory,
                                             std::function<std::uint32_t()> default_mtu) {
     const Time now = Clock::now();
@@ -83,6 +88,8 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
         std::make_shared<Loop>(io, std::move(allocator), std::move(*store), std::move(*remover),
                                std::move(*socket), *boot, std::move(default_mtu));
     if (auto adopted = loop->adopt(now); !adopted) return adopted.error();
+    loop->filter_settings_ = filter;
+    loop->replace_filter();
     return loop;
   }
 
@@ -128,7 +135,7 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
   void add(const ctl::AddRequest& request, const Answer& answer) {
     const Time now = Clock::now();
     ipam::AllocateRequest wanted{request.attachment, request.netns, request.netns_inode,
-                                 request.pool};
+                                 request.pool, request.addresses};
     auto grant = allocator_.allocate(wanted, now);
     if (!grant) {
       const ipam::Refusal& refusal = grant.error();
@@ -146,6 +153,11 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     lease.alias = ipam::link_alias(grant->lease);
     lease.existing = grant->existing;
     lease.sequence = grant->lease.sequence;
+    if (grant->replaced) unguard(*grant->replaced);
+    if (auto guarded = guard(grant->lease); !guarded) {
+      return finish("add", now, answer,
+                    ctl::Failure{ctl::ErrorCode::internal, guarded.error().message});
+    }
     if (!grant->replaced) return finish("add", now, answer, lease);
     // The container was made anew without a DEL: its former veth has the name that the new one
     // needs.
@@ -182,6 +194,7 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
                return finish("del", now, answer,
                              ctl::Failure{ctl::ErrorCode::internal, committed.error().message});
              }
+             if (release.lease) unguard(*release.lease);
              finish("del", now, answer, ctl::Done{});
            });
   }
@@ -206,8 +219,12 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     finish("check", now, answer, lease);
   }
 
-  Result<void> apply(const ipam::Settings& settings) {
+  Result<void> apply(const ipam::Settings& settings, const FilterSettings& filter) {
     if (auto configured = allocator_.configure(settings); !configured) return configured;
+    if (filter != filter_settings_) {
+      filter_settings_ = filter;
+      replace_filter();
+    }
     await_audit();
     if (blocks_changed) blocks_changed();
     return {};
@@ -245,6 +262,56 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     return {};
   }
 
+  std::vector<std::string> examine(bool repair) {
+    std::vector<std::string> found;
+    const Time now = Clock::now();
+    const auto links = list_links(socket_);
+    const auto routes = list_container_routes(socket_);
+    if (!links || !routes) return {"the kernel's links and routes cannot be read"};
+    std::map<std::string, const Link*> veths;
+    for (const Link& link : *links) {
+      if (is_container_link(link.name)) veths.emplace(link.name, &link);
+    }
+    if (repair) {
+      if (auto adopted = adopt(now); !adopted) found.push_back(adopted.error().message);
+    }
+    for (const ipam::LeaseStatus& held : allocator_.leases()) {
+      const ipam::Lease& lease = held.lease;
+      const auto veth = veths.find(lease.host_ifname);
+      if (veth == veths.end()) {
+        found.push_back(examine_gone(held, repair, now));
+        continue;
+      }
+      for (const Address& address : addresses_of(lease)) {
+        const bool routed = std::any_of(routes->begin(), routes->end(), [&](const auto& route) {
+          return route.destination == Prefix::host(address) && route.ifindex == veth->second->index;
+        });
+        if (routed) continue;
+        found.push_back(fmt::format("{} of container {} has no route{}", address.text(),
+                                    describe(lease.attachment), repair ? ": put back" : ""));
+      }
+    }
+    for (const auto& [name, link] : veths) {
+      if (allocator_.find_host_ifname(name) != nullptr || removed_.contains(name)) continue;
+      found.push_back(fmt::format("link {} ({}) belongs to no container on record{}", name,
+                                  link->alias.empty() ? "no alias" : link->alias,
+                                  repair ? "; two audits remove it when it is weft's" : ""));
+    }
+    if (repair) restore_routes(*links);
+    return found;
+  }
+
+  /// Only what an audit has missed already: an ADD on its way has an address and no link yet.
+  std::string examine_gone(const ipam::LeaseStatus& held, bool repair, Time now) {
+    const ipam::Lease& lease = held.lease;
+    std::string sentence =
+        fmt::format("{} is held by container {}, which has no link",
+                    addresses_of(lease).front().text(), describe(lease.attachment));
+    if (!repair || held.attached) return sentence;
+    const auto freed = commit(allocator_.release(lease.attachment, lease.sequence, now).changes);
+    return sentence + (freed ? ": freed" : ": " + freed.error().message);
+  }
+
   void contest(std::set<ipam::BlockId> blocks) { allocator_.contest(std::move(blocks)); }
   [[nodiscard]] const std::string& incarnation() const { return store_.incarnation(); }
   [[nodiscard]] const std::string& boot() const { return boot_id_; }
@@ -253,6 +320,11 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
   std::function<void()> blocks_changed;
   [[nodiscard]] const ipam::Allocator& allocator() const { return allocator_; }
   [[nodiscard]] const ContainersStatistics& statistics() const { return statistics_; }
+  [[nodiscard]] std::uint64_t spoofed_packets() {
+    if (!filter_) return 0;
+    const auto packets = filter_->spoofed_packets();
+    return packets ? *packets : 0;
+  }
 
  private:
   using Removed = std::function<void(const std::string& failure)>;
@@ -316,6 +388,55 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     }
     remove_orphans(*links);
     restore_routes(*links);
+    repair_filter();
+  }
+
+  [[nodiscard]] std::vector<Guarded> guarded() const {
+    std::vector<Guarded> list;
+    for (const ipam::LeaseStatus& status : allocator_.leases()) {
+      list.push_back(guarded_as(status.lease));
+    }
+    return list;
+  }
+
+  /// Containers run without their filter rather than not at all: a kernel may have no nf_tables.
+  void replace_filter() {
+    statistics_.filter_fault.clear();
+    auto filter = PacketFilter::open();
+    auto done = filter ? filter->replace(filter_settings_, guarded()) : filter.error();
+    if (done) {
+      filter_ = std::move(*filter);
+      return;
+    }
+    filter_.reset();
+    if (!filter_settings_.anti_spoof && !filter_settings_.masquerade) return;
+    statistics_.filter_fault = fmt::format(
+        "containers are not filtered: {} (set cni: anti-spoof and masquerade to false "
+        "where the kernel has no nf_tables)",
+        done.error().message);
+    spdlog::warn(statistics_.filter_fault);
+  }
+
+  /// Others flush rulesets that are not theirs.
+  void repair_filter() {
+    if (!filter_) return;
+    const auto intact = filter_->is_intact(guarded());
+    if (intact && *intact) return;
+    spdlog::warn("the nft table inet weft was changed by somebody else and is made anew");
+    replace_filter();
+  }
+
+  Result<void> guard(const ipam::Lease& lease) {
+    if (!filter_ || filter_->add(guarded_as(lease))) return {};
+    // The table is gone, or not as it was.
+    replace_filter();
+    if (filter_ || statistics_.filter_fault.empty()) return {};
+    return Error{statistics_.filter_fault};
+  }
+
+  void unguard(const ipam::Lease& lease) {
+    if (!filter_) return;
+    if (const auto done = filter_->remove(guarded_as(lease)); !done) replace_filter();
   }
 
   Result<void> carry_out(const ipam::Audit& audit) {
@@ -325,6 +446,7 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
       spdlog::info("container {} found in the kernel and adopted", describe(lease.attachment));
     }
     for (const ipam::Lease& lease : audit.freed) {
+      unguard(lease);
       ++(lease.boot_id == boot_id_ ? statistics_.reclaimed_netns : statistics_.reclaimed_boot);
       spdlog::info("container {} is gone and nobody said so: its address is freed",
                    describe(lease.attachment));
@@ -385,6 +507,9 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
   ipam::Store store_;
   VethRemover remover_;
   netlink::Socket socket_;
+  /// None on a kernel without nf_tables.
+  std::optional<PacketFilter> filter_;
+  FilterSettings filter_settings_;
   std::string boot_id_;
   std::function<std::uint32_t()> default_mtu_;
   asio::posix::stream_descriptor removals_;
@@ -399,9 +524,10 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
 
 Result<std::unique_ptr<Containers>> Containers::start(asio::io_context& io,
                                                       const ipam::Settings& settings,
+                                                      const FilterSettings& filter,
                                                       const std::filesystem::path& directory,
                                                       std::function<std::uint32_t()> default_mtu) {
-  auto loop = Loop::open(io, settings, directory, std::move(default_mtu));
+  auto loop = Loop::open(io, settings, filter, directory, std::move(default_mtu));
   if (!loop) return loop.error();
   (*loop)->run();
   return std::unique_ptr<Containers>(new Containers(std::move(*loop)));
@@ -424,6 +550,9 @@ void Containers::check(const ctl::CheckRequest& request, const Answer& answer) {
 Result<void> Containers::commit(const ipam::Changes& changes) {
   return loop_->commit(changes);
 }
+std::vector<std::string> Containers::examine(bool repair) {
+  return loop_->examine(repair);
+}
 void Containers::contest(std::set<ipam::BlockId> blocks) {
   loop_->contest(std::move(blocks));
 }
@@ -436,8 +565,8 @@ const std::string& Containers::incarnation() const {
 const std::string& Containers::boot() const {
   return loop_->boot();
 }
-Result<void> Containers::apply(const ipam::Settings& settings) {
-  return loop_->apply(settings);
+Result<void> Containers::apply(const ipam::Settings& settings, const FilterSettings& filter) {
+  return loop_->apply(settings, filter);
 }
 void Containers::on_blocks_changed(std::function<void()> handler) {
   loop_->blocks_changed = std::move(handler);
@@ -453,6 +582,9 @@ const ipam::Allocator& Containers::allocator() const {
 }
 const ContainersStatistics& Containers::statistics() const {
   return loop_->statistics();
+}
+std::uint64_t Containers::spoofed_packets() const {
+  return loop_->spoofed_packets();
 }
 
 }  // namespace weft::daemon

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "ctl/protocol.h"
+#include "daemon/packet_filter.h"
 #include "exporter/snapshot.h"
 #include "ipam/allocator.h"
 #include "ipam/settings.h"
@@ -37,6 +38,8 @@ struct ContainersStatistics {
   std::uint64_t routes_repaired = 0;
   /// The store took its last write.
   bool store_up = true;
+  /// Why containers are not kept from spoofing, a sentence; empty when they are or nobody wants it.
+  std::string filter_fault;
 };
 
 class Containers {
@@ -47,6 +50,7 @@ class Containers {
   /// `default_mtu` is asked at each ADD whose network names none.
   static Result<std::unique_ptr<Containers>> start(boost::asio::io_context& io,
                                                    const ipam::Settings& settings,
+                                                   const FilterSettings& filter,
                                                    const std::filesystem::path& directory,
                                                    std::function<std::uint32_t()> default_mtu);
   ~Containers();
@@ -59,6 +63,9 @@ class Containers {
 
   /// Changes of claims: on disk first, then true.
   Result<void> commit(const ipam::Changes& changes);
+  /// What is on record and in the kernel differently, one sentence each; with `repair` it is
+  /// mended.
+  std::vector<std::string> examine(bool repair);
   /// These blocks are announced by another host too.
   void contest(std::set<ipam::BlockId> blocks);
   /// Called after addresses were given or freed.
@@ -68,7 +75,7 @@ class Containers {
   [[nodiscard]] const std::string& boot() const;
 
   /// On an error nothing has changed.
-  Result<void> apply(const ipam::Settings& settings);
+  Result<void> apply(const ipam::Settings& settings, const FilterSettings& filter);
   /// Called whenever the set of blocks to be announced may have changed.
   void on_blocks_changed(std::function<void()> handler);
   /// A container's host route was taken away: puts back all that are missing, soon.
@@ -78,6 +85,8 @@ class Containers {
 
   [[nodiscard]] const ipam::Allocator& allocator() const;
   [[nodiscard]] const ContainersStatistics& statistics() const;
+  /// Packets of containers with a source address that is not theirs.
+  [[nodiscard]] std::uint64_t spoofed_packets() const;
 
  private:
   class Loop;

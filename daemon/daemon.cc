@@ -18,6 +18,7 @@
 #include "daemon/claims.h"
 #include "daemon/containers.h"
 #include "daemon/control_server.h"
+#include "daemon/doctor.h"
 #include "daemon/host.h"
 #include "daemon/routing.h"
 #include "daemon/views.h"
@@ -35,6 +36,15 @@ constexpr std::chrono::milliseconds scrape_patience{50};
 /// For the last words of a session to leave.
 constexpr std::chrono::milliseconds farewell{200};
 
+FilterSettings filter_settings(const config::Config& config) {
+  FilterSettings settings{config.cni.anti_spoof, config.cni.masquerade, {}};
+  for (const ipam::PoolSettings& pool : config.ipam.pools) {
+    if (pool.ipv4) settings.pools.push_back(*pool.ipv4);
+    if (pool.ipv6) settings.pools.push_back(*pool.ipv6);
+  }
+  return settings;
+}
+
 class Daemon {
  public:
   Daemon(Options options, config::Config config)
@@ -46,13 +56,12 @@ class Daemon {
         signals_(io_, SIGTERM, SIGINT, SIGHUP) {}
 
   Result<void> start() {
-    complaints_ = prepare_sysctls();
     for (auto& complaint : put_router_addresses(config_.node))
       complaints_.push_back(std::move(complaint));
     for (const std::string& complaint : complaints_) spdlog::warn(complaint);
 
-    auto containers =
-        Containers::start(io_, config_.ipam, options_.state_directory, [this] { return mtu(); });
+    auto containers = Containers::start(io_, config_.ipam, filter_settings(config_),
+                                        options_.state_directory, [this] { return mtu(); });
     if (!containers) return containers.error();
     containers_ = std::move(*containers);
     auto routing = Routing::start(io_, config_, options_.state_directory);
@@ -66,6 +75,7 @@ class Daemon {
     claims_ = std::move(*claims);
     containers_->on_usage_changed([this] { claims_->poke(); });
     announce();
+    mend_host();
 
     auto exporter = exporter::Server::start(config_.exporter, [this] { return scrape(); });
     if (!exporter) return exporter.error();
@@ -105,6 +115,14 @@ class Daemon {
             started_at_, complaints_, reload_succeeded_, configured_at_};
   }
 
+  [[nodiscard]] Patient patient() const { return patient_of(world()); }
+
+  void mend_host() {
+    for (const Finding& finding : mend(patient())) {
+      spdlog::warn("{} {}: {}", finding.subject, finding.message, finding.command);
+    }
+  }
+
   std::uint32_t mtu() const {
     if (config_.cni.mtu) return *config_.cni.mtu;
     std::optional<std::uint32_t> smallest;
@@ -122,23 +140,54 @@ class Daemon {
 
   void handle(const ctl::Request& request, const ControlServer::Answer& answer) {
     const Time now = Clock::now();
-    std::visit(Overloaded{
-                   [&](const ctl::AddRequest& add) { containers_->add(add, answer); },
-                   [&](const ctl::DelRequest& del) { containers_->del(del, answer); },
-                   [&](const ctl::CheckRequest& check) { containers_->check(check, answer); },
-                   [&](const ctl::StatusRequest&) { answer(status_view(world(), now)); },
-                   [&](const ctl::PeersRequest&) { answer(peers_view(world(), now)); },
-                   [&](const ctl::RoutesRequest& routes) { answer(routes_view(world(), routes)); },
-                   [&](const ctl::BlocksRequest&) { answer(blocks_view(world(), now)); },
-                   [&](const ctl::ContainersRequest&) { answer(containers_view(world(), now)); },
-                   [&](const ctl::PoliciesRequest&) { answer(policies_view(world())); },
-                   [&](const ctl::DrainRequest& drain) {
-                     const auto drained = routing_->drain(drain.on, drain.text);
-                     if (drained) return answer(ctl::Done{});
-                     answer(ctl::Failure{ctl::ErrorCode::internal, drained.error().message});
-                   },
-               },
-               request);
+    std::visit(
+        Overloaded{
+            [&](const ctl::AddRequest& add) { containers_->add(add, answer); },
+            [&](const ctl::DelRequest& del) { containers_->del(del, answer); },
+            [&](const ctl::CheckRequest& check) { containers_->check(check, answer); },
+            [&](const ctl::StatusRequest&) { answer(status_view(world(), now)); },
+            [&](const ctl::PeersRequest&) { answer(peers_view(world(), now)); },
+            [&](const ctl::PeerRequest& order) { answer(ordered(order)); },
+            [&](const ctl::RoutesRequest& routes) { answer(routes_view(world(), routes)); },
+            [&](const ctl::BlocksRequest&) { answer(blocks_view(world(), now)); },
+            [&](const ctl::ContainersRequest&) { answer(containers_view(world(), now)); },
+            [&](const ctl::ClaimsRequest&) { answer(claims_view(world())); },
+            [&](const ctl::IpamCheckRequest& check) { answer(examine(check)); },
+            [&](const ctl::ReleaseBlockRequest& release) { answer(released(release)); },
+            [&](const ctl::PoliciesRequest&) { answer(policies_view(world())); },
+            [&](const ctl::DrainRequest& drain) { answer(drained(drain)); },
+            [&](const ctl::DoctorRequest&) { answer(doctor_view(world())); },
+            [&](const ctl::FibCheckRequest& check) { routing_->check_fib(check.repair, answer); },
+        },
+        request);
+  }
+
+  ctl::Reply ordered(const ctl::PeerRequest& order) {
+    const auto done = routing_->order(order);
+    if (!done) return ctl::Failure{ctl::ErrorCode::not_found, done.error().message};
+    spdlog::info("operator: peer {} {}{}{}", order.peer, ctl::name(order.verb),
+                 order.message.empty() ? "" : ": ", order.message);
+    return ctl::Done{};
+  }
+
+  ctl::Reply drained(const ctl::DrainRequest& drain) {
+    const auto done = routing_->drain(drain.on, drain.text);
+    if (!done) return ctl::Failure{ctl::ErrorCode::internal, done.error().message};
+    return ctl::Done{};
+  }
+
+  ctl::Reply examine(const ctl::IpamCheckRequest& request) {
+    ctl::Findings found{containers_->examine(request.repair)};
+    for (std::string& complaint : claims_->complaints())
+      found.findings.push_back(std::move(complaint));
+    return found;
+  }
+
+  ctl::Reply released(const ctl::ReleaseBlockRequest& request) {
+    const auto done = claims_->force_release(request.pool, request.index,
+                                             static_cast<std::int64_t>(request.revision));
+    if (!done) return ctl::Failure{ctl::ErrorCode::bad_request, done.error().message};
+    return ctl::Done{};
   }
 
   /// On a thread of the exporter's server: the numbers are read on the main loop.
@@ -189,7 +238,7 @@ class Daemon {
     };
     if (is(config::RestartNeeded{})) return false;
     if (is(config::ExporterChanged{}) && !restart_exporter(wanted->exporter)) return false;
-    if (auto applied = containers_->apply(wanted->ipam); !applied) {
+    if (auto applied = containers_->apply(wanted->ipam, filter_settings(*wanted)); !applied) {
       spdlog::error("pools: {}", applied.error().message);
       return false;
     }
@@ -199,6 +248,7 @@ class Daemon {
     }
     routing_->apply(wanted->bgp);
     config_ = std::move(*wanted);
+    mend_host();
     return true;
   }
 

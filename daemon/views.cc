@@ -24,7 +24,7 @@ bool established(const bgp::PeerStatus& peer) {
   return peer.state == bgp::PeerState::established;
 }
 
-ctl::Peer peer_view(const bgp::PeerStatus& peer, Time now) {
+ctl::Peer peer_view(const World& world, const bgp::PeerStatus& peer, Time now) {
   ctl::Peer view;
   view.name = peer.name;
   view.description = peer.description;
@@ -59,6 +59,25 @@ ctl::Peer peer_view(const bgp::PeerStatus& peer, Time now) {
   view.messages_received = peer.received.messages();
   view.messages_sent = peer.sent.messages();
   view.established_count = peer.established_count;
+  view.range = text(peer.range);
+  view.password = peer.password;
+  view.our_capabilities = peer.our_capabilities;
+  view.max_send = static_cast<std::uint32_t>(peer.max_send);
+  view.max_receive = static_cast<std::uint32_t>(peer.max_receive);
+  view.connect_retry = peer.connect_retry;
+  view.send_hold = peer.send_hold;
+  view.ttl = peer.setup.ttl;
+  view.least_ttl = peer.setup.least_ttl;
+  view.last_sent_notification = peer.last_sent_notification;
+  view.last_received_notification = peer.last_received_notification;
+  view.malformed_updates = peer.malformed_updates;
+  if (const auto tcp = peer.connection ? world.routing.tcp_facts(*peer.connection) : std::nullopt) {
+    view.rtt_microseconds = static_cast<std::uint64_t>(tcp->rtt.count());
+    view.mss = tcp->mss;
+    view.retransmits = tcp->retransmits;
+    view.send_queue = tcp->send_queue;
+    view.receive_queue = tcp->receive_queue;
+  }
   return view;
 }
 
@@ -91,6 +110,9 @@ ctl::Route route_view(const World& world, const bgp::RouteStatus& route) {
 std::vector<std::string> warnings(const World& world, const std::vector<bgp::PeerStatus>& peers,
                                   Time now) {
   std::vector<std::string> found = world.complaints;
+  if (const std::string& fault = world.containers.statistics().filter_fault; !fault.empty()) {
+    found.push_back(fault);
+  }
   for (const bgp::PeerStatus& peer : peers) {
     for (const bgp::PeerFamilyStatus& family : peer.families) {
       if (!family.above_limit) continue;
@@ -98,12 +120,13 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
           "peer {} has more {} prefixes than its limit allows{}", peer.name, name(family.family),
           family.discarded == 0 ? "" : fmt::format("; {} are not held", family.discarded)));
     }
-    if (established(peer) || peer.shutdown) continue;
+    // A peer of a range may come and go.
+    if (established(peer) || peer.shutdown || peer.range) continue;
     found.push_back(fmt::format("peer {} is {} for {} s{}{}", peer.name, bgp::name(peer.state),
                                 duration_cast<seconds>(now - peer.since).count(),
                                 peer.last_error.empty() ? "" : ": ", peer.last_error));
   }
-  if (peers.empty())
+  if (peers.empty() && world.config.bgp.peers.empty())
     found.emplace_back("no BGP peers are configured: nobody learns of this host's containers");
   if (const fib::Table* table = world.routing.table()) {
     const fib::Snapshot fib = table->snapshot();
@@ -117,10 +140,9 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
                                   fib.failed - fib.foreign));
     }
   }
-  if (!world.routing.fast_groups()) {
-    found.emplace_back(
-        "net.ipv4.nexthop_compat_mode is 1 and could not be set: failover is slow; "
-        "sysctl -w net.ipv4.nexthop_compat_mode=0");
+  for (const Finding& finding : examine(patient_of(world))) {
+    if (finding.state != Finding::State::wrong) continue;
+    found.push_back(fmt::format("{} {}; {}", finding.subject, finding.message, finding.command));
   }
   for (const ipam::BlockStatus& block : world.containers.allocator().blocks(now)) {
     if (block.free != 0 || block.state != ipam::BlockState::owned) continue;
@@ -136,6 +158,28 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
 }
 
 }  // namespace
+
+Patient patient_of(const World& world) {
+  Patient patient;
+  patient.installs = world.config.fib.install;
+  for (const Uplink& uplink : world.routing.uplinks()) patient.uplinks.push_back(uplink.link.name);
+  for (const ipam::LeaseStatus& held : world.containers.allocator().leases()) {
+    if (held.attached) patient.veths.push_back(host_ifname(held.lease.attachment));
+  }
+  return patient;
+}
+
+ctl::Doctor doctor_view(const World& world) {
+  ctl::Doctor view;
+  for (const Finding& finding : examine(patient_of(world))) {
+    view.findings.push_back({finding.subject,
+                             finding.state == Finding::State::good   ? "good"
+                             : finding.state == Finding::State::note ? "note"
+                                                                     : "wrong",
+                             finding.message, finding.command});
+  }
+  return view;
+}
 
 ctl::Status status_view(const World& world, Time now) {
   const bgp::Speaker& speaker = world.routing.speaker();
@@ -177,7 +221,11 @@ ctl::Status status_view(const World& world, Time now) {
 ctl::Peers peers_view(const World& world, Time now) {
   ctl::Peers view;
   for (const bgp::PeerStatus& peer : world.routing.speaker().peers())
-    view.peers.push_back(peer_view(peer, now));
+    view.peers.push_back(peer_view(world, peer, now));
+  for (const bgp::RangeStatus& range : world.routing.speaker().ranges()) {
+    view.ranges.push_back(
+        {range.name, range.range.text(), range.peers, range.limit, range.refused});
+  }
   return view;
 }
 
@@ -222,6 +270,15 @@ ctl::Blocks blocks_view(const World& world, Time now) {
         row.advertised = std::max(row.advertised, world.routing.speaker().advertised_to(*prefix));
     }
     view.blocks.push_back(std::move(row));
+  }
+  return view;
+}
+
+ctl::ClaimedBlocks claims_view(const World& world) {
+  ctl::ClaimedBlocks view;
+  for (const ipam::RemoteBlock& block : world.claims.core().remote()) {
+    view.blocks.push_back({block.id.pool, block.id.index, text(block.id.ipv4), text(block.id.ipv6),
+                           block.host, static_cast<std::uint64_t>(block.mod_revision)});
   }
   return view;
 }
@@ -308,6 +365,7 @@ void add_fib(exporter::Snapshot& snapshot, const fib::Table& table, const Routin
                    fib.routes[i][static_cast<std::size_t>(fib::Kind::blackhole)],
                    fib.routes[i][static_cast<std::size_t>(fib::Kind::gateway)], fib.drift[i]};
   }
+  snapshot.fib_fast_groups = routing.fast_groups();
   snapshot.fib_pending = fib.pending;
   snapshot.fib_failed = fib.failed;
   snapshot.fib_foreign = fib.foreign;
@@ -326,7 +384,7 @@ void add_fib(exporter::Snapshot& snapshot, const fib::Table& table, const Routin
       std::vector<double>(fib::latency_bounds.begin(), fib::latency_bounds.end()));
   programming.buckets.assign(fib.programming.buckets.begin(), fib.programming.buckets.end());
   programming.sum = fib.programming.sum;
-  snapshot.netlink_overruns = fib.overruns + routing.monitor_overruns();
+  snapshot.netlink_overruns = routing.monitor_overruns();
 }
 
 std::vector<exporter::Pool> pool_metrics(const ipam::Allocator& allocator, Time now) {
@@ -379,6 +437,8 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
   snapshot.restarting = speaker.deferring();
   for (const bgp::PeerStatus& peer : speaker.peers())
     snapshot.peers.push_back(peer_metrics(peer, now));
+  for (const bgp::RangeStatus& range : speaker.ranges())
+    snapshot.ranges.push_back({range.name, range.peers, range.limit, range.refused});
   for (const Family family : {Family::ipv4, Family::ipv6}) {
     const bgp::RouteCounts counts = speaker.counts(family);
     snapshot.rib[exporter::index_of(family)] = {counts.local, counts.learned, counts.paths};
@@ -399,6 +459,7 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
                                   {"netns", statistics.reclaimed_netns}};
   snapshot.store_up = statistics.store_up;
   world.claims.fill(snapshot);
+  snapshot.spoofed_packets = world.containers.spoofed_packets();
   for (const auto& [verb, requests] : statistics.verbs) snapshot.cni.push_back(requests);
   for (const ipam::LeaseStatus& held : allocator.leases())
     ++snapshot.containers[held.lease.attachment.network];

@@ -176,6 +176,20 @@ void add_sessions(const Snapshot& s, Exposition& out) {
   out.take({&info, &up, &shutdown, &state, &since, &count, &restarts, &hold, &queue, &capability});
 }
 
+void add_ranges(const Snapshot& s, Exposition& out) {
+  auto peers = gauge("weft_bgp_range_peers", "Peers that a listen range has let in.");
+  auto limit = gauge("weft_bgp_range_limit", "Peers that a listen range lets in at most.");
+  auto refused = counter("weft_bgp_range_refused_total",
+                         "Connections refused because their listen range was full.");
+  for (const PeerRange& range : s.ranges) {
+    const ClientMetric::Label name{"range", range.name};
+    peers.add({name}, range.peers);
+    limit.add({name}, range.limit);
+    refused.add({name}, range.refused);
+  }
+  out.take({&peers, &limit, &refused});
+}
+
 void add_messages(const Snapshot& s, Exposition& out) {
   auto messages = counter("weft_bgp_messages_total", "BGP messages by direction and type.");
   auto octets = counter("weft_bgp_message_bytes_total",
@@ -289,6 +303,10 @@ void add_fib(const Snapshot& s, Exposition& out) {
   missing.add({{"reason", "pending"}}, s.fib_pending >= stuck ? s.fib_pending - stuck : 0);
   missing.add({{"reason", "failed"}}, s.fib_failed);
   missing.add({{"reason", "foreign"}}, s.fib_foreign);
+  auto compat =
+      gauge("weft_fib_nexthop_compat_mode",
+            "1: net.ipv4.nexthop_compat_mode could not be set to 0, and failover is slow.");
+  compat.add({}, !s.fib_fast_groups);
   auto nexthops = gauge("weft_fib_nexthops", "Nexthop objects of weft in the kernel.");
   nexthops.add({}, s.nexthops);
   auto groups = gauge("weft_fib_nexthop_groups", "Nexthop groups of weft in the kernel.");
@@ -309,8 +327,8 @@ void add_fib(const Snapshot& s, Exposition& out) {
                           "Times the kernel dropped its notices to weft (ENOBUFS); each is "
                           "followed by a full comparison.");
   overruns.add({}, s.netlink_overruns);
-  out.take({&routes, &drift, &missing, &nexthops, &groups, &operations, &repairs, &programming,
-            &overruns});
+  out.take({&routes, &drift, &missing, &compat, &nexthops, &groups, &operations, &repairs,
+            &programming, &overruns});
 }
 
 void add_addresses(const Snapshot& s, Exposition& out) {
@@ -387,6 +405,9 @@ void add_containers(const Snapshot& s, Exposition& out) {
     }
     seconds.add({{"verb", cni.verb}}, cni.seconds);
   }
+  auto spoofed = counter("weft_cni_spoofed_packets_total",
+                         "Packets dropped because their source was not their container's address.");
+  spoofed.add({}, s.spoofed_packets);
   auto containers = gauge("weft_containers", "Containers that hold addresses, by network.");
   std::size_t named = 0;
   std::uint64_t other = 0;
@@ -399,7 +420,7 @@ void add_containers(const Snapshot& s, Exposition& out) {
     }
   }
   if (other != 0) containers.add({{"network", "other"}}, other);
-  out.take({&requests, &seconds, &containers});
+  out.take({&requests, &seconds, &spoofed, &containers});
 }
 
 void add_uplinks(const Snapshot& s, Exposition& out) {
@@ -421,6 +442,7 @@ std::vector<prometheus::MetricFamily> metrics(const Snapshot& snapshot) {
   Exposition out;
   add_life(snapshot, out);
   add_sessions(snapshot, out);
+  add_ranges(snapshot, out);
   add_messages(snapshot, out);
   add_prefixes(snapshot, out);
   add_policies(snapshot, out);

@@ -113,6 +113,14 @@ struct Peer {
   std::optional<std::uint32_t> accepted_prefix_limit;
 };
 
+/// A listen range.
+struct PeerRange {
+  std::string name;
+  std::uint64_t peers = 0;
+  std::uint64_t limit = 0;
+  std::uint64_t refused = 0;
+};
+
 /// The Loc-RIB of one family.
 struct Rib {
   std::uint64_t local_routes = 0;
@@ -205,12 +213,15 @@ struct Snapshot {
   /// weftd has restarted and waits for its peers' routes before it chooses (RFC 4724 4.1).
   bool restarting = false;
   std::vector<Peer> peers;
+  std::vector<PeerRange> ranges;
   /// By family: ipv4, ipv6.
   std::array<Rib, 2> rib;
   std::vector<PolicyRule> policy_rules;
 
   /// None: weftd does not touch the kernel (fib.install: false).
   std::optional<std::array<Fib, 2>> fib;
+  /// net.ipv4.nexthop_compat_mode is 0: a change of a group is one notification, not one a route.
+  bool fib_fast_groups = true;
   std::uint64_t fib_pending = 0;
   std::uint64_t fib_failed = 0;
   std::uint64_t fib_foreign = 0;
@@ -241,6 +252,8 @@ struct Snapshot {
   std::optional<Histogram> store_request_seconds;
 
   std::vector<CniRequests> cni;
+  /// Dropped, because a container sent them with a source address that is not its own.
+  std::uint64_t spoofed_packets = 0;
   /// By network.
   std::map<std::string, std::uint64_t> containers;
   std::vector<Uplink> uplinks;

@@ -73,6 +73,29 @@ std::string text(const Mac& mac) {
                      mac[4], mac[5]);
 }
 
+Result<Mac> parse_mac(std::string_view text) {
+  const auto digit = [](char c) -> int {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+  };
+  Mac mac{};
+  bool good = text.size() == 17;
+  for (std::size_t i = 0; good && i < mac.size(); ++i) {
+    const int high = digit(text[3 * i]);
+    const int low = digit(text[3 * i + 1]);
+    good = high >= 0 && low >= 0 && (i == 5 || text[3 * i + 2] == ':');
+    mac[i] = static_cast<std::byte>(high << 4 | low);
+  }
+  const bool multicast = (mac[0] & std::byte{1}) != std::byte{0};
+  if (!good || multicast || mac == Mac{}) {
+    return Error{
+        fmt::format("'{}' is not a MAC address of one interface, such as 02:00:5e:10:00:01",
+                    text.substr(0, 32))};
+  }
+  return mac;
+}
+
 std::uint64_t stable_hash(std::string_view text, std::uint64_t seed) {
   std::uint64_t value = 0xcbf29ce484222325U ^ seed * 0x9e3779b97f4a7c15U;
   for (const char c : text) {

@@ -49,6 +49,9 @@ inline constexpr Mac host_mac{std::byte{0x02}, std::byte{0x77}, std::byte{0x65},
 Mac container_mac(const Attachment& attachment);
 /// "02:77:65:66:74:01"
 std::string text(const Mac& mac);
+/// Six pairs of hex digits between colons, of either case; an address that one interface can have:
+/// unicast, not zero.
+Result<Mac> parse_mac(std::string_view text);
 
 /// 64 bits that are the same on every host and in every release: FNV-1a over the text, then mixed.
 std::uint64_t stable_hash(std::string_view text, std::uint64_t seed = 0);

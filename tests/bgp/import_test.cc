@@ -169,7 +169,7 @@ TEST_P(RoleExport, GoesOut) {
   PeerSettings accept;
   accept.export_filter = Filter::accept;
   ExportRules rules;
-  rules.local_as = Asn{65000};
+  rules.as_path.local_as = Asn{65000};
   rules.policy = Policy::to_export({}, accept, true);
   rules.role = GetParam().ours;
   AppliedPolicy policy(rules.policy, Direction::to_export);

@@ -757,6 +757,86 @@ TEST(Speaker, LosingALargePeerIsDoneInSlices) {
   EXPECT_THAT(bench.fib, IsEmpty());
 }
 
+// What leads through a peer that is gone is told before its routes are.
+TEST(Speaker, TellsOfALostGatewayBeforeTheWork) {
+  Bench bench(node(2));
+  bench.establish(1);
+  bench.announce(1, many(40000));
+  bench.tick();
+  EXPECT_THAT(bench.speaker.take_gateway_changes(), IsEmpty());
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  const GatewayChange lost{address("192.0.1.2"), 1, false};
+  EXPECT_THAT(bench.speaker.take_gateway_changes(), ElementsAre(lost));
+  EXPECT_THAT(bench.speaker.take_route_changes(), IsEmpty());
+  EXPECT_LE(bench.speaker.deadline(), bench.now);
+  // It ends when the RIB has caught up, behind the routes.
+  const GatewayChange over{address("192.0.1.2"), 1, true};
+  for (int ticks = 0; ticks < 100 && bench.speaker.deadline() <= bench.now; ++ticks) {
+    bench.speaker.tick(bench.now);
+    const auto gateways = bench.speaker.take_gateway_changes();
+    EXPECT_EQ(!gateways.empty(), bench.fib.empty());
+    if (!gateways.empty()) {
+      EXPECT_THAT(gateways, ElementsAre(over));
+    }
+    bench.drain();
+  }
+  EXPECT_THAT(bench.fib, IsEmpty());
+}
+
+// A session that is back before its last life is cleared away mixes nothing.
+TEST(Speaker, APeerThatReturnsAtOnceFindsNothingOfItself) {
+  Bench bench;
+  bench.establish(1);
+  bench.announce(1, many(40000));
+  bench.tick();
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  const auto again = bench.speaker.accepted(address("192.0.1.2"), address("192.0.1.1"), bench.now);
+  ASSERT_TRUE(again);
+  bench.far("tor1").connection = *again;
+  bench.say("tor1", Bench::open_of(1));
+  bench.say("tor1", Keepalive{});
+  bench.announce(1, {prefix("10.64.1.0/26")});
+  bench.tick();
+  EXPECT_EQ(bench.fib.size(), 1U);
+  EXPECT_EQ(bench.status("tor1").families[0].received, 1U);
+}
+
+TEST(Speaker, ALearnedRouteWaitsForTheKernelBeforeOthersHearOfIt) {
+  Settings settings = node(3);
+  for (PeerSettings& peer : settings.peers) peer.export_filter = Filter::accept;
+  Bench bench(settings);
+  bench.speaker.wait_for_install(true, bench.now);
+  for (const int number : {1, 2}) bench.establish(number);
+  const Prefix route = prefix("10.64.1.0/26");
+  const auto told = [&](const char* who) { return bench.far(who).table.contains(route); };
+  bench.announce(1, {route});
+  bench.tick();
+  EXPECT_EQ(bench.fib.size(), 1U) << "the FIB is told at once";
+  EXPECT_FALSE(told("tor2"));
+  bench.establish(3);
+  EXPECT_FALSE(told("tor3")) << "nor does a newcomer hear of it";
+  bench.speaker.installed({route}, bench.now);
+  bench.drain();
+  EXPECT_TRUE(told("tor2"));
+  EXPECT_TRUE(told("tor3"));
+  // Another way: what was said stands until the kernel has it.
+  bench.announce(2, {route});
+  bench.tick();
+  EXPECT_EQ(bench.far("tor3").paths.at(route), "65001 65101");
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  bench.tick();
+  EXPECT_EQ(bench.far("tor3").paths.at(route), "65001 65101");
+  bench.speaker.installed({route}, bench.now);
+  bench.drain();
+  EXPECT_EQ(bench.far("tor3").paths.at(route), "65001 65102");
+  // A withdrawal waits for nobody.
+  bench.speaker.closed(bench.far("tor2").connection, "reset", bench.now);
+  bench.drain();
+  bench.tick();
+  EXPECT_FALSE(told("tor3"));
+}
+
 TEST(Speaker, AnUpdateTooEarlyIsAnErrorOfTheMachine) {
   Bench bench;
   bench.tick();

@@ -36,6 +36,18 @@ TEST(Request, IsPlainWhenAllIsRight) {
   EXPECT_EQ(request->config.dns, (Dns{{"10.0.0.53"}, "d", {"a", "b"}, {"ndots:2"}}));
 }
 
+TEST(Request, SysctlsAreOfTheInterface) {
+  Environment with = environment("ADD");
+  with.ifname = "eth0.7";
+  const auto request = parse(with, R"({"cniVersion":"1.0.0","name":"w","default-route":false,
+      "sysctl":{"net.ipv4.conf.IFNAME.arp_notify":1,"net.ipv4.ip_local_port_range":"1024 2048"}})");
+  ASSERT_TRUE(request) << request.error().message;
+  EXPECT_THAT(request->config.sysctls,
+              testing::ElementsAre(Sysctl{"net/ipv4/conf/eth0.7/arp_notify", "1"},
+                                   Sysctl{"net/ipv4/ip_local_port_range", "1024 2048"}));
+  EXPECT_EQ(request->config.default_route, false);
+}
+
 TEST(Request, VersionChecksNothing) {
   const auto request = parse({"VERSION", "", "dummy", "not a/name", "x", "", ""}, "garbage");
   ASSERT_TRUE(request);
@@ -110,14 +122,18 @@ INSTANTIATE_TEST_SUITE_P(
                        Code::invalid_environment,
                        "invalid interface name .."},
         BadEnvironment{"FixedAddress",
-                       {"ADD", "c1", "/n", "eth0", "IgnoreUnknown=1;IP=10.64.0.9", "/p", ""},
-                       Code::unsupported_field,
-                       "CNI_ARGS IP=10.64.0.9"},
+                       {"ADD", "c1", "/n", "eth0", "IgnoreUnknown=1;IP=10.64.0", "/p", ""},
+                       Code::invalid_config,
+                       "CNI_ARGS IP: "},
         BadEnvironment{
             "FixedMac",
-            {"ADD", "c1", "/n", "eth0", "MAC=02:00:00:00:00:01;K8S_POD_NAME=p", "/p", ""},
-            Code::unsupported_field,
-            "CNI_ARGS MAC=02:00:00:00:00:01"}),
+            {"ADD", "c1", "/n", "eth0", "MAC=03:00:00:00:00:01;K8S_POD_NAME=p", "/p", ""},
+            Code::invalid_config,
+            "CNI_ARGS MAC: '03:00:00:00:00:01' is not"},
+        BadEnvironment{"HostsOwnMac",
+                       {"ADD", "c1", "/n", "eth0", "MAC=02:77:65:66:74:01", "/p", ""},
+                       Code::invalid_config,
+                       "address of the host's end"}),
     [](const auto& c) { return c.param.name; });
 
 TEST(Request, ArgumentsOfOthersArePassedOver) {
@@ -241,12 +257,30 @@ INSTANTIATE_TEST_SUITE_P(
                   R"({"cniVersion":"1.0.0","name":"w","dns":{"nameservers":[1]}})",
                   Code::decoding_failure, "'nameservers' must be a list of strings"},
         BadConfig{"RuntimeIps", "ADD",
-                  R"({"cniVersion":"1.0.0","name":"w","runtimeConfig":{"IPs":["10.0.0.5"]}})",
-                  Code::unsupported_field, "runtimeConfig.IPs"},
-        BadConfig{
-            "RuntimeMac", "ADD",
-            R"({"cniVersion":"1.0.0","name":"w","runtimeConfig":{"mac":"02:00:00:00:00:01"}})",
-            Code::unsupported_field, "runtimeConfig.mac"},
+                  R"({"cniVersion":"1.0.0","name":"w","runtimeConfig":{"IPs":["10.0.0"]}})",
+                  Code::invalid_config, "runtimeConfig.ips: '10.0.0'"},
+        BadConfig{"DefaultRoute", "ADD", R"({"cniVersion":"1.0.0","name":"w","default-route":1})",
+                  Code::invalid_config, "'default-route'"},
+        BadConfig{"OtherIpam", "ADD",
+                  R"({"cniVersion":"1.0.0","name":"w","ipam":{"type":"host-local"}})",
+                  Code::unsupported_field, "host-local"},
+        BadConfig{"SysctlOutside", "ADD",
+                  R"({"cniVersion":"1.0.0","name":"w","sysctl":{"kernel.domainname":"x"}})",
+                  Code::invalid_config, "not 'kernel.domainname'"},
+        BadConfig{"SysctlUp", "ADD",
+                  R"({"cniVersion":"1.0.0","name":"w","sysctl":{"net...kernel.x":"x"}})",
+                  Code::invalid_config, "'sysctl' holds names"},
+        BadConfig{"SysctlPath", "ADD",
+                  R"({"cniVersion":"1.0.0","name":"w","sysctl":{"net./../kernel":"x"}})",
+                  Code::invalid_config, "'sysctl' holds names"},
+        BadConfig{"SysctlValue", "ADD",
+                  R"({"cniVersion":"1.0.0","name":"w","sysctl":{"net.ipv4.ip_forward":[]}})",
+                  Code::invalid_config, "must be a text or a number"},
+        BadConfig{"SysctlList", "ADD", R"({"cniVersion":"1.0.0","name":"w","sysctl":["net.x"]})",
+                  Code::invalid_config, "'sysctl' must be an object"},
+        BadConfig{"PreviousRoute", "CHECK",
+                  R"({"cniVersion":"1.0.0","name":"w","prevResult":{"routes":[{"dst":"x"}]}})",
+                  Code::decoding_failure, "in prevResult"},
         BadConfig{"GcList", "GC",
                   R"({"cniVersion":"1.1.0","name":"w","cni.dev/valid-attachments":{}})",
                   Code::decoding_failure, "must be a list"}),

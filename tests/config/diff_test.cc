@@ -82,6 +82,10 @@ INSTANTIATE_TEST_SUITE_P(
         PeerCase{"RemoteAs", [](auto& p) { p.remote_as = bgp::Asn{9}; }, Impact::reset},
         PeerCase{"Source", [](auto& p) { p.source = *Address::parse("192.0.2.9"); }, Impact::reset},
         PeerCase{"Families", [](auto& p) { p.families = {Family::ipv4}; }, Impact::reset},
+        PeerCase{"Multihop", [](auto& p) { p.multihop = 2; }, Impact::reset},
+        PeerCase{"BindInterface", [](auto& p) { p.bind_interface = "eth1"; }, Impact::reset},
+        PeerCase{"PasswordBegins", [](auto& p) { p.password = Secret("one"); }, Impact::reset},
+        PeerCase{"RangeLimit", [](auto& p) { p.range_limit = 7; }, Impact::live},
         PeerCase{"Gtsm", [](auto& p) { p.gtsm = false; }, Impact::reset},
         PeerCase{"HoldTime", [](auto& p) { p.hold_time = seconds(90); }, Impact::reset},
         PeerCase{"FilterAndHoldTime",
@@ -133,7 +137,8 @@ INSTANTIATE_TEST_SUITE_P(
                     "what the filter host lets in changed"},
         SettingCase{"Exporter", [](Config& c) { c.exporter.listen.reset(); },
                     "the exporter listens elsewhere"},
-        SettingCase{"Mtu", [](Config& c) { c.cni.mtu = 9000; }, "the MTU of containers changed"}),
+        SettingCase{"Mtu", [](Config& c) { c.cni.mtu = 9000; },
+                    "what containers get through CNI changed"}),
     [](const auto& c) { return c.param.name; });
 
 }  // namespace

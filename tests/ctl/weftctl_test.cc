@@ -114,10 +114,17 @@ TEST_F(WeftctlTest, ExitsWithZeroOnWarnings) {
   EXPECT_THAT(outcome.output, HasSubstr("WARNING: peer tor2 is down\n"));
 }
 
+TEST_F(WeftctlTest, OrdersASessionAbout) {
+  const Outcome outcome =
+      run_against("peer shutdown tor1 --message racks", {encode(Reply{Done{}})});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_EQ(outcome.output, "done\n");
+}
+
 TEST_F(WeftctlTest, FindsThePeerByName) {
   Peer tor1;
   tor1.name = "tor1";
-  const std::string line = encode(Reply{Peers{{tor1}}});
+  const std::string line = encode(Reply{Peers{{tor1}, {}}});
   Outcome outcome = run_against("peers tor1", {line});
   EXPECT_EQ(outcome.code, 0);
   EXPECT_THAT(outcome.output, HasSubstr("peer tor1\n"));

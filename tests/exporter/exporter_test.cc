@@ -64,6 +64,7 @@ Snapshot some_snapshot() {
   s.rib = {Rib{1, 3, 6}, Rib{1, 2, 4}};
   s.policy_rules = {{"in", "bogons", 3, 4}};
   s.fib = {Fib{3, 1, 4, 0}, Fib{2, 1, 4, 1}};
+  s.fib_fast_groups = false;
   s.fib_pending = 6;
   s.fib_failed = 1;
   s.fib_foreign = 2;
@@ -93,6 +94,7 @@ Snapshot some_snapshot() {
   s.cni = {{"add", {{"ok", 7}, {"exhausted", 1}}, Histogram(cni_bounds())},
            {"del", {{"ok", 2}}, Histogram(cni_bounds())}};
   s.cni[0].seconds.observe(0.002);
+  s.spoofed_packets = 5;
   s.containers = {{"demo", 4}};
   s.uplinks = {{"eth1", true, 3, 9000}, {"eth2", false, 1, {}}};
   return s;
@@ -140,6 +142,7 @@ TEST(Metrics, SayWhatTheSnapshotSays) {
         "weft_fib_missing_routes{reason=\"pending\"} 3\n",
         "weft_fib_missing_routes{reason=\"foreign\"} 2\n",
         "weft_fib_nexthops 4\n",
+        "weft_fib_nexthop_compat_mode 1\n",
         "weft_fib_nexthop_groups 2\n",
         "weft_fib_operations_total{op=\"put\",result=\"refused\"} 1\n",
         "weft_fib_repairs_total{cause=\"link\"} 2\n",
@@ -164,6 +167,7 @@ TEST(Metrics, SayWhatTheSnapshotSays) {
         "weft_cni_requests_total{verb=\"add\",result=\"exhausted\"} 1\n",
         "weft_cni_request_seconds_bucket{verb=\"add\",le=\"0.0025\"} 1\n",
         "weft_cni_request_seconds_bucket{verb=\"add\",le=\"0.001\"} 0\n",
+        "weft_cni_spoofed_packets_total 5\n",
         "weft_containers{network=\"demo\"} 4\n",
         "weft_uplink_up{interface=\"eth2\"} 0\n",
         "weft_uplink_transitions_total{interface=\"eth1\"} 3\n",

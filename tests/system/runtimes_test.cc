@@ -2,6 +2,10 @@
 // each other across the ToR. Images are made from this machine's files; no registry is needed.
 #include <gtest/gtest.h>
 
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -23,10 +27,14 @@ class Runtimes : public Hosts {
     if (!lab_) return;
     start("host1");
     start("host2");
-    ASSERT_TRUE(eventually([&] { return has_route("host1", "10.64.3.0/26"); }));
-    ASSERT_TRUE(eventually([&] { return has_route("host2", "10.64.2.192/26"); }));
+    ASSERT_TRUE(eventually([&] { return has_route("host1", "10.64.12.0/24"); }));
+    ASSERT_TRUE(eventually([&] { return has_route("host2", "10.64.11.0/24"); }));
     for (const char* host : {"host1", "host2"}) {
       must(host, "ln -s /usr/lib/cni/* /opt/cni/bin/ && make-images /run/images");
+      // A node has a /tmp of its own, so the tree it was built in may be out of its sight.
+      std::filesystem::copy_file(WEFT_BINARY_DIR "/libcni",
+                                 "/proc/" + std::to_string(lab_->node(host).init().value()) +
+                                     "/root/usr/local/bin/libcni");
     }
   }
 
@@ -172,7 +180,7 @@ TEST_F(Runtimes, CtrRun) {
 }
 
 TEST_F(Runtimes, Libcni) {
-  const std::string client = WEFT_BINARY_DIR "/libcni";
+  const std::string client = "libcni";
   const std::string list = " /etc/cni/net.d/10-fabric.conflist web ";
   std::map<std::string, json> results;
   for (const char* host : {"host1", "host2"}) {
@@ -194,6 +202,104 @@ TEST_F(Runtimes, Libcni) {
   must("host2", "ip netns del web");
   must("host2", client + " DEL" + list + "-");
   EXPECT_TRUE(empty("host2"));
+}
+
+TEST_F(Runtimes, PluginsChainedBehindWeft) {
+  const auto libcni = [](const std::string& verb) {
+    return "libcni " + verb + " /etc/cni/chain.conflist web /run/netns/web" +
+           R"( 'portMappings=[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]')"
+           R"( 'bandwidth={"ingressRate":8000000,"ingressBurst":800000,)"
+           R"("egressRate":8000000,"egressBurst":800000}')";
+  };
+  must("host1", "ip netns add web");
+  const json result = json::parse(must("host1", libcni("ADD")));
+  const std::string address = result["ips"][0]["address"];
+  const std::string ipv4 = address.substr(0, address.find('/'));
+  const std::string veth = result["interfaces"][0]["name"];
+
+  auto server = lab_->node("host1").spawn(
+      {"ip", "netns", "exec", "web", "python3", "-m", "http.server", "80"});
+  ASSERT_TRUE(server);
+  EXPECT_TRUE(eventually([&] {
+    return succeeds("tor", "curl -sf -m 5 -o /dev/null http://" + ipv4);
+  })) << "directly";
+  EXPECT_TRUE(eventually([&] {
+    return succeeds("tor", "curl -sf -m 5 -o /dev/null http://10.1.1.1:8080");
+  })) << must("host1", "iptables-save -t nat");
+  EXPECT_EQ(must("host1", "ip netns exec web sysctl -n net.core.somaxconn"), "500");
+  EXPECT_NE(must("host1", "tc qdisc show dev " + veth).find("tbf"), std::string::npos);
+  EXPECT_NE(must("host1", "iptables-save -t filter").find(ipv4 + "/32"), std::string::npos);
+
+  must("host1", libcni("DEL"));
+  EXPECT_TRUE(empty("host1"));
+  EXPECT_EQ(must("host1", "iptables-save").find(ipv4), std::string::npos);
+  EXPECT_EQ(must("host1", "ip -o link show type ifb"), "");
+}
+
+TEST_F(Runtimes, InstallWaitsForWeftd) {
+  const std::string file = "/etc/cni/net.d/20-weft.conflist";
+  stop("host1", SIGTERM);
+  const Output early =
+      run("host1", {"/opt/cni/bin/weft-cni", "install", "--to", file, "--wait", "0"});
+  EXPECT_FALSE(early.ok());
+  EXPECT_NE(early.err.find("weftd is not running"), std::string::npos) << early.err;
+  EXPECT_FALSE(succeeds("host1", "test -e " + file));
+  const lab::Environment status{{"CNI_COMMAND", "STATUS"}, {"CNI_PATH", "/opt/cni/bin"}};
+  const std::string config = R"({"cniVersion":"1.1.0","name":"weft","type":"weft"})";
+  EXPECT_EQ(json::parse(run("host1", {"/opt/cni/bin/weft"}, config, status).out)["code"], 50);
+
+  auto waiting = lab_->node("host1").spawn({"/opt/cni/bin/weft-cni", "install", "--to", file});
+  ASSERT_TRUE(waiting);
+  start("host1");
+  EXPECT_EQ(waiting->wait(system_test::patience), 0) << waiting->output();
+  EXPECT_NE(must("host1", "cat " + file).find("\"weft\""), std::string::npos);
+  EXPECT_EQ(must("host1", "ls /etc/cni/net.d | grep -c new || true"), "0");
+  EXPECT_TRUE(run("host1", {"/opt/cni/bin/weft"}, config, status).ok());
+
+  // Without a BGP session nobody finds its containers.
+  must("tor", "ip link set eth1 down");
+  EXPECT_TRUE(eventually([&] {
+    const Output output = run("host1", {"/opt/cni/bin/weft"}, config, status);
+    return output.exit == 1 && json::parse(output.out)["code"] == 51;
+  }));
+}
+
+TEST_F(Runtimes, NothingLeaksWhateverIsKilled) {
+  must("host1", "podman import /run/images/rootfs.tar box:1");
+  start_containerd("host1");
+  const char* chosen = std::getenv("WEFT_SEED");
+  const std::string seed = chosen != nullptr ? chosen : std::to_string(::getpid());
+  std::cerr << "seed " << seed << " (WEFT_SEED)\n";
+  auto chaos = lab_->node("host1").spawn({"chaos", "200", seed, "libcni"});
+  ASSERT_TRUE(chaos);
+  // weftd and containerd die in the midst of it too.
+  constexpr lab::milliseconds bound{240'000};
+  const Time end = Clock::now() + bound;
+  for (int round = 0; !chaos->wait(lab::milliseconds(3000)); ++round) {
+    ASSERT_LT(Clock::now(), end) << chaos->output();
+    if (round % 3 == 0) {
+      stop("host1", SIGKILL);
+      start("host1");
+    } else if (round % 3 == 1) {
+      containerd_.at("host1").signal(SIGKILL);
+      auto process = lab_->node("host1").spawn({"containerd"});
+      ASSERT_TRUE(process) << process.error().message;
+      containerd_.insert_or_assign("host1", std::move(*process));
+    }
+  }
+  std::cerr << chaos->output();
+
+  EXPECT_TRUE(eventually([&] { return empty("host1"); }))
+      << ctl("host1", {"containers"}).dump() << must("host1", "ip -o link show type veth");
+  const json block = ctl("host1", {"blocks"})["blocks"][0];
+  EXPECT_EQ(block["held"], 0);
+  EXPECT_EQ(block["cooling"].get<int>() + block["free"].get<int>(), block["capacity"].get<int>());
+  const auto routes = [&] {
+    return must("host1", "ip route show proto 87 type unicast | grep -c weft || true") +
+           must("host1", "ip -6 route show proto 87 | grep -c weft || true");
+  };
+  EXPECT_EQ(routes(), "00");
+  EXPECT_EQ(must("host1", "nft list table inet weft | grep -c '\"weft' || true"), "0");
 }
 
 }  // namespace

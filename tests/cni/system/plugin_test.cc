@@ -307,7 +307,8 @@ TEST_F(Plugin, FailureAfterTheLeaseLeavesNothing) {
   test::World::in(netns, "ip link add other type veth peer name other2");
   test::World::in(netns, "ip link set other up");
   test::World::in(netns, "ip route add default dev other");
-  const auto output = add("c1", netns);
+  const auto output = call({"ADD", "c1", test::World::path(netns), "eth0",
+                            R"({"cniVersion":"1.0.0","name":"weft","default-route":true})"});
   EXPECT_EQ(output.status, 1);
   EXPECT_THAT(output.out, HasSubstr("adding the container's route 0.0.0.0/0"));
   EXPECT_EQ(host_links(), "");
@@ -328,7 +329,8 @@ TEST_F(Plugin, FailureLeavesNothingThoughWeftdDiedMeanwhile) {
   kill_weftd();
   weftd_ = std::make_unique<test::Standin>(test::World::path(world_.host()), world_.directory(),
                                            settings_, 1);
-  const auto output = add("c1", netns);
+  const auto output = call({"ADD", "c1", test::World::path(netns), "eth0",
+                            R"({"cniVersion":"1.0.0","name":"weft","default-route":true})"});
   EXPECT_EQ(output.status, 1);
   EXPECT_THAT(output.out, HasSubstr("adding the container's route 0.0.0.0/0"));
   EXPECT_THAT(output.err, HasSubstr("the address is left to weftd's audit"));
@@ -456,6 +458,118 @@ TEST_F(Plugin, OneFamilyOnly) {
               0);
     ASSERT_EQ(del("c1").status, 0);
   }
+}
+
+TEST_F(Plugin, SeveralNetworksOnOneContainer) {
+  add_router_address();
+  const std::string netns = world_.add_namespace("c");
+  const auto add_second = [&](const std::string& ifname, const std::string& more) {
+    return call({"ADD", "c1", test::World::path(netns), ifname,
+                 R"({"cniVersion":"1.0.0","name":"second","type":"weft")" + more + "}"});
+  };
+  ASSERT_EQ(add("c1", netns).status, 0);
+  const auto second = add_second("eth1", "");
+  ASSERT_EQ(second.status, 0) << second.out;
+  const json result = json::parse(second.out);
+  EXPECT_TRUE(result["routes"].empty()) << "the first interface has the default routes";
+  const std::string ipv4 = "10.64.0.129";
+  EXPECT_EQ(result["ips"][0]["address"], ipv4 + "/32");
+  const auto routes = [&] {
+    return test::World::in(netns, "ip route show").out +
+           test::World::in(netns, "ip -6 route show default").out;
+  };
+  EXPECT_THAT(routes(), Not(HasSubstr("eth1")));
+  // Both answer, each over its own link.
+  for (const char* to : {"10.64.0.128", "10.64.0.129", "fd64:0:0:1::80", "fd64:0:0:1::81"}) {
+    EXPECT_EQ(test::World::in(world_.host(), std::string("ping -c 1 -W 2 ") + to).status, 0) << to;
+  }
+  EXPECT_THAT(test::World::in(netns, "ip route get 10.255.0.11 from " + ipv4).out,
+              HasSubstr("dev eth1"));
+  EXPECT_THAT(test::World::in(netns, "ip route get 10.255.0.11").out, HasSubstr("dev eth0"));
+  EXPECT_THAT(test::World::in(netns, "ip -6 route get fd00::11 from fd64:0:0:1::81").out,
+              HasSubstr("dev eth1"));
+  for (const auto& [name, ifname, printed] :
+       {std::tuple{"weft", "eth0", json()}, std::tuple{"second", "eth1", result}}) {
+    if (printed.is_null()) continue;
+    const json config{{"cniVersion", "1.0.0"}, {"name", name}, {"prevResult", printed}};
+    const auto checked = call({"CHECK", "c1", test::World::path(netns), ifname, config.dump()});
+    EXPECT_EQ(checked.status, 0) << checked.out;
+  }
+
+  // It comes and goes, again and again, and the first stays as it is.
+  const std::string before = routes();
+  for (int round = 0; round < 2; ++round) {
+    ASSERT_EQ(call({"DEL", "c1", "", "eth1", R"({"cniVersion":"1.0.0","name":"second"})"}).status,
+              0);
+    EXPECT_EQ(routes(), before);
+    const auto again = add_second("eth1", R"(,"routes":[{"dst":"198.51.100.0/24"}])");
+    ASSERT_EQ(again.status, 0) << again.out;
+    EXPECT_THAT(routes(), HasSubstr("198.51.100.0/24 via 169.254.1.1 dev eth1"));
+  }
+  // The network says which.
+  const std::string other = world_.add_namespace("d");
+  ASSERT_EQ(call({"ADD", "d1", test::World::path(other), "eth0",
+                  R"({"cniVersion":"1.0.0","name":"weft","default-route":false})"})
+                .status,
+            0);
+  EXPECT_EQ(test::World::in(other, "ip route show default").out, "");
+}
+
+TEST_F(Plugin, ContainersGetWhatTheirRuntimeAsksFor) {
+  add_router_address();
+  const std::string netns = world_.add_namespace("c");
+  const std::string config = R"({"cniVersion":"1.0.0","name":"weft","type":"weft",
+    "sysctl":{"net.ipv4.conf.IFNAME.arp_notify":"1"},
+    "runtimeConfig":{"Mac":"02:00:5e:00:00:07","dns":{"Servers":["10.0.0.53"]},
+      "bandwidth":{"ingressRate":8000000,"ingressBurst":800000,
+                   "egressRate":4000000,"egressBurst":800000},
+      "portMappings":[{"hostPort":8080,"containerPort":80}],"aliases":{"weft":["a"]}}})";
+  const auto added = call({"ADD", "c1", test::World::path(netns), "eth0", config});
+  ASSERT_EQ(added.status, 0) << added.out;
+  const json result = json::parse(added.out);
+  EXPECT_EQ(result["interfaces"][1]["mac"], "02:00:5e:00:00:07");
+  EXPECT_EQ(result["dns"]["nameservers"][0], "10.0.0.53");
+  EXPECT_THAT(test::World::in(netns, "ip link show eth0").out, HasSubstr("02:00:5e:00:00:07"));
+  EXPECT_EQ(test::World::in(netns, "sysctl -n net.ipv4.conf.eth0.arp_notify").out, "1\n");
+  EXPECT_THAT(test::World::in(netns, "tc qdisc show dev eth0").out,
+              HasSubstr("rate 4Mbit burst 100000b"));
+  const std::string host_ifname = result["interfaces"][0]["name"];
+  EXPECT_THAT(test::World::in(world_.host(), "tc qdisc show dev " + host_ifname).out,
+              HasSubstr("rate 8Mbit burst 100000b"));
+  EXPECT_EQ(test::World::in(world_.host(), "ping -c 1 -W 2 10.64.0.128").status, 0)
+      << "the host's neighbour has the address too";
+  json check = json::parse(config);
+  check["prevResult"] = result;
+  const auto checked = call({"CHECK", "c1", test::World::path(netns), "eth0", check.dump()});
+  EXPECT_EQ(checked.status, 0) << checked.out;
+
+  const auto broken = call({"ADD", "c2", test::World::path(world_.add_namespace("d")), "eth0",
+                            R"({"cniVersion":"1.0.0","name":"weft",
+                               "sysctl":{"net.ipv4.conf.IFNAME.nonsense":"1"}})"});
+  EXPECT_EQ(code(broken), 999);
+  EXPECT_THAT(broken.out, HasSubstr("nonsense"));
+  EXPECT_EQ(test::World::in(world_.host(), "ip -o link show type veth").out.find("\n"),
+            test::World::in(world_.host(), "ip -o link show type veth").out.size() - 1)
+      << "what failed left nothing";
+}
+
+TEST_F(Plugin, ContainersHaveTheAddressTheirRuntimeNames) {
+  const std::string netns = world_.add_namespace("c");
+  const auto added = call({"ADD",
+                           "c1",
+                           test::World::path(netns),
+                           "eth0",
+                           R"({"cniVersion":"1.0.0","name":"weft","type":"weft"})",
+                           {{"CNI_ARGS", "IgnoreUnknown=1;IP=10.64.0.150"}}});
+  ASSERT_EQ(added.status, 0) << added.out;
+  const json result = json::parse(added.out);
+  EXPECT_EQ(result["ips"][0]["address"], "10.64.0.150/32");
+  EXPECT_EQ(result["ips"][1]["address"], "fd64:0:0:1::96/128");
+  const auto taken = call({"ADD", "c2", test::World::path(world_.add_namespace("d")), "eth0",
+                           R"({"cniVersion":"1.0.0","name":"weft",
+                              "runtimeConfig":{"ips":["10.64.0.150"]}})"});
+  EXPECT_EQ(taken.status, 1);
+  EXPECT_THAT(taken.out, HasSubstr("10.64.0.150"));
 }
 
 TEST_F(Plugin, ContainersWithIpv6TurnedOffGetItOnTheirInterface) {

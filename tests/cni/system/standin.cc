@@ -56,8 +56,8 @@ class Server {
 
  private:
   ctl::Reply on(const ctl::AddRequest& add) {
-    const auto grant =
-        allocator_.allocate({add.attachment, add.netns, add.netns_inode, add.pool}, Clock::now());
+    const auto grant = allocator_.allocate(
+        {add.attachment, add.netns, add.netns_inode, add.pool, add.addresses}, Clock::now());
     if (!grant) {
       const bool exhausted = grant.error().reason == ipam::Refusal::Reason::exhausted;
       return ctl::Failure{exhausted ? ctl::ErrorCode::exhausted : ctl::ErrorCode::bad_request,

@@ -1,0 +1,267 @@
+#include "daemon/packet_filter.h"
+
+#include <endian.h>
+#include <fmt/format.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <nftables/libnftables.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string_view>
+
+namespace weft::daemon {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* table = R"("family":"inet","table":"weft")";
+
+std::string commands(const std::string& list) {
+  return R"({"nftables":[)" + list + "]}";
+}
+
+std::string element(const char* verb, const char* set, const std::string& element) {
+  return fmt::format(R"({{"{}":{{"element":{{{},"name":"{}","elem":[{}]}}}}}})", verb, table, set,
+                     element);
+}
+
+/// The elements of one container, each as (set, element).
+std::vector<std::pair<const char*, std::string>> elements(const Guarded& container) {
+  std::vector<std::pair<const char*, std::string>> list;
+  list.emplace_back("veths", fmt::format("\"{}\"", container.host_ifname));
+  const auto guard = [&](const char* set, const Address& address) {
+    list.emplace_back(
+        set, fmt::format(R"({{"concat":["{}","{}"]}})", container.host_ifname, address.text()));
+  };
+  if (container.ipv4) guard("addresses", *container.ipv4);
+  if (container.ipv6) guard("addresses6", *container.ipv6);
+  return list;
+}
+
+std::string each(const char* verb, const Guarded& container) {
+  std::string list;
+  for (const auto& [set, value] : elements(container)) {
+    if (!list.empty()) list += ',';
+    list += element(verb, set, value);
+  }
+  return commands(list);
+}
+
+std::string set(const char* name, const char* type, const std::string& more) {
+  return fmt::format(R"({{"add":{{"set":{{{},"name":"{}","type":{}{}}}}}}})", table, name, type,
+                     more);
+}
+
+std::string rule(const char* chain, const char* expression) {
+  return fmt::format(R"({{"add":{{"rule":{{{},"chain":"{}","expr":[{}]}}}}}})", table, chain,
+                     expression);
+}
+
+std::string chain(const char* name, const char* type, const char* hook, int priority) {
+  return fmt::format(
+      R"({{"add":{{"chain":{{{},"name":"{}","type":"{}","hook":"{}","prio":{},"policy":"accept"}}}}}})",
+      table, name, type, hook, priority);
+}
+
+std::string joined(const std::vector<std::string>& parts) {
+  return fmt::format("{}", fmt::join(parts, ","));
+}
+
+void append_anti_spoof(std::vector<std::string>& list, const std::vector<Guarded>& containers) {
+  list.push_back(set("veths", R"("ifname")", ""));
+  list.push_back(set("addresses", R"(["ifname","ipv4_addr"])", ""));
+  list.push_back(set("addresses6", R"(["ifname","ipv6_addr"])", ""));
+  list.push_back(fmt::format(R"({{"add":{{"counter":{{{},"name":"spoofed"}}}}}})", table));
+  list.push_back(chain("anti-spoof", "filter", "prerouting", -300));
+  const auto own = [](const char* protocol, const char* addresses) {
+    return fmt::format(
+        R"({{"match":{{"op":"==","left":{{"meta":{{"key":"nfproto"}}}},"right":"{}"}}}},)"
+        R"({{"match":{{"op":"==","left":{{"concat":[{{"meta":{{"key":"iifname"}}}},)"
+        R"({{"payload":{{"protocol":"{}","field":"saddr"}}}}]}},"right":"@{}"}}}},{{"accept":null}})",
+        protocol, protocol == std::string_view("ipv4") ? "ip" : "ip6", addresses);
+  };
+  list.push_back(rule("anti-spoof",
+                      R"({"match":{"op":"!=","left":{"meta":{"key":"iifname"}},"right":"@veths"}},)"
+                      R"({"accept":null})"));
+  list.push_back(rule("anti-spoof", own("ipv4", "addresses").c_str()));
+  list.push_back(rule("anti-spoof", own("ipv6", "addresses6").c_str()));
+  // Neighbour discovery speaks from the link's own address or from none, and only on the link.
+  list.push_back(rule(
+      "anti-spoof",
+      R"({"match":{"op":"==","left":{"payload":{"protocol":"ip6","field":"saddr"}},)"
+      R"("right":{"set":["::",{"prefix":{"addr":"fe80::","len":10}}]}}},)"
+      R"({"match":{"op":"==","left":{"payload":{"protocol":"ip6","field":"daddr"}},)"
+      R"("right":{"set":[{"prefix":{"addr":"fe80::","len":10}},{"prefix":{"addr":"ff02::","len":16}}]}}},)"
+      R"({"accept":null})"));
+  list.push_back(rule("anti-spoof", R"({"counter":"spoofed"},{"drop":null})"));
+  for (const Guarded& container : containers) {
+    for (const auto& [name, value] : elements(container)) {
+      list.push_back(element("add", name, value));
+    }
+  }
+}
+
+void append_masquerade(std::vector<std::string>& list, const std::vector<Prefix>& pools) {
+  const std::string interval = R"(,"flags":["interval"])";
+  list.push_back(set("pools", R"("ipv4_addr")", interval));
+  list.push_back(set("pools6", R"("ipv6_addr")", interval));
+  for (const Prefix& pool : pools) {
+    // The kernel takes no interval twice.
+    const bool in_another = std::any_of(pools.begin(), pools.end(), [&](const Prefix& other) {
+      return other != pool && other.contains(pool);
+    });
+    if (in_another) continue;
+    list.push_back(element("add", pool.family() == Family::ipv4 ? "pools" : "pools6",
+                           fmt::format(R"({{"prefix":{{"addr":"{}","len":{}}}}})",
+                                       pool.address().text(), pool.length())));
+  }
+  list.push_back(chain("masquerade", "nat", "postrouting", 100));
+  for (const auto& [protocol, name] : {std::pair{"ip", "pools"}, std::pair{"ip6", "pools6"}}) {
+    const auto match = [&](const char* op, const char* field) {
+      return fmt::format(
+          R"({{"match":{{"op":"{}","left":{{"payload":{{"protocol":"{}","field":"{}"}}}},"right":"@{}"}}}},)",
+          op, protocol, field, name);
+    };
+    list.push_back(
+        rule("masquerade",
+             (match("==", "saddr") + match("!=", "daddr") + R"({"masquerade":null})").c_str()));
+  }
+}
+
+}  // namespace
+
+void PacketFilter::Free::operator()(nft_ctx* context) const {
+  nft_ctx_free(context);
+}
+
+Result<PacketFilter> PacketFilter::open() {
+  nft_ctx* context = nft_ctx_new(NFT_CTX_DEFAULT);
+  if (context == nullptr) return Error{"libnftables cannot be used"};
+  std::unique_ptr<nft_ctx, Free> owned(context);
+  auto socket = netlink::Socket::open(NETLINK_NETFILTER);
+  if (!socket) return socket.error();
+  PacketFilter filter(owned.release(), *std::move(socket));
+  nft_ctx_output_set_flags(context, NFT_CTX_OUTPUT_JSON);
+  if (nft_ctx_buffer_output(context) != 0 || nft_ctx_buffer_error(context) != 0) {
+    return Error{"libnftables cannot be used"};
+  }
+  return filter;
+}
+
+Result<std::string> PacketFilter::run(const std::string& json) {
+  const int failed = nft_run_cmd_from_buffer(context_.get(), json.c_str());
+  const char* output = nft_ctx_get_output_buffer(context_.get());
+  std::string said = output == nullptr ? "" : output;
+  const char* complaint = nft_ctx_get_error_buffer(context_.get());
+  if (failed == 0) return said;
+  std::string message = complaint == nullptr ? "" : complaint;
+  message.resize(std::min(message.find('\n'), message.size()));
+  return Error{"nft: " + (message.empty() ? std::string("refused") : message)};
+}
+
+Result<void> PacketFilter::replace(const FilterSettings& settings,
+                                   const std::vector<Guarded>& containers) {
+  constexpr const char* own = R"({"family":"inet","name":"weft"})";
+  // Made first, so that there is one to delete.
+  std::vector<std::string> list{fmt::format(R"({{"add":{{"table":{}}}}})", own),
+                                fmt::format(R"({{"delete":{{"table":{}}}}})", own)};
+  if (settings.anti_spoof || settings.masquerade) {
+    list.push_back(fmt::format(R"({{"add":{{"table":{}}}}})", own));
+  }
+  if (settings.anti_spoof) append_anti_spoof(list, containers);
+  if (settings.masquerade) append_masquerade(list, settings.pools);
+  auto done = commit(commands(joined(list)));
+  if (done) settings_ = settings;
+  return done;
+}
+
+Result<void> PacketFilter::commit(const std::string& json) {
+  const auto done = run(json);
+  if (!done) return done.error();
+  ++expected_generation_;
+  return {};
+}
+
+Result<void> PacketFilter::add(const Guarded& container) {
+  if (!settings_.anti_spoof) return {};
+  return commit(each("add", container));
+}
+
+Result<void> PacketFilter::remove(const Guarded& container) {
+  if (!settings_.anti_spoof) return {};
+  // Put first, for what is not there cannot be deleted, and one that is missing fails all.
+  std::string list;
+  for (const char* verb : {"add", "delete"}) {
+    for (const auto& [name, value] : elements(container)) {
+      if (!list.empty()) list += ',';
+      list += element(verb, name, value);
+    }
+  }
+  return commit(commands(list));
+}
+
+Result<std::uint32_t> PacketFilter::generation() {
+  netlink::Batch batch;
+  batch.begin((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETGEN, 0, nfgenmsg{AF_UNSPEC, 0, 0});
+  std::uint32_t id = 0;
+  const auto done = socket_.query(batch, [&](const netlink::Message& message) {
+    const auto attribute = message.attributes<nfgenmsg>().find(NFTA_GEN_ID);
+    if (attribute) id = be32toh(attribute->u32());
+  });
+  if (!done) return done.error().error().within("generation of the nft rules");
+  return id;
+}
+
+Result<bool> PacketFilter::is_intact(const std::vector<Guarded>& containers) {
+  if (!settings_.anti_spoof && !settings_.masquerade) return true;
+  const auto now = generation();
+  if (now && *now == expected_generation_) return true;
+  const auto listed = is_listed(containers);
+  if (now && listed && *listed) expected_generation_ = *now;
+  return listed;
+}
+
+Result<bool> PacketFilter::is_listed(const std::vector<Guarded>& containers) {
+  const auto listed = run(commands(R"({"list":{"table":{"family":"inet","name":"weft"}}})"));
+  if (!listed) return false;  // no such table
+  const json all = json::parse(*listed, nullptr, false);
+  if (!all.is_object() || !all.contains("nftables")) return Error{"nft: what it lists is not JSON"};
+  std::set<std::pair<std::string, std::string>> present;
+  std::size_t rules = 0;
+  for (const json& entry : all["nftables"]) {
+    rules += entry.contains("rule") ? 1U : 0U;
+    if (!entry.contains("set") || !entry["set"].contains("elem")) continue;
+    const std::string name = entry["set"].value("name", "");
+    if (name == "pools" || name == "pools6") continue;
+    for (const json& value : entry["set"]["elem"]) present.emplace(name, value.dump());
+  }
+  std::set<std::pair<std::string, std::string>> wanted;
+  for (const Guarded& container : containers) {
+    if (!settings_.anti_spoof) break;
+    for (const auto& [name, value] : elements(container)) wanted.emplace(name, value);
+  }
+  const std::size_t wanted_rules =
+      (settings_.anti_spoof ? 5U : 0U) + (settings_.masquerade ? 2U : 0U);
+  return rules == wanted_rules && present == wanted;
+}
+
+Result<std::uint64_t> PacketFilter::spoofed_packets() {
+  if (!settings_.anti_spoof) return std::uint64_t{0};
+  const auto listed =
+      run(commands(R"({"list":{"counter":{"family":"inet","table":"weft","name":"spoofed"}}})"));
+  if (!listed) return listed.error();
+  const json all = json::parse(*listed, nullptr, false);
+  if (all.is_object() && all.contains("nftables")) {
+    for (const json& entry : all["nftables"]) {
+      if (entry.contains("counter")) return entry["counter"].value("packets", std::uint64_t{0});
+    }
+  }
+  return Error{"nft: no such counter"};
+}
+
+}  // namespace weft::daemon

@@ -1,0 +1,144 @@
+// Two weftd that peer with each other: blocks claimed in a real etcd, an etcd that goes, and two
+// hosts that were given one static index.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "ctl/client.h"
+#include "net/time.h"
+#include "tests/system/two_hosts.h"
+
+namespace weft::system_test {
+namespace {
+
+using nlohmann::json;
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+constexpr seconds patience{60};
+
+class Claiming : public testing::Test {
+ protected:
+  /// `claim` is the YAML of both hosts' pool.
+  void start_hosts(const std::string& claim) {
+    for (const bool first : {true, false}) start_host(first, claim);
+  }
+  void start_host(bool first, const std::string& claim) {
+    const std::string& name = first ? hosts_.a : hosts_.b;
+    const std::string state = (hosts_.directory / name).string();
+    std::filesystem::create_directories(state);
+    const std::string config = hosts_.write(
+        name + ".yaml",
+        fmt::format("node: {{name: {0}, asn: {1}, router-id: 10.255.0.{2}}}\n"
+                    "pools: {{p: {{ipv4: 10.64.0.0/24, ipv4-block-length: 28, claim: {3}}}}}\n"
+                    "bgp: {{peers: [{{name: other, address: 192.0.2.{4}, remote-as: {5}}}]}}\n"
+                    "exporter: {{listen: off}}\n",
+                    name, first ? 65001 : 65002, first ? 1 : 2, claim, first ? 2 : 1,
+                    first ? 65002 : 65001));
+    auto& weftd = first ? weftd_a_ : weftd_b_;
+    weftd.reset();
+    weftd = std::make_unique<Process>(
+        name,
+        std::vector<std::string>{WEFT_BINARY_DIR "/weftd", "--config", config, "--state-dir", state,
+                                 "--socket", socket(name)},
+        (hosts_.directory / (name + ".log")).string());
+  }
+  [[nodiscard]] std::string socket(const std::string& name) const {
+    return (hosts_.directory / (name + ".sock")).string();
+  }
+  json ask(const std::string& name, const std::string& words) const {
+    const std::string said =
+        shell(fmt::format(WEFT_BINARY_DIR "/weftctl --socket {} --json {}", socket(name), words));
+    const json reply = json::parse(said, nullptr, false);
+    return reply.is_object() && reply.contains("ok") ? reply["ok"] : json::object();
+  }
+  json blocks(const std::string& name) const {
+    const json reply = ask(name, "blocks");
+    return reply.contains("blocks") ? reply["blocks"] : json::array();
+  }
+  std::string warnings(const std::string& name) const { return ask(name, "status").dump(); }
+  bool add(const std::string& name, int container) const {
+    const auto reply = ctl::call(
+        socket(name),
+        ctl::AddRequest{{"n", fmt::format("c{}", container), "eth0"}, "/n", 1, "", std::nullopt},
+        seconds(20));
+    return reply && std::holds_alternative<ctl::Lease>(*reply);
+  }
+  static bool eventually(const std::function<bool()>& condition) {
+    const Time until = Clock::now() + patience;
+    while (!condition()) {
+      if (Clock::now() > until) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    return true;
+  }
+  std::string log(const std::string& name) const {
+    std::ifstream file(hosts_.directory / (name + ".log"));
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  TwoHosts hosts_;
+  std::unique_ptr<Process> weftd_a_;
+  std::unique_ptr<Process> weftd_b_;
+};
+
+TEST_F(Claiming, BlocksComeFromEtcdAndNobodyMissesItForAWhile) {
+  if (shell("etcd --version").find("etcd Version") == std::string::npos)
+    GTEST_SKIP() << "etcd is not installed (packaging/packages)";
+  const auto start_etcd = [&] {
+    return std::make_unique<Process>(
+        hosts_.a,
+        std::vector<std::string>{"etcd", "--data-dir", (hosts_.directory / "etcd").string(),
+                                 "--listen-client-urls", "http://192.0.2.1:2379",
+                                 "--advertise-client-urls", "http://192.0.2.1:2379", "--logger",
+                                 "zap", "--log-level", "error"},
+        (hosts_.directory / "etcd.log").string());
+  };
+  auto etcd = start_etcd();
+  start_hosts("{etcd: {endpoints: [http://192.0.2.1:2379], spare: 4}}");
+  ASSERT_TRUE(eventually([&] {
+    return blocks(hosts_.a).size() == 1 && blocks(hosts_.b).size() == 1;
+  })) << log(hosts_.a)
+      << log(hosts_.b);
+  EXPECT_NE(blocks(hosts_.a)[0]["index"], blocks(hosts_.b)[0]["index"]);
+  EXPECT_TRUE(eventually([&] { return blocks(hosts_.a)[0]["advertised"] == 1; }));
+  EXPECT_EQ(ask(hosts_.a, "ipam blocks")["blocks"].size(), 2U);
+  for (int i = 0; i < 13; ++i) EXPECT_TRUE(add(hosts_.a, i));
+  EXPECT_TRUE(eventually([&] { return blocks(hosts_.a).size() == 2; })) << log(hosts_.a);
+
+  etcd->end(SIGKILL);
+  EXPECT_TRUE(eventually(
+      [&] { return warnings(hosts_.a).find("etcd does not answer") != std::string::npos; }));
+  for (int i = 13; i < 32; ++i) EXPECT_TRUE(add(hosts_.a, i)) << i;
+  EXPECT_FALSE(add(hosts_.a, 32)) << "the last free address is gone";
+  // weftd may die as well: its blocks are on its own disk.
+  weftd_a_->end(SIGKILL);
+  start_host(true, "{etcd: {endpoints: [http://192.0.2.1:2379], spare: 4}}");
+  EXPECT_TRUE(eventually([&] { return blocks(hosts_.a).size() == 2; })) << log(hosts_.a);
+  etcd = start_etcd();
+  EXPECT_TRUE(eventually([&] {
+    return warnings(hosts_.a).find("etcd does not answer") == std::string::npos &&
+           ask(hosts_.b, "ipam blocks")["blocks"].size() >= 3;
+  })) << log(hosts_.a);
+}
+
+TEST_F(Claiming, OneStaticIndexOnTwoHostsIsSeen) {
+  start_hosts("{static: {index: 3}}");
+  for (const std::string& name : {hosts_.a, hosts_.b}) {
+    EXPECT_TRUE(eventually([&] {
+      return warnings(name).find("announced by another host too") != std::string::npos;
+    })) << log(name);
+    EXPECT_FALSE(add(name, 1));
+  }
+  weftd_b_->end(SIGKILL);
+  EXPECT_TRUE(eventually([&] { return add(hosts_.a, 2); })) << "it is alone now";
+}
+
+}  // namespace
+}  // namespace weft::system_test

@@ -1,0 +1,131 @@
+// weft's own nft table: containers speak with their own addresses only, the pools may hide behind
+// the host, and no other table is touched.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <string>
+
+#include "tests/system/hosts.h"
+
+namespace weft {
+namespace {
+
+using lab::Output;
+using nlohmann::json;
+
+class Filter : public system_test::Hosts {
+ protected:
+  void SetUp() override {
+    up(WEFT_SOURCE_DIR "/tests/system/hosts/hosts.clab.yml", WEFT_BINARY_DIR);
+    if (lab_ && !run("host1", {"nft", "list", "ruleset"}).ok()) GTEST_SKIP() << "no nf_tables";
+  }
+
+  std::string table() { return run("host1", {"nft", "list", "table", "inet", "weft"}).out; }
+  bool guarded(const std::string& ifname) { return table().find(ifname) != std::string::npos; }
+
+  bool ping_as(const std::string& container, const std::string& source, const std::string& to) {
+    return run("host1",
+               {"ip", "netns", "exec", container, "ping", "-c", "1", "-W", "1", "-I", source, to})
+        .ok();
+  }
+
+  std::uint64_t spoofed() {
+    const std::string metrics = run("host1", {"curl", "-s", "http://127.0.0.1:9798/metrics"}).out;
+    const std::string name = "\nweft_cni_spoofed_packets_total ";
+    const auto at = metrics.find(name);
+    EXPECT_NE(at, std::string::npos);
+    return at == std::string::npos ? 0 : std::stoull(metrics.substr(at + name.size()));
+  }
+
+  void reload_with(const std::string& more) {
+    const std::string path = "/etc/weft/weft.yaml";
+    const std::string good = run("host1", {"cat", path}).out;
+    EXPECT_TRUE(run("host1",
+                    {"sh", "-c", "cat > /run/new.yaml && mount --bind /run/new.yaml " + path},
+                    good + more)
+                    .ok());
+    weftd_.at("host1").signal(SIGHUP);
+  }
+};
+
+TEST_F(Filter, ContainersSpeakWithTheirOwnAddressesOnly) {
+  ASSERT_TRUE(run("host1", {"nft", "add", "table", "inet", "other"}).ok());
+  ASSERT_TRUE(run("host1", {"nft",
+                            "add chain inet other input { type filter hook input priority "
+                            "0; policy accept; }"})
+                  .ok());
+  const std::string other = run("host1", {"nft", "list", "table", "inet", "other"}).out;
+  start("host1");
+  const std::string web = add_container("host1", "web");
+  const json held = ctl("host1", {"containers"})["containers"][0];
+  const std::string ifname = held["host_ifname"];
+  EXPECT_TRUE(ping_as("web", web, "10.0.0.0"));
+  // Neighbour discovery passes: the kernel asks again once its permanent entry is gone.
+  ASSERT_TRUE(
+      run("host1", {"ip", "-n", "web", "-6", "neigh", "flush", "all", "nud", "permanent"}).ok());
+  EXPECT_TRUE(eventually([&] { return ping_as("web", held["ipv6"], "fd00::"); }));
+
+  for (const char* address : {"10.99.0.1/32", "fd99::1/128", "10.64.2.200/32"}) {
+    ASSERT_TRUE(
+        run("host1", {"ip", "-n", "web", "addr", "add", address, "dev", "eth0", "nodad"}).ok());
+  }
+  // The way back is there, so it is the filter that keeps the packet.
+  ASSERT_TRUE(run("host1", {"ip", "route", "add", "10.99.0.1/32", "dev", ifname}).ok());
+  ASSERT_TRUE(run("host1", {"ip", "route", "add", "10.64.2.200/32", "dev", ifname}).ok());
+  const std::uint64_t before = spoofed();
+  EXPECT_FALSE(ping_as("web", "10.99.0.1", "10.0.0.0"));
+  EXPECT_FALSE(ping_as("web", "10.64.2.200", "10.0.0.0"));
+  EXPECT_FALSE(ping_as("web", "fd99::1", "fd00::"));
+  EXPECT_GE(spoofed(), before + 3);
+  EXPECT_TRUE(ping_as("web", web, "10.0.0.0"));
+
+  // Restarted or killed, weftd leaves containers guarded, and takes over what it finds.
+  for (const int signal : {SIGKILL, SIGTERM}) {
+    stop("host1", signal);
+    EXPECT_TRUE(guarded(ifname));
+    EXPECT_FALSE(ping_as("web", "10.99.0.1", "10.0.0.0"));
+    start("host1");
+    EXPECT_TRUE(ping_as("web", web, "10.0.0.0"));
+    EXPECT_FALSE(ping_as("web", "10.99.0.1", "10.0.0.0"));
+  }
+  // Somebody flushes all rulesets of the machine.
+  ASSERT_TRUE(run("host1", {"nft", "flush", "table", "inet", "weft"}).ok());
+  EXPECT_TRUE(eventually([&] { return !ping_as("web", "10.99.0.1", "10.0.0.0"); }));
+  ASSERT_TRUE(run("host1", {"nft", "delete", "table", "inet", "weft"}).ok());
+  const std::string db = add_container("host1", "db");
+  EXPECT_TRUE(ping_as("db", db, "10.0.0.0"));
+  EXPECT_FALSE(ping_as("web", "10.99.0.1", "10.0.0.0"));
+
+  EXPECT_TRUE(cni("DEL", "host1", "web").ok());
+  EXPECT_FALSE(guarded(ifname)) << table();
+  EXPECT_TRUE(cni("DEL", "host1", "db").ok());
+  EXPECT_EQ(table().find("weft0"), std::string::npos);
+  EXPECT_EQ(table().find("elements = { \"weft"), std::string::npos) << table();
+  reload_with("cni: {anti-spoof: false}\n");
+  EXPECT_TRUE(eventually([&] {
+    return !run("host1", {"nft", "list", "table", "inet", "weft"}).ok();
+  }));
+  EXPECT_EQ(run("host1", {"nft", "list", "table", "inet", "other"}).out, other);
+}
+
+TEST_F(Filter, PoolsHideBehindTheHostWhenAsked) {
+  start("host1");
+  add_container("host1", "web");
+  // host2 runs no weftd: it has no way back to the pool.
+  EXPECT_FALSE(ping("host1", "web", "10.0.0.1"));
+  reload_with("cni: {masquerade: true}\n");
+  EXPECT_TRUE(eventually([&] { return ping("host1", "web", "10.0.0.1"); })) << table();
+  EXPECT_TRUE(eventually([&] { return ping("host1", "web", "fd00::1"); })) << table();
+  // Inside the pools addresses stay what they are.
+  const std::string db = add_container("host1", "db");
+  auto listener = lab_->node("host1").spawn(
+      {"ip", "netns", "exec", "db", "tcpdump", "-lnni", "eth0", "-c", "1", "icmp"});
+  ASSERT_TRUE(listener);
+  EXPECT_TRUE(eventually([&] {
+    ping("host1", "web", db);
+    return listener->output().find("IP 10.64.2.192 > " + db) != std::string::npos;
+  })) << listener->output();
+}
+
+}  // namespace
+}  // namespace weft
