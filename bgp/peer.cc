@@ -67,6 +67,7 @@ void MessageCounts::count(MessageType type, std::size_t size) {
 Peer::Peer(PeerSettings settings, Asn local_as, RouterId local_id, std::uint16_t tag,
            std::uint32_t seed, Outbox& out, Time now)
     : settings_(std::move(settings)),
+      address_(settings_.is_unnumbered() ? std::nullopt : std::optional(settings_.address)),
       local_as_(local_as),
       local_id_(local_id),
       tag_(tag),
@@ -388,6 +389,20 @@ void Peer::apply(const PeerSettings& settings) {
   fsm_ = fsm_settings();
 }
 
+void Peer::lives_at(const std::optional<Address>& address, std::uint32_t ifindex, Time now) {
+  if (address == address_ && ifindex == ifindex_) return;
+  address_ = address;
+  ifindex_ = ifindex;
+  fsm_ = fsm_settings();
+  for (Slot& slot : slots_) {
+    if (!slot.in_use || !slot.outgoing || has_connection(slot.state)) continue;
+    // An attempt at where it was before is of no use. Failing it leads to Active.
+    if (std::holds_alternative<Connect>(slot.state)) feed(slot, TcpFailed{}, "", now);
+    auto* active = std::get_if<Active>(&slot.state);
+    if (active != nullptr) active->retry_at = settings_.passive || !address ? Time::max() : now;
+  }
+}
+
 void Peer::request_refresh(AfiSafi family) {
   Slot* slot = session_slot();
   if (slot != nullptr && slot->negotiated.route_refresh) send(*slot, RouteRefresh{family});
@@ -510,7 +525,7 @@ void Peer::carry_out(Slot& slot, const Actions& actions, Time now) {
   if (actions.connect) {
     slot.id = new_connection();
     out_.actions.emplace_back(
-        ConnectTo{slot.id, settings_.address, settings_.port, settings_.source, settings_.gtsm});
+        ConnectTo{slot.id, *address_, settings_.port, settings_.source, settings_.gtsm, ifindex_});
   }
   if (actions.send_open) {
     slot.ours = our_capabilities();
@@ -550,9 +565,8 @@ void Peer::entered_established(Slot& slot, Time now) {
   ++established_count_;
   start_at_.reset();
   log(Level::info,
-      fmt::format("established with {}, AS {}, router id {}, hold time {} s",
-                  settings_.address.text(), slot.theirs->asn.value, slot.theirs->id.text(),
-                  timers.hold_time.count()),
+      fmt::format("established with {}, AS {}, router id {}, hold time {} s", address_->text(),
+                  slot.theirs->asn.value, slot.theirs->id.text(), timers.hold_time.count()),
       now);
   // RFC 4271 6.8: one session; what else is under way has lost.
   Slot& second = other(slot);
@@ -652,7 +666,7 @@ Capabilities Peer::our_capabilities() const {
   const bool has_ipv4 = std::find(settings_.families.begin(), settings_.families.end(),
                                   Family::ipv4) != settings_.families.end();
   // RFC 8950: without an IPv4 address on the link, IPv4 routes have IPv6 next hops.
-  if (settings_.address.is_v6() && has_ipv4)
+  if ((settings_.is_unnumbered() || settings_.address.is_v6()) && has_ipv4)
     ours.extended_next_hops.push_back({unicast(Family::ipv4), 2});
   return ours;
 }
@@ -664,7 +678,7 @@ FsmSettings Peer::fsm_settings() const {
   fsm.remote_as = settings_.remote_as;
   fsm.hold_time = settings_.hold_time;
   fsm.connect_retry = settings_.connect_retry;
-  fsm.passive = settings_.passive;
+  fsm.passive = settings_.passive || !address_;
   return fsm;
 }
 

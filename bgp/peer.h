@@ -110,10 +110,18 @@ class Peer {
   void apply(const PeerSettings& settings);
   [[nodiscard]] static bool needs_reset(const PeerSettings& running, const PeerSettings& wanted);
   void request_refresh(AfiSafi family);
+  /// Of an unnumbered peer: where it lives now, so that it can be connected to, at once if nothing
+  /// else goes on. None: nowhere, its link is gone or nobody was heard on it. A running session
+  /// stays where it is.
+  void lives_at(const std::optional<Address>& address, std::uint32_t ifindex, Time now);
   /// Output of the session waits besides what request_refresh() and the FSM made.
   void output_ready();
 
   [[nodiscard]] const PeerSettings& settings() const { return settings_; }
+  /// Where it is connected to: as configured, or as it was heard on its link.
+  [[nodiscard]] const std::optional<Address>& address() const { return address_; }
+  /// Of its link, when that is how it is known; else 0.
+  [[nodiscard]] std::uint32_t ifindex() const { return ifindex_; }
   /// None unless Established. A new session has a new connection.
   [[nodiscard]] const std::optional<Session>& session() const { return session_; }
   [[nodiscard]] PeerState state() const;
@@ -176,6 +184,8 @@ class Peer {
   [[nodiscard]] FsmSettings fsm_settings() const;
 
   PeerSettings settings_;
+  std::optional<Address> address_;
+  std::uint32_t ifindex_ = 0;
   Asn local_as_;
   RouterId local_id_;
   std::uint16_t tag_;

@@ -24,10 +24,14 @@ enum class RemoteAs : std::uint8_t { external, internal };
 enum class Filter : std::uint8_t { host, accept };
 
 struct PeerSettings {
-  /// Unique; shown everywhere and the label `peer` of metrics. Default: the address.
+  /// Unique; shown everywhere and the label `peer` of metrics. Default: the address or interface.
   std::string name;
   std::string description;
+  /// Unspecified for a peer that is known by its interface.
   Address address;
+  /// An unnumbered peer: the one router on this link, whatever its link-local address is. Empty for
+  /// a peer that is known by its address.
+  std::string interface;
   std::uint16_t port = 179;
   std::variant<RemoteAs, Asn> remote_as = RemoteAs::external;
   /// Local address of the session; default: chosen by the kernel's route to the peer.
@@ -55,6 +59,7 @@ struct PeerSettings {
   /// none: no limit.
   std::optional<std::uint32_t> prefix_limit;
 
+  [[nodiscard]] bool is_unnumbered() const { return !interface.empty(); }
   bool operator==(const PeerSettings&) const = default;
 };
 

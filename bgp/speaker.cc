@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <map>
 #include <random>
 #include <set>
 #include <unordered_map>
@@ -68,6 +69,8 @@ struct Neighbour {
   /// Attributes of the last UPDATE, by the decoder's serial.
   HeldAttributes last_attributes;
   std::uint64_t last_serial = 0;
+  /// Of an unnumbered peer with a session: the address last heard on its link, if that is another.
+  std::optional<Address> heard_elsewhere;
   std::uint64_t malformed_updates = 0;
   /// OutputReady is out and produce() has not been called since.
   bool output_announced = false;
@@ -150,6 +153,9 @@ struct Speaker::World {
   /// By PeerId; 0 is this node.
   std::vector<Neighbour*> by_id{nullptr};
   std::unordered_map<Address, Neighbour*> by_address;
+  /// Unnumbered peers by the link they are on.
+  std::unordered_map<std::uint32_t, Neighbour*> by_link;
+  std::map<std::string, std::uint32_t> links;
 
   // ---- finding
 
@@ -177,14 +183,21 @@ struct Speaker::World {
     neighbours.push_back(std::make_unique<Neighbour>(
         peer, settings, static_cast<PeerId>(id), static_cast<std::uint32_t>(random()), out, now));
     by_id[id] = neighbours.back().get();
-    by_address[peer.address] = by_id[id];
+    if (!peer.is_unnumbered()) {
+      by_address[peer.address] = by_id[id];
+    } else if (const auto link = links.find(peer.interface); link != links.end()) {
+      by_link[link->second] = by_id[id];
+      by_id[id]->peer.lives_at(std::nullopt, link->second, now);
+    }
   }
 
   void remove(Neighbour& gone, Time now) {
     gone.peer.shutdown(Fault::PeerDeconfigured, {}, now);
     follow_session(gone, now);
     by_id[static_cast<std::size_t>(gone.id)] = nullptr;
-    by_address.erase(gone.peer.settings().address);
+    const auto is_gone = [&](const auto& each) { return each.second == &gone; };
+    std::erase_if(by_address, is_gone);
+    std::erase_if(by_link, is_gone);
     std::erase_if(neighbours, [&](const auto& each) { return each.get() == &gone; });
   }
 
@@ -195,6 +208,45 @@ struct Speaker::World {
     if (who.joined == current) return;
     if (who.joined != ConnectionId{}) leave(who);
     if (session) join(who, *session, now);
+    if (!session && who.heard_elsewhere) move(who, *who.heard_elsewhere, now);
+  }
+
+  // ---- unnumbered peers
+
+  /// The one that `remote` speaks for, or the one whose link it came over.
+  Neighbour* find(const Address& remote, std::uint32_t ifindex) {
+    if (const auto known = by_address.find(remote); known != by_address.end()) return known->second;
+    if (ifindex == 0 || !remote.is_link_local()) return nullptr;
+    const auto on_it = by_link.find(ifindex);
+    return on_it == by_link.end() ? nullptr : on_it->second;
+  }
+
+  void move(Neighbour& who, const Address& to, Time now) {
+    who.heard_elsewhere.reset();
+    if (who.peer.address() == to) return;
+    who.peer.log(who.peer.address() ? Level::info : Level::debug,
+                 fmt::format("neighbour on {} is {}", who.peer.settings().interface, to.text()),
+                 now);
+    who.peer.lives_at(to, who.peer.ifindex(), now);
+  }
+
+  void follow_links(const std::map<std::string, std::uint32_t>& usable, Time now) {
+    links = usable;
+    by_link.clear();
+    for (const auto& each : neighbours) {
+      const PeerSettings& wanted = each->peer.settings();
+      if (!wanted.is_unnumbered()) continue;
+      const auto link = links.find(wanted.interface);
+      const std::uint32_t ifindex = link == links.end() ? 0 : link->second;
+      if (ifindex != 0) by_link[ifindex] = each.get();
+      if (ifindex == each->peer.ifindex()) continue;
+      each->heard_elsewhere.reset();
+      each->peer.lose_session(ifindex == 0
+                                  ? fmt::format("link {} is down", wanted.interface)
+                                  : fmt::format("{} is another link now", wanted.interface),
+                              now);
+      each->peer.lives_at(std::nullopt, ifindex, now);
+    }
   }
 
   void leave(Neighbour& who) {
@@ -224,9 +276,10 @@ struct Speaker::World {
   }
 
   void attach(Neighbour& who, const Session& session) {
-    who.ifindex = interface_of(session.local);
-    tables->rib.attach(
-        who.id, {session.external, session.theirs.id, who.peer.settings().address, who.ifindex});
+    // The same link-local address may stand on every link.
+    who.ifindex = who.peer.ifindex() != 0 ? who.peer.ifindex() : interface_of(session.local);
+    tables->rib.attach(who.id,
+                       {session.external, session.theirs.id, *who.peer.address(), who.ifindex});
   }
 
   void tell_all_families(Neighbour& who, const Session& session, Time now) {
@@ -270,13 +323,14 @@ struct Speaker::World {
     how.policy = Policy::to_export(settings, who.peer.settings(), session.external);
     how.negotiated = session.negotiated;
     const OwnAddresses own = own_addresses(session.local, who.ifindex);
-    if (family == Family::ipv4 && own.ipv4) {
+    const bool extended =
+        family == Family::ipv4 && session.negotiated.find(unicast(family))->extended_next_hop;
+    // On an unnumbered link an IPv4 address of ours is nothing the peer could reach.
+    if (family == Family::ipv4 && own.ipv4 && !(extended && who.peer.settings().is_unnumbered())) {
       how.next_hop = {*own.ipv4, {}};
       return how;
     }
-    if (family == Family::ipv4 && !session.negotiated.find(unicast(family))->extended_next_hop) {
-      return std::nullopt;
-    }
+    if (family == Family::ipv4 && !extended) return std::nullopt;
     if (!own.ipv6 && !own.link_local) return std::nullopt;
     how.next_hop.address = own.ipv6 ? *own.ipv6 : *own.link_local;
     // RFC 2545 3: the link-local address too, where the peer shares the link.
@@ -310,7 +364,7 @@ struct Speaker::World {
   }
 
   bool on_link(const Neighbour& who) const {
-    const Address& remote = who.peer.settings().address;
+    const Address& remote = *who.peer.address();
     if (remote.is_v6() && remote.is_link_local()) return true;
     return std::any_of(subnets.begin(), subnets.end(), [&](const ConnectedSubnet& subnet) {
       return subnet.ifindex == who.ifindex && subnet.prefix.contains(remote);
@@ -508,7 +562,8 @@ struct Speaker::World {
       const PeerSettings& running = each->peer.settings();
       const bool listed =
           std::any_of(settings.peers.begin(), settings.peers.end(), [&](const PeerSettings& peer) {
-            return peer.name == running.name && peer.address == running.address;
+            return peer.name == running.name && peer.address == running.address &&
+                   peer.interface == running.interface;
           });
       if (!listed) gone.push_back(each.get());
     }
@@ -607,7 +662,8 @@ struct Speaker::World {
     PeerStatus shown;
     shown.name = wanted.name;
     shown.description = wanted.description;
-    shown.address = wanted.address;
+    shown.address = peer.address().value_or(Address::ipv6({}));
+    shown.interface = wanted.interface;
     shown.external = peer.is_external();
     shown.shutdown = peer.is_shutdown();
     shown.state = peer.state();
@@ -654,23 +710,27 @@ Speaker::Speaker(Settings settings, std::uint64_t seed, Time now)
     : world_(std::make_unique<World>(std::move(settings), seed, now)) {}
 Speaker::~Speaker() = default;
 
-std::optional<ConnectionId> Speaker::accepted(const Address& remote, const Address& local,
-                                              Time now) {
+std::optional<ConnectionId> Speaker::accepted(const Address& remote, const Address& local, Time now,
+                                              std::uint32_t ifindex) {
   World& world = *world_;
-  const auto known = world.by_address.find(remote);
-  if (known == world.by_address.end() || world.stopped) return std::nullopt;
+  Neighbour* known = world.find(remote, ifindex);
+  if (known == nullptr || world.stopped) return std::nullopt;
   std::size_t half_open = 0;
   for (const auto& each : world.neighbours) half_open += each->peer.half_open();
   if (half_open >= half_open_limit) return std::nullopt;
-  Neighbour& who = *known->second;
+  Neighbour& who = *known;
+  if (who.peer.settings().is_unnumbered() && who.peer.address() != remote) {
+    if (who.peer.session()) return std::nullopt;  // one neighbour a link
+    world.move(who, remote, now);
+  }
   const auto connection = who.peer.accept(local, now);
   world.settle(who, now);
   return connection;
 }
 
-bool Speaker::wants_gtsm(const Address& remote) const {
-  const auto known = world_->by_address.find(remote);
-  return known != world_->by_address.end() && known->second->peer.settings().gtsm;
+bool Speaker::wants_gtsm(const Address& remote, std::uint32_t ifindex) const {
+  const Neighbour* known = world_->find(remote, ifindex);
+  return known != nullptr && known->peer.settings().gtsm;
 }
 
 void Speaker::opened(ConnectionId connection, const Address& local, Time now) {
@@ -779,10 +839,32 @@ void Speaker::connected(std::vector<ConnectedSubnet> subnets, Time now) {
   world.settle_all(now);
 }
 
+void Speaker::links(const std::map<std::string, std::uint32_t>& usable, Time now) {
+  if (usable == world_->links) return;
+  world_->follow_links(usable, now);
+  world_->settle_all(now);
+}
+
+void Speaker::router_heard(std::uint32_t ifindex, const Address& router, Time now) {
+  const auto known = world_->by_link.find(ifindex);
+  if (known == world_->by_link.end()) return;
+  Neighbour& who = *known->second;
+  if (who.peer.address() == router) {
+    who.heard_elsewhere.reset();
+  } else if (who.peer.session()) {
+    who.heard_elsewhere = router;
+  } else {
+    world_->move(who, router, now);
+  }
+  world_->settle(who, now);
+}
+
 void Speaker::link_down(std::uint32_t ifindex, Time now) {
   for (const auto& each : world_->neighbours) {
-    if (each->ifindex != ifindex || !each->peer.session() || !each->peer.is_external()) continue;
-    if (each->peer.settings().gtsm || world_->on_link(*each))
+    if (each->ifindex != ifindex || !each->peer.session()) continue;
+    const bool unnumbered = each->peer.settings().is_unnumbered();
+    if (!unnumbered && !each->peer.is_external()) continue;
+    if (unnumbered || each->peer.settings().gtsm || world_->on_link(*each))
       each->peer.lose_session("link is down", now);
   }
   world_->settle_all(now);

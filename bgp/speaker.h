@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -65,7 +66,10 @@ struct PeerFamilyStatus {
 struct PeerStatus {
   std::string name;
   std::string description;
+  /// Of an unnumbered peer: unspecified until it was heard on its link.
   Address address;
+  /// Of an unnumbered peer; else empty.
+  std::string interface;
   std::optional<Address> local_address;
   /// The configured AS, or the one the peer said; 0 while unknown.
   Asn asn;
@@ -133,10 +137,11 @@ class Speaker {
 
   /// A connection came in. None: refuse it (unknown source, limits, a peer that is shut down):
   /// close it and forget.
+  /// `ifindex`: the link of a link-local `remote`, else 0.
   [[nodiscard]] std::optional<ConnectionId> accepted(const Address& remote, const Address& local,
-                                                     Time now);
+                                                     Time now, std::uint32_t ifindex = 0);
   /// Whether accepted connections of this peer need RFC 5082; only asked for addresses of peers.
-  [[nodiscard]] bool wants_gtsm(const Address& remote) const;
+  [[nodiscard]] bool wants_gtsm(const Address& remote, std::uint32_t ifindex = 0) const;
   void opened(ConnectionId connection, const Address& local, Time now);
   /// connect() did not succeed.
   void failed(ConnectionId connection, std::string_view why, Time now);
@@ -170,6 +175,12 @@ class Speaker {
   /// The whole table, each time it changes: resolves next hops, and gives our own of the other
   /// family.
   void connected(std::vector<ConnectedSubnet> subnets, Time now);
+  /// The links of unnumbered peers that carry packets, by name; the whole list each time it
+  /// changes. A peer whose link is gone, or has another ifindex, loses its session at once.
+  void links(const std::map<std::string, std::uint32_t>& usable, Time now);
+  /// A router was heard on the link (RFC 4861). The unnumbered peer there is connected to; with a
+  /// session, or an attempt, under way elsewhere the address waits until that has ended.
+  void router_heard(std::uint32_t ifindex, const Address& router, Time now);
   /// Single-hop eBGP sessions over the interface fall at once (RFC 4271 8.2.1.3, "fast external
   /// failover").
   void link_down(std::uint32_t ifindex, Time now);

@@ -54,6 +54,22 @@ tcp::endpoint endpoint_of(const Address& address, std::uint16_t port) {
   return {asio::ip::make_address_v6(octets), port};
 }
 
+/// A link-local address means something on its link only.
+tcp::endpoint endpoint_of(const Address& address, std::uint16_t port, std::uint32_t ifindex) {
+  tcp::endpoint endpoint = endpoint_of(address, port);
+  if (address.is_v4() || !address.is_link_local()) return endpoint;
+  asio::ip::address_v6 scoped = endpoint.address().to_v6();
+  scoped.scope_id(ifindex);
+  return {scoped, port};
+}
+
+/// The link of a link-local endpoint; 0 for any other.
+std::uint32_t scope_of(const tcp::endpoint& endpoint) {
+  return endpoint.address().is_v6()
+             ? static_cast<std::uint32_t>(endpoint.address().to_v6().scope_id())
+             : 0;
+}
+
 template <typename Socket>
 error_code set_option(Socket& socket, int level, int option, int value) {
   if (::setsockopt(socket.native_handle(), level, option, &value, sizeof value) == 0) return {};
@@ -156,7 +172,8 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
   [[nodiscard]] bool all_near(Family family) const {
     const auto& peers = speaker.settings().peers;
     return std::all_of(peers.begin(), peers.end(), [&](const PeerSettings& peer) {
-      return peer.address.family() != family || peer.gtsm;
+      const Family its = peer.is_unnumbered() ? Family::ipv6 : peer.address.family();
+      return its != family || peer.gtsm;
     });
   }
 
@@ -213,7 +230,8 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
     if (error) return;
     close_on_exec(socket);
     const Address remote = address_of(from.address());
-    const auto id = speaker.accepted(remote, address_of(here.address()), Clock::now());
+    const std::uint32_t ifindex = scope_of(from);
+    const auto id = speaker.accepted(remote, address_of(here.address()), Clock::now(), ifindex);
     if (!id) {
       socket.set_option(asio::socket_base::linger(true, 0),
                         error);  // refused, as a closed port would
@@ -222,7 +240,7 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
     auto connection = std::make_shared<Connection>(io, *id);
     connection->socket = std::move(socket);
     connections.emplace(id->value, connection);
-    error = prepare(*connection, remote.family(), speaker.wants_gtsm(remote));
+    error = prepare(*connection, remote.family(), speaker.wants_gtsm(remote, ifindex));
     if (error) return gone(connection, error);
     spawn(read_loop(shared_from_this(), connection));
   }
@@ -232,7 +250,7 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
   void connect(const ConnectTo& to) {
     auto connection = std::make_shared<Connection>(io, to.connection);
     connections.emplace(to.connection.value, connection);
-    const tcp::endpoint remote = endpoint_of(to.remote, to.port);
+    const tcp::endpoint remote = endpoint_of(to.remote, to.port, to.ifindex);
     error_code error;
     connection->socket.open(remote.protocol(), error);
     if (!error) close_on_exec(connection->socket);

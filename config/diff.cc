@@ -46,7 +46,7 @@ Impact impact_of(const bgp::PeerSettings& before, const bgp::PeerSettings& after
   same.import_filter = after.import_filter;
   same.export_filter = after.export_filter;
   same.prefix_limit = after.prefix_limit;
-  if (!(same == after)) return Impact::reset;
+  if (!(same == after)) return Impact::reset;  // the address or interface, too: it is another peer
   const bool filters =
       before.import_filter != after.import_filter || before.export_filter != after.export_filter;
   return filters ? Impact::refilter : Impact::live;

@@ -446,6 +446,9 @@ Key<ipam::PoolSettings> block_length(std::string_view name,
 
 // bgp
 
+/// IFNAMSIZ without the terminating zero.
+constexpr std::size_t interface_limit = 15;
+
 std::optional<std::vector<Address>> read_listen(Reader& reader, const Node& node) {
   constexpr std::size_t limit = 64;
   if (!reader.sequence(node)) return std::nullopt;
@@ -774,9 +777,10 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
               "Paths of equal AS path length share the load even when the ASes differ (RFC 7938)."),
       boolean("default-route", &Settings::default_route,
               "The filter host takes 0.0.0.0/0 and ::/0 from peers as well."),
-      structure<Settings>("groups", "mapping of name to group, at most 256",
-                          "What peers share: any key of a peer but address, name and group. A peer "
-                          "names its group, and what it says itself wins."),
+      structure<Settings>(
+          "groups", "mapping of name to group, at most 256",
+          "What peers share: any key of a peer but address, interface, name and group. A peer "
+          "names its group, and what it says itself wins."),
       structure<Settings>("peers", "list of peers, at most 1024", "Whom to speak BGP with.")};
   return table;
 }
@@ -796,13 +800,33 @@ template <>
 const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
   using bgp::PeerSettings;
   static const std::vector<Key<PeerSettings>> table{
-      with(otherwise(address("address", &PeerSettings::address,
-                             "Address of the peer; no two peers have the same."),
-                     "none; must be given"),
+      with(otherwise(key_of(
+                         "address", &PeerSettings::address, "IPv4 or IPv6 address",
+                         "Address of the peer; no two peers have the same.",
+                         [](Reader& reader, const Node& node) { return reader.address(node); },
+                         [](const Address& value) {
+                           return value == Address() ? std::optional<std::string>()
+                                                     : yaml_text(value.text());
+                         }),
+                     "none; must be given unless interface is"),
+           Duty::identity),
+      with(otherwise(key_of(
+                         "interface", &PeerSettings::interface, "name of a link of this host",
+                         "In place of address: an unnumbered peer, the one router at the other end "
+                         "of this link. weft finds its link-local address by router "
+                         "advertisements (RFC 4861), which it also sends, and IPv4 routes have "
+                         "IPv6 next hops (RFC 8950). No two peers have the same.",
+                         [](Reader& reader, const Node& node) {
+                           return reader.word(node, interface_limit, "-_.:@+");
+                         },
+                         [](const std::string& value) {
+                           return value.empty() ? std::optional<std::string>() : yaml_text(value);
+                         }),
+                     "none"),
            Duty::identity),
       with(otherwise(word("name", &PeerSettings::name, "-_.:",
                           "Name of the peer in weftctl, logs and metrics; no two have the same."),
-                     "the address"),
+                     "the address or interface"),
            Duty::identity),
       with(structure<PeerSettings>("group", "name of a group in bgp.groups",
                                    "Takes what the peer does not say itself from there."),
@@ -821,15 +845,18 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
              write_remote_as),
       number("port", &PeerSettings::port, {.least = 1, .most = 65535},
              "TCP port the peer listens on."),
-      otherwise(address("source", &PeerSettings::source,
-                        "Local address of the session, of the family of address."),
-                "chosen by the kernel's route to the peer"),
+      otherwise(
+          address("source", &PeerSettings::source,
+                  "Local address of the session, of the family of address; not for unnumbered "
+                  "peers."),
+          "chosen by the kernel's route to the peer"),
       key_of("families", &PeerSettings::families, "list of ipv4, ipv6",
              "Address families to negotiate (RFC 4760).", read_families, write_families),
       boolean("passive", &PeerSettings::passive, "Never connect, only accept."),
       boolean("gtsm", &PeerSettings::gtsm,
               "Send with TTL 255 and refuse what arrives with less (RFC 5082). For peers one hop "
-              "away; say false for any other."),
+              "away; say false for any other. Unnumbered peers: false unless said, because nobody "
+              "forwards a link-local address and routers speak to such neighbours with TTL 1."),
       boolean("shutdown", &PeerSettings::shutdown, "Keep the session down."),
       duration("hold-time", &PeerSettings::hold_time, {.least = 3, .most = 65535, .zero_too = true},
                "Offered to the peer; the smaller of both offers holds. The session ends when "
@@ -862,8 +889,6 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
 template <>
 const std::vector<Refusal>& refusals<bgp::PeerSettings>() {
   static const std::vector<Refusal> table{
-      {"interface",
-       "interface peers are not supported by this version; give address and remote-as"},
       {"listen", "ranges of peers are not supported by this version; give each peer its address"},
       {"limit", "ranges of peers are not supported by this version; give each peer its address"},
       {"password", "passwords are not supported by this version"},

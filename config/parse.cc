@@ -242,20 +242,29 @@ struct Draft {
 
 void check_peer_has_address(Reader& reader, const Node& node) {
   // A kind of peer that was refused has been told about already.
-  const bool other_kind = node.find("interface") != nullptr || node.find("listen") != nullptr;
+  const Node* interface = node.find("interface");
+  if (node.find("address") != nullptr && interface != nullptr) {
+    const Reader::Scope scope(reader, "interface");
+    reader.fail(*interface, "a peer has an address or an interface, not both");
+    return;
+  }
+  const bool other_kind = interface != nullptr || node.find("listen") != nullptr;
   if (node.find("address") != nullptr || other_kind) return;
-  reader.fail(node, "'address' is missing: the IPv4 or IPv6 address of the peer");
+  reader.fail(node,
+              "'address' is missing: the IPv4 or IPv6 address of the peer, or 'interface' for the "
+              "router at the other end of a link");
 }
 
 void check_peer_address(Reader& reader, const Draft& draft, const NodeSettings& node) {
+  if (draft.settings.is_unnumbered()) return;
   const Address& address = draft.settings.address;
   const Node& said = draft.at("address");
   const Reader::Scope scope(reader, "address");
   if (address.is_unspecified() || address.is_multicast()) {
     reader.fail(said, fmt::format("{} is not an address of one host", address.text()));
   } else if (address.is_v6() && address.is_link_local()) {
-    reader.fail(said, fmt::format("{} is link-local and needs an interface, which is not "
-                                  "supported by this version; give a routable address",
+    reader.fail(said, fmt::format("{} is link-local; say interface: in place of address:, and "
+                                  "weft finds it there",
                                   address.text()));
   } else if ((address.is_v4() && address.v4() == node.router_id.value) ||
              address == node.router_address_ipv6) {
@@ -265,6 +274,11 @@ void check_peer_address(Reader& reader, const Draft& draft, const NodeSettings& 
 
 void check_peer_source(Reader& reader, const Draft& draft) {
   if (!draft.settings.source) return;
+  if (draft.settings.is_unnumbered()) {
+    const Reader::Scope scope(reader, "source");
+    reader.fail(draft.at("source"), "an unnumbered peer is spoken to from the link-local address");
+    return;
+  }
   const Address& source = *draft.settings.source;
   const Address& address = draft.settings.address;
   const Reader::Scope scope(reader, "source");
@@ -306,7 +320,12 @@ Draft read_peer(Reader& reader, const Node& node, const Groups& groups) {
     }
   }
   read_keys(reader, node, draft.settings);
-  if (draft.settings.name.empty()) draft.settings.name = draft.settings.address.text();
+  // Nobody forwards a link-local address, and routers speak to unnumbered neighbours with TTL 1.
+  if (draft.settings.is_unnumbered() && draft.find("gtsm") == nullptr) draft.settings.gtsm = false;
+  if (draft.settings.name.empty()) {
+    draft.settings.name =
+        draft.settings.is_unnumbered() ? draft.settings.interface : draft.settings.address.text();
+  }
   return draft;
 }
 
@@ -314,13 +333,15 @@ Draft read_peer(Reader& reader, const Node& node, const Groups& groups) {
 class PeerIdentities {
  public:
   void check(Reader& reader, const Draft& draft) {
-    const auto& [name, address] = std::tie(draft.settings.name, draft.settings.address);
-    const auto [first, fresh] = addresses_.try_emplace(address, draft.node->mark.line);
+    const auto& [name, interface] = std::tie(draft.settings.name, draft.settings.interface);
+    const std::string_view key = draft.settings.is_unnumbered() ? "interface" : "address";
+    const std::string place =
+        draft.settings.is_unnumbered() ? interface : draft.settings.address.text();
+    const auto [first, fresh] = places_.try_emplace(place, draft.node->mark.line);
     if (!fresh) {
-      const Reader::Scope scope(reader, "address");
-      reader.fail(draft.at("address"), fmt::format("a peer with the address {} is in line {} "
-                                                   "already",
-                                                   address.text(), first->second));
+      const Reader::Scope scope(reader, key);
+      reader.fail(draft.at(key), fmt::format("a peer with the {} {} is in line {} already", key,
+                                             place, first->second));
       return;
     }
     const auto [named, unique] = names_.try_emplace(name, draft.node->mark.line);
@@ -332,7 +353,7 @@ class PeerIdentities {
   }
 
  private:
-  std::map<Address, int> addresses_;
+  std::map<std::string, int> places_;
   std::map<std::string, int> names_;
 };
 

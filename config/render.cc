@@ -34,7 +34,7 @@ std::string render(const Config& config) {
   text += "bgp:\n" + mapping(config.bgp, "  ");
   text += config.bgp.peers.empty() ? "  peers: []\n" : "  peers:\n";
   for (const bgp::PeerSettings& peer : config.bgp.peers) {
-    // The address comes first and always has a value, so the dash takes the place of its indent.
+    // The dash takes the place of the first line's indent, be it a key or a comment.
     std::string item = mapping(peer, "      ");
     item[4] = '-';
     text += item;

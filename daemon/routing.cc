@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "bgp/router_socket.h"
 #include "bgp/transport.h"
 #include "fib/programmer.h"
 #include "net/time.h"
@@ -54,6 +55,8 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       : io_(io),
         settings_(config.fib),
         speaker_(config.bgp, std::random_device{}(), Clock::now()),
+        routers_(io, [this](std::uint32_t ifindex,
+                            const Address& router) { router_heard(ifindex, router); }),
         table_timer_(io),
         audit_timer_(io) {
     if (settings_.install) table_.emplace(settings_);
@@ -93,6 +96,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     transport_.emplace(io_, speaker_, std::move(callbacks));
     if (auto listening = transport_->listen(); !listening)
       return listening.error().within("bgp.listen");
+    follow_links(now);
     transport_->poke();
 
     await_notifications();
@@ -135,11 +139,13 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     if (auto listening = transport_->listen(); !listening) {
       spdlog::error("bgp.listen: {}", listening.error().message);
     }
+    follow_links(Clock::now());
     transport_->poke();
   }
 
   void stop(bool cease) {
     stopped_ = true;
+    static_cast<void>(routers_.links({}));
     speaker_.stop(cease, "weftd is stopping", Clock::now());
     transport_->poke();
     table_timer_.cancel();
@@ -160,6 +166,8 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   [[nodiscard]] std::vector<Uplink> uplinks() const {
     std::set<std::uint32_t> indexes;
     for (const bgp::PeerSettings& peer : speaker_.settings().peers) {
+      if (const fib::Link* link = monitor_->link(peer.interface)) indexes.insert(link->ifindex);
+      if (peer.is_unnumbered()) continue;
       for (const ConnectedSubnet& subnet : monitor_->subnets()) {
         if (subnet.prefix.contains(peer.address)) indexes.insert(subnet.ifindex);
       }
@@ -264,7 +272,10 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
                  },
                  event);
     });
-    if (subnets_changed) resolve(now);
+    if (subnets_changed) {
+      resolve(now);
+      follow_links(now);
+    }
     if (container_route && container_route_lost) container_route_lost();
     pump();
   }
@@ -299,6 +310,36 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     resolved_ = subnets;
     speaker_.connected(std::move(subnets), now);
     if (transport_) transport_->poke();
+  }
+
+  /// The links that unnumbered peers name, as long as packets of ours with a link-local address can
+  /// leave on them.
+  void follow_links(Time now) {
+    std::map<std::string, std::uint32_t> usable;
+    std::vector<std::uint32_t> indexes;
+    for (const bgp::PeerSettings& peer : speaker_.settings().peers) {
+      const fib::Link* link = peer.is_unnumbered() ? monitor_->link(peer.interface) : nullptr;
+      if (link == nullptr || !link->usable() || !has_link_local(link->ifindex)) continue;
+      usable.emplace(peer.interface, link->ifindex);
+      indexes.push_back(link->ifindex);
+    }
+    speaker_.links(usable, now);
+    if (auto followed = routers_.links(indexes); !followed)
+      spdlog::error("unnumbered peers: {}", followed.error().message);
+    if (transport_) transport_->poke();
+  }
+
+  [[nodiscard]] bool has_link_local(std::uint32_t ifindex) const {
+    const auto& subnets = monitor_->subnets();
+    return std::any_of(subnets.begin(), subnets.end(), [&](const ConnectedSubnet& subnet) {
+      return subnet.ifindex == ifindex && subnet.address.is_v6() && subnet.address.is_link_local();
+    });
+  }
+
+  void router_heard(std::uint32_t ifindex, const Address& router) {
+    if (stopped_) return;
+    speaker_.router_heard(ifindex, router, Clock::now());
+    transport_->poke();
   }
 
   void learned(const std::vector<bgp::RouteChange>& changes) {
@@ -367,6 +408,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   fib::Settings settings_;
   bgp::Speaker speaker_;
   exporter::Histogram loop_lag_{exporter::lag_bounds()};
+  bgp::RouterSocket routers_;
   std::optional<bgp::Transport> transport_;
   std::optional<fib::Table> table_;
   std::optional<fib::Programmer> programmer_;

@@ -20,6 +20,13 @@ std::string text(const std::optional<Prefix>& prefix) {
   return prefix ? prefix->text() : "";
 }
 
+/// "192.0.2.1"; of an unnumbered peer "fe80::1%eth1" (RFC 4007 11), "%eth1" before it was heard.
+std::string address_text(const bgp::PeerStatus& peer) {
+  if (peer.interface.empty()) return peer.address.text();
+  return fmt::format("{}%{}", peer.address.is_unspecified() ? "" : peer.address.text(),
+                     peer.interface);
+}
+
 bool established(const bgp::PeerStatus& peer) {
   return peer.state == bgp::PeerState::established;
 }
@@ -28,7 +35,7 @@ ctl::Peer peer_view(const bgp::PeerStatus& peer, Time now) {
   ctl::Peer view;
   view.name = peer.name;
   view.description = peer.description;
-  view.address = peer.address.text();
+  view.address = address_text(peer);
   view.asn = peer.asn.value;
   view.type = peer.external ? "external" : "internal";
   view.state = bgp::name(peer.state);
@@ -245,7 +252,8 @@ exporter::Peer peer_metrics(const bgp::PeerStatus& peer, Time now) {
   exporter::Peer row;
   row.name = peer.name;
   row.description = peer.description;
-  row.address = peer.address.text();
+  // A label that changes would begin new series, and a link-local address may change.
+  row.address = peer.interface.empty() ? peer.address.text() : "%" + peer.interface;
   row.asn = peer.asn.value;
   row.external = peer.external;
   // Both enumerations are the states of RFC 4271 8.2.2 in its order.

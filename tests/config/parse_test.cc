@@ -154,6 +154,23 @@ TEST(ConfigParse, TakesTheExamples) {
   EXPECT_GE(examples, 3U);
 }
 
+TEST(ConfigParse, KnowsUnnumberedPeersByTheirInterface) {
+  const auto config = parse(node_lines +
+                                "bgp:\n  groups: {near: {gtsm: true}}\n  peers:\n"
+                                "    - {interface: eth0}\n    - {interface: eth1.7, group: near}\n",
+                            "f", {"h"});
+  ASSERT_TRUE(config) << config.error().front().text();
+  const bgp::PeerSettings& peer = config->bgp.peers[0];
+  EXPECT_EQ(peer.name, "eth0");
+  EXPECT_EQ(peer.interface, "eth0");
+  EXPECT_TRUE(peer.is_unnumbered());
+  EXPECT_FALSE(peer.gtsm) << "routers speak to such neighbours with TTL 1";
+  EXPECT_TRUE(config->bgp.peers[1].gtsm);
+  const auto again = parse(render(*config), "again", {"h"});
+  ASSERT_TRUE(again) << again.error().front().text();
+  EXPECT_EQ(again->bgp.peers, config->bgp.peers);
+}
+
 TEST(ConfigRender, PrintsEveryDefault) {
   const std::string text = render(
       config_of(node_lines + "pools: {c: {ipv4: 10.64.0.0/16, claim: {static: {index: 0}}}}\n"
@@ -162,7 +179,8 @@ TEST(ConfigRender, PrintsEveryDefault) {
        {"  name: \"h11.example\"\n", "  # router-address-ipv6: none; the kernel chooses\n",
         "  \"c\":\n", "    ipv4-block-length: 26\n",
         "    claim: {static: {index: 0, blocks-per-host: 1}}\n", "  cool-down: 120\n",
-        "  multipath: 16\n", "    - address: \"192.0.2.1\"\n      name: \"192.0.2.1\"\n",
+        "  multipath: 16\n",
+        "    - address: \"192.0.2.1\"\n      # interface: none\n      name: \"192.0.2.1\"\n",
         "      hold-time: 9\n", "      # prefix-limit: no limit\n", "  table: 254\n",
         "  listen: \"127.0.0.1:9798\"\n", "  # mtu: that of the uplinks\n"}) {
     EXPECT_THAT(text, HasSubstr(line));
@@ -392,10 +410,18 @@ INSTANTIATE_TEST_SUITE_P(
     Peers, ConfigRefused,
     testing::Values(
         Case{"NoAddress", peer("remote-as: 65001"),
-             "f:6:7: bgp.peers[0]: 'address' is missing: the IPv4 or IPv6 address of the peer\n"},
-        Case{"Interface", peer("interface: eth0"),
-             "f:6:8: bgp.peers[0]: 'interface': interface peers are not supported by this version; "
-             "give address and remote-as\n"},
+             "f:6:7: bgp.peers[0]: 'address' is missing: the IPv4 or IPv6 address of the peer, "
+             "or 'interface' for the router at the other end of a link\n"},
+        Case{"AddressAndInterface", peer("address: 192.0.2.1, interface: eth0"),
+             "f:6:39: bgp.peers[0].interface: a peer has an address or an interface, not both\n"},
+        Case{"InterfaceTooLong", peer("interface: sixteen-letters-"),
+             "f:6:19: bgp.peers[0].interface: must have 1 to 15 octets, not 16\n"},
+        Case{"SourceOfUnnumbered", peer("interface: eth0, source: 192.0.2.1"),
+             "f:6:33: bgp.peers[0].source: an unnumbered peer is spoken to from the link-local "
+             "address\n"},
+        Case{"InterfaceTwice", peer("interface: eth0}\n    - {interface: eth0, name: b"),
+             "f:7:19: bgp.peers[1].interface: a peer with the interface eth0 is in line 6 "
+             "already\n"},
         Case{"Listen", peer("listen: 10.1.0.0/24, limit: 64"),
              "f:6:8: bgp.peers[0]: 'listen': ranges of peers are not supported by this version; "
              "give each peer its address\n"
@@ -414,8 +440,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"Zone", peer("address: fe80::1%eth0"),
              "f:6:17: bgp.peers[0].address: 'fe80::1%eth0' is not an IPv4 or IPv6 address\n"},
         Case{"LinkLocal", peer("address: fe80::1"),
-             "f:6:17: bgp.peers[0].address: fe80::1 is link-local and needs an interface, which is "
-             "not supported by this version; give a routable address\n"},
+             "f:6:17: bgp.peers[0].address: fe80::1 is link-local; say interface: in place of "
+             "address:, and weft finds it there\n"},
         Case{"Unspecified", peer("address: 0.0.0.0"),
              "f:6:17: bgp.peers[0].address: 0.0.0.0 is not an address of one host\n"},
         Case{"Self", peer("address: 10.255.0.11"),
@@ -525,7 +551,8 @@ TEST(ConfigErrors, AreToldAllAtOnceAndInOrder) {
             "f:2:27: node.router-id: 0.0.0.0 is not an address of one host; give one that no other "
             "node has, such as 10.255.0.11\n"
             "f:2:36: node: unknown key 'nam'; did you mean 'name'?\n"
-            "f:3:15: bgp.peers[0]: 'address' is missing: the IPv4 or IPv6 address of the peer\n"
+            "f:3:15: bgp.peers[0]: 'address' is missing: the IPv4 or IPv6 address of the peer, "
+            "or 'interface' for the router at the other end of a link\n"
             "f:3:29: bgp.peers[1].address: 'x' is not an IPv4 or IPv6 address\n"
             "f:4:8: pools: must be a mapping (key: value), not a single value\n");
 }
