@@ -354,6 +354,12 @@ void Peer::lose_session(std::string_view why, Time now) {
   if (Slot* slot = session_slot()) feed(*slot, TcpFailed{}, why, now);
 }
 
+void Peer::lose_path(std::string_view why, Time now) {
+  const Notification down{Fault::BfdDown};
+  if (Slot* slot = session_slot())
+    feed(*slot, Stop{down}, fmt::format("{}, sent {}", why, text(down)), now);
+}
+
 void Peer::abandon(Time now) {
   shutdown_ = true;
   start_at_.reset();
@@ -381,6 +387,7 @@ bool Peer::needs_reset(const PeerSettings& running, const PeerSettings& wanted) 
   softened.import_filter = running.import_filter;
   softened.export_filter = running.export_filter;
   softened.prefix_limit = running.prefix_limit;
+  softened.bfd = running.bfd;
   return softened != running;
 }
 

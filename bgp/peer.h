@@ -104,6 +104,8 @@ class Peer {
   void reset(Fault fault, std::string_view text, Time now);
   /// The session falls without a word: what carried it is gone.
   void lose_session(std::string_view why, Time now);
+  /// The session, if there is one, ends with Cease/10 (RFC 9384): others say that its path failed.
+  void lose_path(std::string_view why, Time now);
   /// Drops everything without a word.
   void abandon(Time now);
   /// Takes over what a running session can bear; reset() is the caller's, see needs_reset().

@@ -23,6 +23,18 @@ enum class RemoteAs : std::uint8_t { external, internal };
 /// `accept`: everything that is loop-free.
 enum class Filter : std::uint8_t { host, accept };
 
+/// BFD beside the session (RFC 5882): a path that fails ends it at once.
+struct BfdSettings {
+  /// Between two packets, both ways, 10..60000 ms; the neighbour may ask for more.
+  std::chrono::milliseconds interval{300};
+  /// Packets that may be missing, 2..255.
+  std::uint8_t multiplier = 3;
+  /// RFC 5883 in place of RFC 5881; default: when the peer is on no link of ours.
+  std::optional<bool> multihop;
+
+  bool operator==(const BfdSettings&) const = default;
+};
+
 struct PeerSettings {
   /// Unique; shown everywhere and the label `peer` of metrics. Default: the address or interface.
   std::string name;
@@ -58,6 +70,8 @@ struct PeerSettings {
   /// Ends the session with Cease/1 above this many prefixes of one family (RFC 4486). 1..2^32-1;
   /// none: no limit.
   std::optional<std::uint32_t> prefix_limit;
+  /// None: the hold time alone.
+  std::optional<BfdSettings> bfd;
 
   [[nodiscard]] bool is_unnumbered() const { return !interface.empty(); }
   bool operator==(const PeerSettings&) const = default;

@@ -140,6 +140,7 @@ struct Speaker::World {
   Outbox out;
   std::vector<RouteChange> changes;
   std::vector<SyncDone> syncs;
+  std::vector<SessionUp> sessions_up;
   std::array<bool, 2> sync_done{};
   bool sync_checked = false;
   std::unique_ptr<Tables> tables;
@@ -272,6 +273,8 @@ struct Speaker::World {
     who.decoder.emplace(std::move(inbound));
     who.import = Policy::import(settings, who.peer.settings(), session.external);
     attach(who, session);
+    sessions_up.push_back(
+        {who.peer.settings().name, *who.peer.address(), session.local, who.ifindex, on_link(who)});
     tell_all_families(who, session, now);
   }
 
@@ -870,6 +873,13 @@ void Speaker::link_down(std::uint32_t ifindex, Time now) {
   world_->settle_all(now);
 }
 
+void Speaker::path_failed(std::string_view peer, std::string_view why, Time now) {
+  Neighbour* who = world_->find(peer);
+  if (who == nullptr || !who->peer.session()) return;
+  who->peer.lose_path(why, now);
+  world_->settle(*who, now);
+}
+
 void Speaker::apply(Settings settings, Time now) {
   world_->apply(std::move(settings), now);
   world_->settle_all(now);
@@ -932,6 +942,9 @@ std::vector<RouteChange> Speaker::take_route_changes() {
 }
 std::vector<SyncDone> Speaker::take_sync_done() {
   return std::exchange(world_->syncs, {});
+}
+std::vector<SessionUp> Speaker::take_sessions_up() {
+  return std::exchange(world_->sessions_up, {});
 }
 std::vector<LogLine> Speaker::take_log() {
   return std::exchange(world_->out.log, {});

@@ -51,6 +51,18 @@ struct SyncDone {
   bool timed_out = false;
 };
 
+/// A session has come up: who watches the path to the peer (BFD) knows now where it leads.
+struct SessionUp {
+  std::string peer;
+  Address remote;
+  Address local;
+  /// Of the link that the local address is on; 0: not known.
+  std::uint32_t ifindex = 0;
+  /// The peer's address is on that link.
+  bool on_link = false;
+  bool operator==(const SessionUp&) const = default;
+};
+
 // ---- what an operator sees
 
 struct PeerFamilyStatus {
@@ -184,6 +196,9 @@ class Speaker {
   /// Single-hop eBGP sessions over the interface fall at once (RFC 4271 8.2.1.3, "fast external
   /// failover").
   void link_down(std::uint32_t ifindex, Time now);
+  /// The path to the peer has failed, others say (BFD): its session, if there is one, ends at once
+  /// with Cease/10 (RFC 9384) and comes back as after an error.
+  void path_failed(std::string_view peer, std::string_view why, Time now);
   /// Only peers whose own parameters changed are touched; a change that a running session cannot
   /// take resets it. The node's own AS or router id resets all.
   void apply(Settings settings, Time now);
@@ -206,6 +221,7 @@ class Speaker {
   [[nodiscard]] std::vector<Action> take_actions();
   [[nodiscard]] std::vector<RouteChange> take_route_changes();
   [[nodiscard]] std::vector<SyncDone> take_sync_done();
+  [[nodiscard]] std::vector<SessionUp> take_sessions_up();
   [[nodiscard]] std::vector<LogLine> take_log();
 
   /// Members of a set named by a RouteChange, sorted; empty for the empty set. To be asked for when

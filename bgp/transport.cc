@@ -417,6 +417,9 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
       for (const SyncDone& done : speaker.take_sync_done()) {
         if (callbacks.sync_done) callbacks.sync_done(done);
       }
+      for (const SessionUp& session : speaker.take_sessions_up()) {
+        if (callbacks.session_up) callbacks.session_up(session);
+      }
     } while (poke_again);
     poking = false;
     arm();

@@ -25,6 +25,7 @@ struct Callbacks {
   std::function<void(std::vector<RouteChange>)> routes;
   std::function<void(SyncDone)> sync_done;
   std::function<void(LogLine)> log;
+  std::function<void(const SessionUp&)> session_up = {};
   /// How late the speaker's timer was served: what its turn had to wait for on a busy loop.
   std::function<void(Clock::duration)> served_late = nullptr;
 };

@@ -46,6 +46,7 @@ Impact impact_of(const bgp::PeerSettings& before, const bgp::PeerSettings& after
   same.import_filter = after.import_filter;
   same.export_filter = after.export_filter;
   same.prefix_limit = after.prefix_limit;
+  same.bfd = after.bfd;
   if (!(same == after)) return Impact::reset;  // the address or interface, too: it is another peer
   const bool filters =
       before.import_filter != after.import_filter || before.export_filter != after.export_filter;

@@ -541,6 +541,60 @@ std::optional<bgp::Filter> read_filter(Reader& reader, const Node& node) {
   return std::nullopt;
 }
 
+std::optional<bgp::BfdSettings> read_bfd_terms(Reader& reader, const Node& node) {
+  bgp::BfdSettings bfd;
+  for (std::size_t i = 0; i < node.keys.size(); ++i) {
+    const Node& key = node.keys[i];
+    const Reader::Scope scope(reader, key.text);
+    if (key.text == "interval") {
+      const auto value = reader.number(node.items[i], {.least = 10, .most = 60000}, "milliseconds");
+      if (value) bfd.interval = std::chrono::milliseconds(*value);
+    } else if (key.text == "multiplier") {
+      const auto value = reader.number(node.items[i], {.least = 2, .most = 255});
+      if (value) bfd.multiplier = static_cast<std::uint8_t>(*value);
+    } else if (key.text == "multihop") {
+      bfd.multihop = reader.boolean(node.items[i]);
+    } else {
+      reader.fail(key, fmt::format("unknown key {}{}", quoted(key.text),
+                                   suggestion(key.text, {"interval", "multiplier", "multihop"})));
+    }
+  }
+  return bfd;
+}
+
+/// What stands under `bfd:`; inside of the outer: whether there is BFD at all.
+std::optional<std::optional<bgp::BfdSettings>> read_bfd(Reader& reader, const Node& node) {
+  if (node.kind == Node::Kind::mapping) return read_bfd_terms(reader, node);
+  const auto wanted = reader.boolean(node);
+  if (!wanted) return std::nullopt;
+  return *wanted ? std::optional(bgp::BfdSettings{}) : std::nullopt;
+}
+
+std::string write_bfd(const bgp::BfdSettings& bfd) {
+  return fmt::format("{{interval: {}, multiplier: {}{}}}", bfd.interval.count(), bfd.multiplier,
+                     bfd.multihop ? fmt::format(", multihop: {}", *bfd.multihop) : "");
+}
+
+Key<bgp::PeerSettings> bfd_key() {
+  Key<bgp::PeerSettings> key;
+  key.name = "bfd";
+  key.type = "true, false or {interval: milliseconds, multiplier: N, multihop: true or false}";
+  key.absent = "false";
+  key.text =
+      "Watch the path to the peer by BFD (RFC 5880 to 5883): when so many packets (multiplier, "
+      "2..255, default 3), sent every interval (10..60000, default 300), are missing, the session "
+      "ends at once. The neighbour must speak BFD too; while it does not, nothing happens. "
+      "multihop: by RFC 5883; the default is whether the peer is on no link of this host.";
+  key.read = [](Reader& reader, const Node& node, bgp::PeerSettings& settings) {
+    if (const auto value = read_bfd(reader, node)) settings.bfd = *value;
+  };
+  key.write = [](const bgp::PeerSettings& settings) -> std::optional<std::string> {
+    if (!settings.bfd) return std::nullopt;
+    return write_bfd(*settings.bfd);
+  };
+  return key;
+}
+
 std::string write_filter(bgp::Filter filter) {
   return filter == bgp::Filter::host ? "host" : "accept";
 }
@@ -616,7 +670,7 @@ const std::vector<Key<Config>>& keys<Config>() {
 template <>
 const std::vector<Refusal>& refusals<Config>() {
   static const std::vector<Refusal> table{
-      {"bfd", "BFD is not supported by this version"},
+      {"bfd", "BFD goes with a peer or a group: bgp.peers[].bfd"},
       {"policies",
        "policies with names are not supported by this version; peers say host or accept"},
       {"docker", "the Docker plugin is not supported by this version"},
@@ -882,7 +936,8 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
       otherwise(
           number("prefix-limit", &PeerSettings::prefix_limit, {.least = 1, .most = 4294967295},
                  "More prefixes of one family than this end the session (RFC 4486)."),
-          "no limit")};
+          "no limit"),
+      bfd_key()};
   return table;
 }
 
@@ -893,7 +948,6 @@ const std::vector<Refusal>& refusals<bgp::PeerSettings>() {
       {"limit", "ranges of peers are not supported by this version; give each peer its address"},
       {"password", "passwords are not supported by this version"},
       {"password-file", "passwords are not supported by this version"},
-      {"bfd", "BFD is not supported by this version"},
       {"multihop", "say gtsm: false for a peer more than one hop away"},
       {"graceful-restart", "graceful restart is not supported by this version"},
       {"local-as", "an AS number other than node.asn is not supported by this version"},

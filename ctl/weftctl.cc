@@ -131,6 +131,7 @@ int run(const CLI::App& app, const Options& options) {
   Request request = StatusRequest{};
   std::optional<Address> address;
   if (app.got_subcommand("peers")) request = PeersRequest{};
+  if (app.got_subcommand("bfd")) request = BfdRequest{};
   if (app.got_subcommand("blocks")) request = BlocksRequest{};
   if (app.got_subcommand("containers")) request = ContainersRequest{};
   if (app.got_subcommand("ipam")) {
@@ -180,6 +181,7 @@ int parse_and_run(int argc, char** argv) {
   CLI::App* routes = app.add_subcommand("routes", "routes and what the kernel has of them");
   routes->add_option("PREFIX", options.destination,
                      "all paths of this prefix, or of the route that an address takes");
+  app.add_subcommand("bfd", "whether the paths to peers work");
   app.add_subcommand("blocks", "address blocks of this host");
   app.add_subcommand("containers", "containers and their addresses");
   CLI::App* ipam = app.add_subcommand("ipam", "blocks of all hosts, and what is wrong with ours");
@@ -201,7 +203,7 @@ int parse_and_run(int argc, char** argv) {
   }
   if (app.get_subcommands().empty()) {
     return complain(usage,
-                    "say what to show: status, peers, routes, blocks, containers or ipam (see "
+                    "say what to show: status, peers, bfd, routes, blocks, containers or ipam (see "
                     "weftctl --help)");
   }
   return run(app, options);

@@ -136,6 +136,7 @@ class Daemon {
                    [&](const ctl::DelRequest& del) { containers_->del(del, answer); },
                    [&](const ctl::CheckRequest& check) { containers_->check(check, answer); },
                    [&](const ctl::StatusRequest&) { answer(status_view(world(), now)); },
+                   [&](const ctl::BfdRequest&) { answer(bfd_view(world(), now)); },
                    [&](const ctl::PeersRequest&) { answer(peers_view(world(), now)); },
                    [&](const ctl::RoutesRequest& routes) { answer(routes_view(world(), routes)); },
                    [&](const ctl::BlocksRequest&) { answer(blocks_view(world(), now)); },

@@ -57,12 +57,14 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
         speaker_(config.bgp, std::random_device{}(), Clock::now()),
         routers_(io, [this](std::uint32_t ifindex,
                             const Address& router) { router_heard(ifindex, router); }),
+        bfd_(io,
+             [this](const std::string& peer, const std::string& why) { path_failed(peer, why); }),
         table_timer_(io),
         audit_timer_(io) {
     if (settings_.install) table_.emplace(settings_);
   }
 
-  Result<void> start() {
+  Result<void> start(const config::Config& config) {
     const Time now = Clock::now();
     if (table_) {
       auto programmer = fib::Programmer::start(settings_);
@@ -90,6 +92,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     callbacks.routes = [this](std::vector<bgp::RouteChange> changes) { learned(changes); };
     callbacks.sync_done = [this](bgp::SyncDone done) { synced(done); };
     callbacks.log = [](bgp::LogLine line) { write_log(line); };
+    callbacks.session_up = [this](const bgp::SessionUp& session) { bfd_.established(session); };
     callbacks.served_late = [this](Clock::duration late) {
       loop_lag_.observe(std::chrono::duration<double>(late).count());
     };
@@ -97,6 +100,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     if (auto listening = transport_->listen(); !listening)
       return listening.error().within("bgp.listen");
     follow_links(now);
+    bfd_.apply(config.bgp);
     transport_->poke();
 
     await_notifications();
@@ -140,12 +144,14 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       spdlog::error("bgp.listen: {}", listening.error().message);
     }
     follow_links(Clock::now());
+    bfd_.apply(settings);
     transport_->poke();
   }
 
   void stop(bool cease) {
     stopped_ = true;
     static_cast<void>(routers_.links({}));
+    bfd_.stop();
     speaker_.stop(cease, "weftd is stopping", Clock::now());
     transport_->poke();
     table_timer_.cancel();
@@ -161,6 +167,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   [[nodiscard]] const fib::Table* table() const { return table_ ? &*table_ : nullptr; }
   [[nodiscard]] bool fast_groups() const { return !programmer_ || programmer_->fast_groups(); }
   [[nodiscard]] const exporter::Histogram& loop_lag() const { return loop_lag_; }
+  [[nodiscard]] BfdStatus bfd() const { return bfd_.status(); }
   [[nodiscard]] std::uint64_t overruns() const { return monitor_ ? monitor_->overruns() : 0; }
 
   [[nodiscard]] std::vector<Uplink> uplinks() const {
@@ -336,6 +343,12 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     });
   }
 
+  void path_failed(const std::string& peer, const std::string& why) {
+    if (stopped_) return;
+    speaker_.path_failed(peer, why, Clock::now());
+    transport_->poke();
+  }
+
   void router_heard(std::uint32_t ifindex, const Address& router) {
     if (stopped_) return;
     speaker_.router_heard(ifindex, router, Clock::now());
@@ -409,6 +422,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   bgp::Speaker speaker_;
   exporter::Histogram loop_lag_{exporter::lag_bounds()};
   bgp::RouterSocket routers_;
+  BfdLinks bfd_;
   std::optional<bgp::Transport> transport_;
   std::optional<fib::Table> table_;
   std::optional<fib::Programmer> programmer_;
@@ -428,7 +442,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
 Result<std::unique_ptr<Routing>> Routing::start(asio::io_context& io,
                                                 const config::Config& config) {
   auto loop = std::make_shared<Loop>(io, config);
-  if (auto started = loop->start(); !started) {
+  if (auto started = loop->start(config); !started) {
     loop->stop(false);
     return started.error();
   }
@@ -465,6 +479,9 @@ std::uint64_t Routing::monitor_overruns() const {
 }
 const exporter::Histogram& Routing::loop_lag() const {
   return loop_->loop_lag();
+}
+BfdStatus Routing::bfd() const {
+  return loop_->bfd();
 }
 std::vector<Uplink> Routing::uplinks() const {
   return loop_->uplinks();

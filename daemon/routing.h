@@ -13,6 +13,7 @@
 
 #include "bgp/speaker.h"
 #include "config/config.h"
+#include "daemon/bfd_links.h"
 #include "exporter/snapshot.h"
 #include "fib/monitor.h"
 #include "fib/table.h"
@@ -62,6 +63,7 @@ class Routing {
   /// (net.ipv4.nexthop_compat_mode).
   [[nodiscard]] bool fast_groups() const;
   [[nodiscard]] std::uint64_t monitor_overruns() const;
+  [[nodiscard]] BfdStatus bfd() const;
   /// How late the speaker's timers were served, in seconds.
   [[nodiscard]] const exporter::Histogram& loop_lag() const;
   /// By rising ifindex.

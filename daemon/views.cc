@@ -162,6 +162,31 @@ ctl::Status status_view(const World& world, Time now) {
   return status;
 }
 
+ctl::Bfd bfd_view(const World& world, Time now) {
+  const BfdStatus status = world.routing.bfd();
+  ctl::Bfd view;
+  view.dropped = status.dropped;
+  for (const auto& [peer, session] : status.paths) {
+    ctl::BfdSession row;
+    row.peer = peer;
+    row.remote = session.path.remote.text();
+    row.local = session.path.local.text();
+    row.multihop = session.path.is_multihop();
+    row.state = name(session.state);
+    row.remote_state = name(session.remote_state);
+    row.since = duration_cast<seconds>(now - session.since);
+    row.diagnostic = name(session.diagnostic);
+    row.remote_diagnostic = name(session.remote_diagnostic);
+    row.transmit_us = static_cast<std::uint64_t>(session.transmit_interval.count());
+    row.detection_us = static_cast<std::uint64_t>(session.detection_time.count());
+    row.sent = session.sent;
+    row.received = session.received;
+    row.losses = session.losses;
+    view.sessions.push_back(std::move(row));
+  }
+  return view;
+}
+
 ctl::Peers peers_view(const World& world, Time now) {
   ctl::Peers view;
   for (const bgp::PeerStatus& peer : world.routing.speaker().peers())
@@ -358,6 +383,11 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
   for (const Family family : {Family::ipv4, Family::ipv6}) {
     const bgp::RouteCounts counts = speaker.counts(family);
     snapshot.rib[exporter::index_of(family)] = {counts.local, counts.learned, counts.paths};
+  }
+  for (const auto& [peer, session] : world.routing.bfd().paths) {
+    snapshot.bfd.push_back({peer, session.state == bfd::State::up, session.losses, session.sent,
+                            session.received,
+                            std::chrono::duration<double>(session.detection_time).count()});
   }
   if (const fib::Table* table = world.routing.table()) add_fib(snapshot, *table, world.routing);
   snapshot.fib_repairs["container-route"] = statistics.routes_repaired;

@@ -106,6 +106,17 @@ struct Peer {
   std::optional<std::uint32_t> prefix_limit;
 };
 
+/// BFD beside the session of a peer.
+struct Bfd {
+  std::string peer;
+  bool up = false;
+  /// How often it left Up.
+  std::uint64_t losses = 0;
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+  double detection_time_seconds = 0;
+};
+
 /// The Loc-RIB of one family.
 struct Rib {
   std::uint64_t local_routes = 0;
@@ -185,6 +196,7 @@ struct Snapshot {
   std::uint32_t local_asn = 0;
   std::string router_id;
   std::vector<Peer> peers;
+  std::vector<Bfd> bfd;
   /// By family: ipv4, ipv6.
   std::array<Rib, 2> rib;
 

@@ -154,6 +154,26 @@ TEST(ConfigParse, TakesTheExamples) {
   EXPECT_GE(examples, 3U);
 }
 
+TEST(ConfigParse, TakesBfdInThreeSpellings) {
+  const auto config = parse(node_lines +
+                                "bgp:\n  groups: {near: {bfd: {interval: 10, multiplier: 5}}}\n"
+                                "  peers:\n"
+                                "    - {address: 192.0.2.1, bfd: true}\n"
+                                "    - {address: 192.0.2.2, group: near}\n"
+                                "    - {address: 192.0.2.3, group: near, bfd: false}\n"
+                                "    - {address: 192.0.2.4, bfd: {multihop: true}}\n",
+                            "f", {"h"});
+  ASSERT_TRUE(config) << config.error().front().text();
+  const auto bfd = [&](std::size_t peer) { return config->bgp.peers[peer].bfd; };
+  EXPECT_EQ(bfd(0), bgp::BfdSettings{});
+  EXPECT_EQ(bfd(1), (bgp::BfdSettings{std::chrono::milliseconds(10), 5, {}}));
+  EXPECT_EQ(bfd(2), std::nullopt);
+  EXPECT_EQ(bfd(3)->multihop, true);
+  const auto again = parse(render(*config), "again", {"h"});
+  ASSERT_TRUE(again) << again.error().front().text();
+  EXPECT_EQ(again->bgp.peers, config->bgp.peers);
+}
+
 TEST(ConfigParse, KnowsUnnumberedPeersByTheirInterface) {
   const auto config = parse(node_lines +
                                 "bgp:\n  groups: {near: {gtsm: true}}\n  peers:\n"
@@ -241,7 +261,7 @@ INSTANTIATE_TEST_SUITE_P(
              "f:4:1: unknown key 'colour'; known here: node, pools, ipam, bgp, fib, exporter, "
              "cni\n"},
         Case{"Later", node_lines + "bfd: {}\n",
-             "f:4:1: 'bfd': BFD is not supported by this version\n"},
+             "f:4:1: 'bfd': BFD goes with a peer or a group: bgp.peers[].bfd\n"},
         Case{"NoNode", "bgp: {}\n", "f:1:1: 'node' is missing: mapping\n"},
         Case{"SectionIsList", node_lines + "bgp: []\n",
              "f:4:6: bgp: must be a mapping (key: value), not a list\n"}),
@@ -412,6 +432,12 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"NoAddress", peer("remote-as: 65001"),
              "f:6:7: bgp.peers[0]: 'address' is missing: the IPv4 or IPv6 address of the peer, "
              "or 'interface' for the router at the other end of a link\n"},
+        Case{"BfdTooFast", peer("address: 192.0.2.1, bfd: {interval: 9}"),
+             "f:6:44: bgp.peers[0].bfd.interval: '9' is not a whole number of milliseconds, "
+             "10..60000\n"},
+        Case{"BfdKey", peer("address: 192.0.2.1, bfd: {multipler: 3}"),
+             "f:6:34: bgp.peers[0].bfd.multipler: unknown key 'multipler'; did you mean "
+             "'multiplier'?\n"},
         Case{"AddressAndInterface", peer("address: 192.0.2.1, interface: eth0"),
              "f:6:39: bgp.peers[0].interface: a peer has an address or an interface, not both\n"},
         Case{"InterfaceTooLong", peer("interface: sixteen-letters-"),

@@ -78,6 +78,8 @@ class Process {
   Process& operator=(const Process&) = delete;
   ~Process() { end(SIGTERM); }
 
+  void signal(int number) const { ::kill(pid_, number); }
+
   void end(int signal) {
     if (pid_ <= 0) return;
     ::kill(pid_, signal);
