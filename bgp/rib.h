@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "bgp/attribute_store.h"
@@ -41,6 +42,10 @@ struct RibPeer {
   /// Interface of the session; link-local next hops lie behind it. 0: not known, they do not
   /// resolve.
   std::uint32_t ifindex = 0;
+  /// For policies that ask for it.
+  std::string name = {};
+  /// Times our own AS may stand in its paths.
+  std::uint8_t allow_own_as = 0;
 };
 
 /// A next hop and what has become of it.
@@ -53,6 +58,8 @@ struct PeerNextHop {
   bool special = false;
   /// Where packets go; none while unresolved.
   std::optional<NextHop> resolved;
+  /// Packets are dropped: policy has put this in place of what the peer named (RFC 7999).
+  bool discard = false;
 };
 
 enum class Announced : std::uint8_t {
@@ -106,7 +113,7 @@ class Rib {
   /// Distinct next hops of one peer.
   static constexpr std::size_t max_next_hops = 65536;
   /// Distinct next-hop sets in use.
-  static constexpr std::size_t max_next_hop_sets = (1U << 22) - 1;
+  static constexpr std::size_t max_next_hop_sets = (1U << 22) - 2;
 
   /// `store` must outlive this. `seed` keeps a peer from choosing hash collisions.
   Rib(AttributeStore& store, const MultipathLimits& limits, std::uint64_t seed = 0);
@@ -119,10 +126,16 @@ class Rib {
   /// The peer's session is up; its facts hold for all of its paths, also those kept from its last
   /// session.
   void attach(PeerId peer, const RibPeer& facts);
+  /// Calls of attach() so far: what was known of peers by number may be over since.
+  [[nodiscard]] std::uint64_t attached() const { return attached_; }
   /// The id for announce(). Valid until the next decide() unless a path uses it. None:
   /// max_next_hops is reached.
+  /// `original`: what the peer named, where the import policy gives this in its place.
   [[nodiscard]] std::optional<NextHopId> next_hop(PeerId peer, const Address& address,
-                                                  const std::optional<Address>& link_local = {});
+                                                  const std::optional<Address>& link_local = {},
+                                                  NextHopId original = NextHopId::local);
+  /// The next hop that stands for dropping packets, in place of `original`.
+  [[nodiscard]] std::optional<NextHopId> discard(PeerId peer, NextHopId original);
   /// A path of the next hop's peer, in place of its last one for (prefix, path_id). The path holds
   /// `attributes` on its own. `filtered`: the import policy refuses it. `path_id`: RFC 7911, else
   /// 0.
@@ -133,10 +146,29 @@ class Rib {
   bool withdraw(PeerId peer, const Prefix& prefix, std::uint32_t path_id = 0);
   /// All paths of the peer and family.
   void drop(PeerId peer, Family family);
+  /// Of the places from `from` on, at most `limit`; moves `from` on. True: there are no more.
+  bool drop_some(PeerId peer, Family family, NetId& from, std::size_t limit);
   /// Keeps the paths, marked, until each is announced again or sweep_stale() takes it (RFC
   /// 4724 4.2).
   void mark_stale(PeerId peer, Family family);
   void sweep_stale(PeerId peer, Family family);
+  /// A path as received, before the import policy.
+  struct Received {
+    PeerId peer = PeerId::local;
+    Prefix prefix;
+    AttributeId attributes = AttributeId::none;
+    NextHopId next_hop = NextHopId::local;
+  };
+  /// The same after it; the original may be found from `attributes` and `next_hop` again.
+  struct Imported {
+    AttributeId attributes = AttributeId::none;
+    NextHopId next_hop = NextHopId::local;
+    bool filtered = false;
+  };
+  /// Asks `import` anew about the learned paths of `count` places from `from` on; none: as it is.
+  /// Nothing is asked of a peer for it: a set that policy changed knows what it was made of.
+  void import_again(Family family, NetId from, NetId count,
+                    const std::function<std::optional<Imported>(const Received&)>& import);
 
   // This node
 
@@ -158,6 +190,15 @@ class Rib {
   /// Sorted; valid for as long as a prefix uses the set and until the decide() after.
   [[nodiscard]] const NextHops& next_hops(NextHopSet set) const;
 
+  // What the kernel has
+
+  /// True: a learned route of which the FIB was told goes to nobody before installed() names it;
+  /// those before it stand meanwhile. False, at first: nothing waits, what did goes out.
+  void wait_for_install(bool yes);
+  /// The kernel leads the prefix where the last RouteChange said.
+  void installed(const Prefix& prefix);
+  [[nodiscard]] bool awaits_install(Family family, NetId net) const;
+
   // Views
 
   [[nodiscard]] PathCounts counts(PeerId peer, Family family) const;
@@ -166,6 +207,8 @@ class Rib {
   [[nodiscard]] std::uint64_t originated(Family family) const;
   [[nodiscard]] std::uint64_t paths(Family family) const;
   [[nodiscard]] const PeerNextHop& next_hop(NextHopId id) const;
+  /// Where packets go that the peer itself forwards: next hops in use that are its own address.
+  [[nodiscard]] NextHops gateways(PeerId peer) const;
   [[nodiscard]] const RibPeer& peer(PeerId peer) const;
   [[nodiscard]] AttributeStore& attributes() const { return store_; }
   [[nodiscard]] std::optional<RouteView> route(const Prefix& prefix) const;
@@ -192,6 +235,7 @@ class Rib {
 
  private:
   struct Tables;
+  std::uint64_t attached_ = 0;
   AttributeStore& store_;
   std::unique_ptr<Tables> tables_;
 };

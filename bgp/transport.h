@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,12 @@ struct Callbacks {
   std::function<void(SyncDone)> sync_done;
   std::function<void(LogLine)> log;
   std::function<void(const SessionUp&)> session_up = {};
+  /// A peer that a range had let in is no more.
+  std::function<void(const std::string& peer)> forgotten = {};
   /// How late the speaker's timer was served: what its turn had to wait for on a busy loop.
   std::function<void(Clock::duration)> served_late = nullptr;
+  /// Before the routes that follow from it.
+  std::function<void(const GatewayChange&)> gateway = {};
 };
 
 class Transport {
@@ -48,6 +53,8 @@ class Transport {
   /// (originate(), connected(), apply(), shutdown_peer(), …); cheap when there is nothing.
   void poke();
 
+  /// None: there is no such connection (any more).
+  [[nodiscard]] std::optional<TcpFacts> tcp_facts(ConnectionId connection) const;
   /// Connections still open, those that write their last words included.
   [[nodiscard]] std::size_t connections() const;
 

@@ -14,6 +14,8 @@ constexpr std::uint32_t id_bits = maybe - 1;
 
 /// Prefixes looked at, and octets packed, in one go: what bounds the time a step takes.
 constexpr std::size_t batch_places = 16384;
+/// The same where each may have to go through the rules of a policy.
+constexpr std::size_t batch_places_with_rules = 1024;
 constexpr std::size_t batch_octets = 48UL * 1024;
 /// About what a message adds to its attributes, and what a prefix takes.
 constexpr std::size_t message_estimate = 30;
@@ -91,6 +93,7 @@ UpdateGroup::UpdateGroup(Rib& rib, Key key, const PathNextHop& next_hop, std::si
       key_(std::move(key)),
       next_hop_(next_hop),
       max_backlog_(backlog),
+      policy_(key_.rules.policy, Direction::to_export),
       advertisements_(rib),
       batch_(std::make_unique<Batch>()) {
   open({journal().end(), 0, true, true}).from_nothing = true;
@@ -278,9 +281,11 @@ bool UpdateGroup::full(const Batch& batch) const {
 }
 
 void UpdateGroup::scan(Stream& stream, Batch& batch) {
+  const std::size_t most =
+      key_.rules.policy.rules() == nullptr ? batch_places : batch_places_with_rules;
   if (stream.at.walking) {
     const NetId places = rib_.places(key_.rules.family);
-    for (std::size_t i = 0; i < batch_places && !full(batch) && stream.at.walk < places; ++i) {
+    for (std::size_t i = 0; i < most && !full(batch) && stream.at.walk < places; ++i) {
       consider(stream, stream.at.walk++, batch);
     }
     stream.at.walking = stream.at.walk < places;
@@ -290,12 +295,14 @@ void UpdateGroup::scan(Stream& stream, Batch& batch) {
   stream.at.position =
       journal().walk(stream.at.position, journal().end(), [&](const Journal::Entry& entry) {
         consider(stream, entry.net, batch);
-        return ++count < batch_places && !full(batch);
+        return ++count < most && !full(batch);
       });
 }
 
 void UpdateGroup::consider(const Stream& stream, NetId net, Batch& batch) {
   if (!rib_.alive(key_.rules.family, net)) return;
+  // The journal brings it again once the kernel has it.
+  if (rib_.awaits_install(key_.rules.family, net)) return;
   const AdvertisementTable::Id id = current(net);
   if (&stream == streams_.front().get()) {
     consider_told(net, id, batch);
@@ -308,7 +315,7 @@ AdvertisementTable::Id UpdateGroup::current(NetId net) {
   const Family family = key_.rules.family;
   const auto best = rib_.best(family, net);
   if (!best) return 0;
-  const auto made = advertised_as(key_.rules, rib_, rib_.prefix(family, net), *best);
+  const auto made = advertised_as(key_.rules, policy_, rib_, rib_.prefix(family, net), *best);
   return made ? advertisements_.intern(*made) : 0;
 }
 

@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "config/document.h"
 #include "config/keys.h"
+#include "config/policies.h"
 #include "config/reader.h"
 
 namespace weft::config {
@@ -241,18 +242,20 @@ struct Draft {
 };
 
 void check_peer_has_address(Reader& reader, const Node& node) {
-  // A kind of peer that was refused has been told about already.
-  const Node* interface = node.find("interface");
-  if (node.find("address") != nullptr && interface != nullptr) {
-    const Reader::Scope scope(reader, "interface");
-    reader.fail(*interface, "a peer has an address or an interface, not both");
-    return;
+  std::vector<std::string_view> kinds;
+  for (const std::string_view kind : {"address", "interface", "listen"}) {
+    if (node.find(kind) != nullptr) kinds.push_back(kind);
   }
-  const bool other_kind = interface != nullptr || node.find("listen") != nullptr;
-  if (node.find("address") != nullptr || other_kind) return;
+  if (kinds.size() == 1) return;
+  if (!kinds.empty()) {
+    return reader.fail(*node.find(kinds[1]),
+                       fmt::format("has both '{}' and '{}'; a peer is known by its address or its "
+                                   "interface, or it is a range",
+                                   kinds[0], kinds[1]));
+  }
   reader.fail(node,
-              "'address' is missing: the IPv4 or IPv6 address of the peer, or 'interface' for the "
-              "router at the other end of a link");
+              "'address' is missing: the IPv4 or IPv6 address of the peer, 'interface' for the "
+              "router at the other end of a link, or 'listen' for a range");
 }
 
 void check_peer_address(Reader& reader, const Draft& draft, const NodeSettings& node) {
@@ -272,13 +275,22 @@ void check_peer_address(Reader& reader, const Draft& draft, const NodeSettings& 
   }
 }
 
+/// What the link says of an unnumbered peer, and nothing else can.
+void check_unnumbered(Reader& reader, const Draft& draft) {
+  const bgp::PeerSettings& peer = draft.settings;
+  if (!peer.is_unnumbered()) return;
+  const auto refuse = [&](std::string_view key, std::string_view sentence) {
+    const Reader::Scope scope(reader, key);
+    reader.fail(draft.at(key), sentence);
+  };
+  if (peer.source) refuse("source", "an unnumbered peer is spoken to from the link-local address");
+  if (!peer.bind_interface.empty())
+    refuse("bind-interface", "an unnumbered peer is spoken to on its own interface");
+  if (peer.multihop > 1) refuse("multihop", "an unnumbered peer is one hop away");
+}
+
 void check_peer_source(Reader& reader, const Draft& draft) {
-  if (!draft.settings.source) return;
-  if (draft.settings.is_unnumbered()) {
-    const Reader::Scope scope(reader, "source");
-    reader.fail(draft.at("source"), "an unnumbered peer is spoken to from the link-local address");
-    return;
-  }
+  if (!draft.settings.source || draft.settings.is_unnumbered()) return;
   const Address& source = *draft.settings.source;
   const Address& address = draft.settings.address;
   const Reader::Scope scope(reader, "source");
@@ -294,6 +306,76 @@ void check_peer_source(Reader& reader, const Draft& draft) {
   }
 }
 
+/// What only one peer or only a range can have.
+void check_range(Reader& reader, const Draft& draft) {
+  const auto refuse = [&](std::string_view key, std::string_view sentence) {
+    if (const Node* said = draft.node->find(key)) {
+      const Reader::Scope scope(reader, key);
+      reader.fail(*said, sentence);
+    }
+  };
+  if (!draft.settings.range) {
+    return refuse("limit", "goes with 'listen' only: one address is one peer");
+  }
+  if (draft.settings.passive)
+    refuse("passive", "says nothing of a range: weftd never connects to its peers");
+  refuse("source", "says nothing of a range: its peers choose the address they connect to");
+  const Prefix& range = *draft.settings.range;
+  if (range.address().is_multicast() || range.address().is_loopback()) {
+    const Reader::Scope scope(reader, "listen");
+    reader.fail(draft.at("listen"), fmt::format("{} holds no peers' addresses", range.text()));
+  }
+}
+
+/// The kernel wants signatures from all of a range with a password, so from this peer too.
+void check_range_passwords(Reader& reader, const Node& node,
+                           const std::vector<bgp::PeerSettings>& peers) {
+  for (std::size_t i = 0; i < peers.size(); ++i) {
+    const bgp::PeerSettings& peer = peers[i];
+    if (peer.password) continue;
+    const Prefix from = bgp::sources_of(peer);
+    for (const bgp::PeerSettings& range : peers) {
+      if (!range.range || !range.password || &range == &peer || !range.range->contains(from))
+        continue;
+      reader.fail(node.items[i],
+                  fmt::format("{} has no password, but lies inside of {}, which has one: give it "
+                              "one, too",
+                              from.text(), range.range->text()));
+      break;
+    }
+  }
+}
+
+/// A key of the kernel is for addresses, whatever their link.
+void check_unnumbered_passwords(Reader& reader, const Node& node,
+                                const std::vector<bgp::PeerSettings>& peers) {
+  const bgp::PeerSettings* first = nullptr;
+  for (std::size_t i = 0; i < peers.size(); ++i) {
+    if (!peers[i].is_unnumbered()) continue;
+    if (first == nullptr) first = &peers[i];
+    if (peers[i].password == first->password) continue;
+    reader.fail(node.items[i],
+                "the kernel cannot tell link-local addresses of different links apart: unnumbered "
+                "peers have one password together, or none");
+  }
+}
+
+void check_local_as(Reader& reader, const Draft& draft) {
+  const bgp::PeerSettings& peer = draft.settings;
+  if (peer.local_as && peer.remote_as == std::variant<bgp::RemoteAs, bgp::Asn>(*peer.local_as)) {
+    const Reader::Scope scope(reader, "local-as");
+    reader.fail(draft.at("local-as"),
+                "is the AS of the peer: an internal session can have no local-as");
+  }
+  if (peer.local_as) return;
+  for (const auto& [key, said] : {std::pair("local-as-no-prepend", peer.local_as_no_prepend),
+                                  std::pair("local-as-replace", peer.local_as_replace)}) {
+    if (!said) continue;
+    const Reader::Scope scope(reader, key);
+    reader.fail(draft.at(key), "goes with local-as only");
+  }
+}
+
 void check_peer_timers(Reader& reader, const Draft& draft) {
   // A default that is too short for a long hold-time does no harm; what was said must fit together.
   const auto [hold, send] = std::pair(draft.settings.hold_time, draft.settings.send_hold);
@@ -302,6 +384,38 @@ void check_peer_timers(Reader& reader, const Draft& draft) {
   reader.fail(draft.at("send-hold"),
               fmt::format("{} s must be longer than hold-time, {} s, or 0 for off (RFC 9687)",
                           send.count(), hold.count()));
+}
+
+void check_peer_policies(Reader& reader, const Draft& draft, const bgp::Settings& settings) {
+  const auto check = [&](std::string_view key, const std::optional<bgp::Filter>& filter) {
+    if (!filter || draft.find(key) == nullptr) return;
+    const Reader::Scope scope(reader, key);
+    check_filter(reader, *draft.find(key), *filter, settings);
+  };
+  check("import", draft.settings.import_filter);
+  check("export", draft.settings.export_filter);
+}
+
+void check_peer_role(Reader& reader, const Draft& draft, const NodeSettings& node) {
+  const auto& remote = draft.settings.remote_as;
+  const bgp::Asn* asn = std::get_if<bgp::Asn>(&remote);
+  const bool internal = remote == std::variant<bgp::RemoteAs, bgp::Asn>(bgp::RemoteAs::internal) ||
+                        (asn != nullptr && *asn == node.asn);
+  if (draft.settings.role && internal && draft.find("role") != nullptr) {
+    const Reader::Scope scope(reader, "role");
+    reader.fail(*draft.find("role"), "is for peers of another AS (RFC 9234)");
+  }
+  if (draft.settings.role_strict && !draft.settings.role && draft.find("role-strict") != nullptr) {
+    const Reader::Scope scope(reader, "role-strict");
+    reader.fail(*draft.find("role-strict"), "goes with 'role' only");
+  }
+}
+
+/// The key and the value by which no two peers can be the same.
+std::pair<std::string_view, std::string> identity_of(const bgp::PeerSettings& peer) {
+  if (peer.range) return {"listen", peer.range->text()};
+  if (peer.is_unnumbered()) return {"interface", peer.interface};
+  return {"address", peer.address.text()};
 }
 
 Draft read_peer(Reader& reader, const Node& node, const Groups& groups) {
@@ -320,12 +434,10 @@ Draft read_peer(Reader& reader, const Node& node, const Groups& groups) {
     }
   }
   read_keys(reader, node, draft.settings);
-  // Nobody forwards a link-local address, and routers speak to unnumbered neighbours with TTL 1.
-  if (draft.settings.is_unnumbered() && draft.find("gtsm") == nullptr) draft.settings.gtsm = false;
-  if (draft.settings.name.empty()) {
-    draft.settings.name =
-        draft.settings.is_unnumbered() ? draft.settings.interface : draft.settings.address.text();
+  if (node.find("password") != nullptr && node.find("password-file") != nullptr) {
+    reader.fail(*node.find("password-file"), "give either 'password' or 'password-file'");
   }
+  if (draft.settings.name.empty()) draft.settings.name = identity_of(draft.settings).second;
   return draft;
 }
 
@@ -333,15 +445,16 @@ Draft read_peer(Reader& reader, const Node& node, const Groups& groups) {
 class PeerIdentities {
  public:
   void check(Reader& reader, const Draft& draft) {
-    const auto& [name, interface] = std::tie(draft.settings.name, draft.settings.interface);
-    const std::string_view key = draft.settings.is_unnumbered() ? "interface" : "address";
-    const std::string place =
-        draft.settings.is_unnumbered() ? interface : draft.settings.address.text();
-    const auto [first, fresh] = places_.try_emplace(place, draft.node->mark.line);
+    const std::string& name = draft.settings.name;
+    const auto [key, identity] = identity_of(draft.settings);
+    const auto [first, fresh] = identities_.try_emplace(identity, draft.node->mark.line);
     if (!fresh) {
       const Reader::Scope scope(reader, key);
-      reader.fail(draft.at(key), fmt::format("a peer with the {} {} is in line {} already", key,
-                                             place, first->second));
+      reader.fail(draft.at(key),
+                  draft.settings.range
+                      ? fmt::format("a range {} is in line {} already", identity, first->second)
+                      : fmt::format("a peer with the {} {} is in line {} already", key, identity,
+                                    first->second));
       return;
     }
     const auto [named, unique] = names_.try_emplace(name, draft.node->mark.line);
@@ -353,7 +466,8 @@ class PeerIdentities {
   }
 
  private:
-  std::map<std::string, int> places_;
+  /// Address, interface or prefix.
+  std::map<std::string, int> identities_;
   std::map<std::string, int> names_;
 };
 
@@ -375,21 +489,32 @@ void read_peers(Reader& reader, const Node& node, const Groups& groups, Config& 
     Draft draft = read_peer(reader, item, groups);
     check_peer_has_address(reader, item);
     if (reader.faults() == before) {
-      check_peer_address(reader, draft, config.node);
+      if (!draft.settings.range) check_peer_address(reader, draft, config.node);
+      check_range(reader, draft);
+      check_unnumbered(reader, draft);
       check_peer_source(reader, draft);
       check_peer_timers(reader, draft);
+      check_peer_policies(reader, draft, config.bgp);
+      check_peer_role(reader, draft, config.node);
+      check_local_as(reader, draft);
       identities.check(reader, draft);
     }
     config.bgp.peers.push_back(std::move(draft.settings));
   }
+  // Only whole peers can be held against each other.
+  if (config.bgp.peers.size() != node.items.size()) return;
+  check_range_passwords(reader, node, config.bgp.peers);
+  check_unnumbered_passwords(reader, node, config.bgp.peers);
 }
 
 void read_bgp(Reader& reader, const Node& node, Config& config) {
   const Reader::Scope scope(reader, "bgp");
   read_keys(reader, node, config.bgp);
+  read_policies(reader, node, config.bgp);
   Groups groups;
   if (const Node* section = node.find("groups")) groups = read_groups(reader, *section);
   if (const Node* section = node.find("peers")) read_peers(reader, *section, groups, config);
+  check_policies(reader, node, config.bgp);
 }
 
 void read_fib(Reader& reader, const Node& node, fib::Settings& settings) {

@@ -3,13 +3,16 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <map>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "bfd/runner.h"
+#include "bgp/ranges.h"
 
 namespace weft::daemon {
 
@@ -20,8 +23,8 @@ struct BfdLinks::State : std::enable_shared_from_this<State> {
 
   asio::io_context& io;
   Lost lost;
-  /// Peers that want it.
-  std::map<std::string, bgp::BfdSettings> peers;
+  /// All of them, and the ranges.
+  std::vector<bgp::PeerSettings> peers;
   /// Where their last session led.
   std::map<std::string, bfd::Path> paths;
   std::optional<bfd::Runner> runner;
@@ -30,26 +33,40 @@ struct BfdLinks::State : std::enable_shared_from_this<State> {
   bool stopped = false;
 
   void apply(const bgp::Settings& settings) {
-    peers.clear();
-    for (const bgp::PeerSettings& peer : settings.peers) {
-      if (peer.bfd && !peer.shutdown) peers.emplace(peer.name, *peer.bfd);
-    }
-    std::erase_if(paths, [&](const auto& each) { return !peers.contains(each.first); });
+    peers = settings.peers;
+    std::erase_if(paths,
+                  [&](const auto& each) { return !wish_of(each.first, each.second.remote); });
     want();
   }
 
+  /// None: the peer wants no BFD, or is no more.
+  [[nodiscard]] std::optional<bgp::BfdSettings> wish_of(const std::string& peer,
+                                                        const Address& remote) const {
+    const auto listed = std::find_if(peers.begin(), peers.end(), [&](const auto& each) {
+      return !bgp::is_range(each) && each.name == peer;
+    });
+    const bgp::PeerSettings* found = listed != peers.end()   ? &*listed
+                                     : peer == remote.text() ? bgp::range_of(peers, remote)
+                                                             : nullptr;
+    return found != nullptr && !found->shutdown ? found->bfd : std::nullopt;
+  }
+
   void established(const bgp::SessionUp& session) {
-    const auto peer = peers.find(session.peer);
-    if (peer == peers.end()) return;
-    const bool multihop = peer->second.multihop.value_or(!session.on_link);
+    const auto wish = wish_of(session.peer, session.remote);
+    if (!wish) return;
+    const bool multihop = wish->multihop.value_or(!session.on_link);
     const bfd::Path path{session.remote, session.local, multihop ? 0 : session.ifindex};
     if (std::exchange(paths[session.peer], path) != path) want();
+  }
+
+  void forgotten(const std::string& peer) {
+    if (paths.erase(peer) != 0) want();
   }
 
   void want() {
     std::map<bfd::Path, bfd::Terms> wanted;
     for (const auto& [peer, path] : paths) {
-      const bgp::BfdSettings& settings = peers.at(peer);
+      const bgp::BfdSettings settings = wish_of(peer, path.remote).value();
       wanted[path] = {settings.interval, settings.multiplier};
     }
     if (stopped || (!runner && (wanted.empty() || !start()))) return;
@@ -111,6 +128,9 @@ void BfdLinks::apply(const bgp::Settings& settings) {
 }
 void BfdLinks::established(const bgp::SessionUp& session) {
   state_->established(session);
+}
+void BfdLinks::forgotten(const std::string& peer) {
+  state_->forgotten(peer);
 }
 void BfdLinks::stop() {
   if (!state_->stopped) state_->stop();

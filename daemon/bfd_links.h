@@ -42,6 +42,8 @@ class BfdLinks {
   /// The path of an established session is looked after from now on, also when the session ends:
   /// until the next one of the peer leads elsewhere.
   void established(const bgp::SessionUp& session);
+  /// A peer that a range had let in is no more.
+  void forgotten(const std::string& peer);
   /// Tells the neighbours that nothing is wrong with the path.
   void stop();
 

@@ -18,6 +18,7 @@
 #include "daemon/claims.h"
 #include "daemon/containers.h"
 #include "daemon/control_server.h"
+#include "daemon/doctor.h"
 #include "daemon/host.h"
 #include "daemon/routing.h"
 #include "daemon/views.h"
@@ -55,7 +56,6 @@ class Daemon {
         signals_(io_, SIGTERM, SIGINT, SIGHUP) {}
 
   Result<void> start() {
-    complaints_ = prepare_sysctls();
     for (auto& complaint : put_router_addresses(config_.node))
       complaints_.push_back(std::move(complaint));
     for (const std::string& complaint : complaints_) spdlog::warn(complaint);
@@ -75,6 +75,7 @@ class Daemon {
     claims_ = std::move(*claims);
     containers_->on_usage_changed([this] { claims_->poke(); });
     announce();
+    mend_host();
 
     auto exporter = exporter::Server::start(config_.exporter, [this] { return scrape(); });
     if (!exporter) return exporter.error();
@@ -114,6 +115,14 @@ class Daemon {
             started_at_, complaints_, reload_succeeded_, configured_at_};
   }
 
+  [[nodiscard]] Patient patient() const { return patient_of(world()); }
+
+  void mend_host() {
+    for (const Finding& finding : mend(patient())) {
+      spdlog::warn("{} {}: {}", finding.subject, finding.message, finding.command);
+    }
+  }
+
   std::uint32_t mtu() const {
     if (config_.cni.mtu) return *config_.cni.mtu;
     std::optional<std::uint32_t> smallest;
@@ -131,21 +140,34 @@ class Daemon {
 
   void handle(const ctl::Request& request, const ControlServer::Answer& answer) {
     const Time now = Clock::now();
-    std::visit(Overloaded{
-                   [&](const ctl::AddRequest& add) { containers_->add(add, answer); },
-                   [&](const ctl::DelRequest& del) { containers_->del(del, answer); },
-                   [&](const ctl::CheckRequest& check) { containers_->check(check, answer); },
-                   [&](const ctl::StatusRequest&) { answer(status_view(world(), now)); },
-                   [&](const ctl::BfdRequest&) { answer(bfd_view(world(), now)); },
-                   [&](const ctl::PeersRequest&) { answer(peers_view(world(), now)); },
-                   [&](const ctl::RoutesRequest& routes) { answer(routes_view(world(), routes)); },
-                   [&](const ctl::BlocksRequest&) { answer(blocks_view(world(), now)); },
-                   [&](const ctl::ClaimsRequest&) { answer(claims_view(world())); },
-                   [&](const ctl::IpamCheckRequest& check) { answer(examine(check)); },
-                   [&](const ctl::ReleaseBlockRequest& release) { answer(released(release)); },
-                   [&](const ctl::ContainersRequest&) { answer(containers_view(world(), now)); },
-               },
-               request);
+    std::visit(
+        Overloaded{
+            [&](const ctl::AddRequest& add) { containers_->add(add, answer); },
+            [&](const ctl::DelRequest& del) { containers_->del(del, answer); },
+            [&](const ctl::CheckRequest& check) { containers_->check(check, answer); },
+            [&](const ctl::StatusRequest&) { answer(status_view(world(), now)); },
+            [&](const ctl::BfdRequest&) { answer(bfd_view(world(), now)); },
+            [&](const ctl::PeersRequest&) { answer(peers_view(world(), now)); },
+            [&](const ctl::PeerRequest& order) { answer(ordered(order)); },
+            [&](const ctl::RoutesRequest& routes) { answer(routes_view(world(), routes)); },
+            [&](const ctl::BlocksRequest&) { answer(blocks_view(world(), now)); },
+            [&](const ctl::ContainersRequest&) { answer(containers_view(world(), now)); },
+            [&](const ctl::ClaimsRequest&) { answer(claims_view(world())); },
+            [&](const ctl::IpamCheckRequest& check) { answer(examine(check)); },
+            [&](const ctl::ReleaseBlockRequest& release) { answer(released(release)); },
+            [&](const ctl::PoliciesRequest&) { answer(policies_view(world())); },
+            [&](const ctl::DoctorRequest&) { answer(doctor_view(world())); },
+            [&](const ctl::FibCheckRequest& check) { routing_->check_fib(check.repair, answer); },
+        },
+        request);
+  }
+
+  ctl::Reply ordered(const ctl::PeerRequest& order) {
+    const auto done = routing_->order(order);
+    if (!done) return ctl::Failure{ctl::ErrorCode::not_found, done.error().message};
+    spdlog::info("operator: peer {} {}{}{}", order.peer, ctl::name(order.verb),
+                 order.message.empty() ? "" : ": ", order.message);
+    return ctl::Done{};
   }
 
   ctl::Reply examine(const ctl::IpamCheckRequest& request) {
@@ -220,6 +242,7 @@ class Daemon {
     }
     routing_->apply(wanted->bgp);
     config_ = std::move(*wanted);
+    mend_host();
     return true;
   }
 

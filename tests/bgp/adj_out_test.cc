@@ -84,7 +84,7 @@ Policy everything() {
 AdjOutPeer how(bool external, unsigned n) {
   AdjOutPeer made;
   made.external = external;
-  made.local_as = own_as;
+  made.as_path.local_as = own_as;
   made.policy = everything();
   made.negotiated = both_families();
   made.next_hop = {Address::ipv4(0xc6336400 + n), {}};  // 198.51.100.n
@@ -179,7 +179,7 @@ TEST_F(AdjOutTest, RewritesForAnotherAs) {
 TEST_F(AdjOutTest, LeavesWhatItCanWithinTheAs) {
   join(4, how(false, 4));
   auto self = how(false, 5);
-  self.next_hop_self = true;
+  self.next_hop_rule = NextHopRule::self;
   join(5, self);
   Attributes learned = path_of({65001});
   learned.med = 7;
@@ -427,7 +427,7 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
   AdjOutPeer any_how(unsigned n) {
     AdjOutPeer made = how(model_.peers[PeerId(n)].external, n);
     if (below(4) == 0) made.policy = Policy::to_export({}, {}, true);
-    if (below(4) == 0) made.next_hop_self = true;
+    if (below(4) == 0) made.next_hop_rule = NextHopRule::self;
     return made;
   }
   void session() {
@@ -508,7 +508,8 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
       route.attributes.med.reset();
     } else {
       route.attributes.local_pref = 100;
-      if (!originated && !as.next_hop_self) route.next_hop.address = best.next_hop;
+      if (!originated && as.next_hop_rule != NextHopRule::self)
+        route.next_hop.address = best.next_hop;
     }
     return route;
   }
