@@ -451,9 +451,11 @@ void Peer::lives_at(const std::optional<Address>& address, std::uint32_t ifindex
   ifindex_ = ifindex;
   fsm_ = fsm_settings();
   for (Slot& slot : slots_) {
-    if (!slot.in_use || !slot.outgoing || has_connection(slot.state)) continue;
-    // An attempt at where it was before is of no use. Failing it leads to Active.
-    if (std::holds_alternative<Connect>(slot.state)) feed(slot, TcpFailed{}, "", now);
+    if (!slot.in_use || std::holds_alternative<Established>(slot.state)) continue;
+    // What began where it was before is of no use. Failing it leads to Active, or to nothing.
+    const bool begun = has_connection(slot.state) || std::holds_alternative<Connect>(slot.state);
+    if (begun) feed(slot, TcpFailed{}, "", now);
+    if (!slot.in_use || !slot.outgoing) continue;
     auto* active = std::get_if<Active>(&slot.state);
     if (active != nullptr) active->retry_at = settings_.passive || !address ? Time::max() : now;
   }
@@ -487,6 +489,11 @@ std::size_t Peer::half_open() const {
 bool Peer::is_connected() const {
   return std::any_of(slots_.begin(), slots_.end(),
                      [](const Slot& slot) { return slot.in_use && has_connection(slot.state); });
+}
+
+bool Peer::has_heard() const {
+  return std::any_of(slots_.begin(), slots_.end(),
+                     [](const Slot& slot) { return slot.in_use && slot.theirs; });
 }
 
 bool Peer::is_external() const {
@@ -554,8 +561,8 @@ void Peer::feed(Slot& slot, const Event& event, std::string_view reason, Time no
     session_.reset();
   }
   if (after == PeerState::established && before != after) entered_established(slot, now);
-  const bool over = after == PeerState::idle || (after == PeerState::active && !slot.outgoing &&
-                                                 before != after && before >= PeerState::open_sent);
+  const bool over =
+      after == PeerState::idle || (after == PeerState::active && !slot.outgoing && to.actions.drop);
   if (over) ended(slot, !stopped, now);
   note_state(now);
 }

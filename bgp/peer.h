@@ -120,7 +120,7 @@ class Peer {
   void request_refresh(AfiSafi family);
   /// Of an unnumbered peer: where it lives now, so that it can be connected to, at once if nothing
   /// else goes on. None: nowhere, its link is gone or nobody was heard on it. A running session
-  /// stays where it is.
+  /// stays where it is; connections that are none yet are dropped.
   void lives_at(const std::optional<Address>& address, std::uint32_t ifindex, Time now);
   /// Output of the session waits besides what request_refresh() and the FSM made.
   void output_ready();
@@ -146,6 +146,8 @@ class Peer {
   [[nodiscard]] std::size_t half_open() const;
   /// Some connection is open.
   [[nodiscard]] bool is_connected() const;
+  /// The peer has said OPEN on some connection.
+  [[nodiscard]] bool has_heard() const;
   [[nodiscard]] bool is_external() const;
   void count_sent(MessageType type, std::size_t size) { sent_.count(type, size); }
   void log(Level level, std::string_view text, Time now);

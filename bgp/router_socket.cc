@@ -188,7 +188,8 @@ struct RouterSocket::State : std::enable_shared_from_this<State> {
 
   void stop() {
     stopped = true;
-    timer.cancel();
+    boost::system::error_code ignored;  // a timer that cannot be cancelled finds stopped set
+    timer.cancel(ignored);
     if (readable) static_cast<void>(readable->release());
   }
 };

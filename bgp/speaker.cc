@@ -86,7 +86,8 @@ struct Neighbour {
   /// Attributes of the last UPDATE, by the decoder's serial.
   HeldAttributes last_attributes;
   std::uint64_t last_serial = 0;
-  /// Of an unnumbered peer with a session: the address last heard on its link, if that is another.
+  /// Of an unnumbered peer with a connection: the address last heard on its link, if that is
+  /// another.
   std::optional<Address> heard_elsewhere;
   /// The AS of the session (RFC 7705) stands in them too often.
   bool last_looped = false;
@@ -356,10 +357,11 @@ struct Speaker::World {
   void follow_session(Neighbour& who, Time now) {
     const auto& session = who.peer.session();
     const ConnectionId current = session ? session->connection : ConnectionId{};
-    if (who.joined == current) return;
-    if (who.joined != ConnectionId{}) leave(who);
-    if (session) join(who, *session, now);
-    if (!session && who.heard_elsewhere) move(who, *who.heard_elsewhere, now);
+    if (who.joined != current) {
+      if (who.joined != ConnectionId{}) leave(who);
+      if (session) join(who, *session, now);
+    }
+    if (who.heard_elsewhere && !who.peer.is_connected()) move(who, *who.heard_elsewhere, now);
   }
 
   // ---- unnumbered peers
@@ -374,7 +376,7 @@ struct Speaker::World {
     return known == by_address.end() ? nullptr : known->second;
   }
 
-  void move(Neighbour& who, const Address& to, Time now) {
+  void move(Neighbour& who, Address to, Time now) {
     who.heard_elsewhere.reset();
     if (who.peer.address() == to) return;
     who.peer.log(who.peer.address() ? Level::info : Level::debug,
@@ -1098,7 +1100,7 @@ std::optional<ConnectionId> Speaker::accepted(const Address& remote, const Addre
   if (found == nullptr) return std::nullopt;
   Neighbour& who = *found;
   if (who.peer.settings().is_unnumbered() && who.peer.address() != remote) {
-    if (who.peer.session()) return std::nullopt;  // one neighbour a link
+    if (who.peer.has_heard()) return std::nullopt;  // one neighbour a link
     world.move(who, remote, now);
   }
   const auto connection = who.peer.accept(local, now);
@@ -1236,7 +1238,7 @@ void Speaker::router_heard(std::uint32_t ifindex, const Address& router, Time no
   Neighbour& who = *known->second;
   if (who.peer.address() == router) {
     who.heard_elsewhere.reset();
-  } else if (who.peer.session()) {
+  } else if (who.peer.is_connected()) {
     who.heard_elsewhere = router;
   } else {
     world_->move(who, router, now);

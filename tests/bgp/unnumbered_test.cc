@@ -4,6 +4,8 @@
 #include <map>
 #include <string>
 
+#include "bgp/message.h"
+#include "bgp/peer.h"
 #include "bgp/speaker.h"
 
 namespace weft::bgp {
@@ -223,6 +225,102 @@ TEST(Unnumbered, TheSessionFallsWithItsLinkAndReturnsWithIt) {
   wire.run(15s);
   EXPECT_TRUE(Wire::up(wire.a, 0)) << wire.a.log;
   EXPECT_EQ(wire.a.fib[prefix("10.64.0.0/26")].size(), 2U);
+}
+
+/// One end that has connected to fe80::b on eth1 and awaits its OPEN.
+struct Attempt {
+  End end{65001};
+  ConnectionId connection;
+
+  Attempt() {
+    end.speaker.tick(t0);
+    end.speaker.router_heard(11, address("fe80::b"), t0);
+    for (const Action& action : end.speaker.take_actions()) {
+      if (const auto* order = std::get_if<ConnectTo>(&action)) connection = order->connection;
+    }
+    end.speaker.opened(connection, end.own, t0);
+    EXPECT_EQ(status().state, PeerState::open_sent);
+  }
+  [[nodiscard]] PeerStatus status() const { return end.speaker.peers().at(0); }
+  bool closed() {
+    bool found = false;
+    for (const Action& action : end.speaker.take_actions()) {
+      const auto* order = std::get_if<CloseConnection>(&action);
+      found |= order != nullptr && order->connection == connection;
+    }
+    return found;
+  }
+  void hear(const Message& message) {
+    std::vector<std::byte> bytes;
+    encode(message, bytes);
+    end.speaker.received(connection, bytes, t0);
+  }
+  static Open open() {
+    Open open{Asn{65002}, 9s, RouterId{65002}, {}};
+    open.capabilities.families = {unicast(Family::ipv6)};
+    open.capabilities.four_octet_as = Asn{65002};
+    return open;
+  }
+};
+
+TEST(Unnumbered, WhatIsNoSessionYetGoesWithItsLink) {
+  Attempt attempt;
+  attempt.hear(Attempt::open());
+  ASSERT_EQ(attempt.status().state, PeerState::open_confirm);
+  attempt.end.speaker.links({{"eth2", 12}}, t0);
+  EXPECT_TRUE(attempt.closed());
+  attempt.hear(Keepalive{});
+  EXPECT_EQ(attempt.status().state, PeerState::active);
+  EXPECT_TRUE(attempt.status().address.is_unspecified());
+}
+
+TEST(Unnumbered, AnotherRouterWaitsUntilAnAttemptHasFailed) {
+  Attempt attempt;
+  attempt.end.speaker.router_heard(11, address("fe80::c"), t0);
+  EXPECT_EQ(attempt.status().address, address("fe80::b"));
+  EXPECT_FALSE(attempt.closed());
+  attempt.end.speaker.closed(attempt.connection, "reset", t0);
+  EXPECT_EQ(attempt.status().address, address("fe80::c"));
+}
+
+TEST(Unnumbered, WhoConnectsFromElsewhereIsTheNeighbourUnlessAnotherHasSpoken) {
+  Attempt silent;
+  EXPECT_TRUE(silent.end.speaker.accepted(address("fe80::c"), silent.end.own, t0, 11));
+  EXPECT_EQ(silent.status().address, address("fe80::c"));
+  EXPECT_TRUE(silent.closed()) << "what was begun with another address is no use";
+
+  Attempt spoken;
+  spoken.hear(Attempt::open());
+  EXPECT_FALSE(spoken.end.speaker.accepted(address("fe80::c"), spoken.end.own, t0, 11));
+  EXPECT_EQ(spoken.status().address, address("fe80::b"));
+  spoken.hear(Keepalive{});
+  EXPECT_EQ(spoken.status().state, PeerState::established);
+}
+
+TEST(Unnumbered, ALinkOfAnUnnumberedPeerIsNoPlaceForThoseOfARange) {
+  Settings settings = node(65001);
+  PeerSettings range;
+  range.name = "all";
+  range.range = prefix("::/0");
+  range.bind_interface = "eth3";
+  settings.peers.push_back(range);
+  Speaker speaker(settings, 1, t0);
+  speaker.links({{"eth1", 11}, {"eth2", 12}}, t0);
+  EXPECT_TRUE(speaker.accepted(address("fe80::1"), address("fe80::a"), t0, 13));
+  EXPECT_EQ(speaker.peers().back().name, "fe80::1");
+  EXPECT_TRUE(speaker.accepted(address("fe80::1"), address("fe80::a"), t0, 11));
+  EXPECT_EQ(speaker.peers().at(0).address, address("fe80::1"));
+  EXPECT_EQ(speaker.socket_setup(address("fe80::1"), 11).interface, "");
+  EXPECT_EQ(speaker.socket_setup(address("fe80::1"), 13).interface, "eth3");
+}
+
+TEST(Unnumbered, PeersAskForNoTtlUnlessToldTo) {
+  PeerSettings peer;
+  peer.interface = "eth1";
+  EXPECT_EQ(setup_of(peer).ttl, 255);
+  EXPECT_EQ(setup_of(peer).least_ttl, 0);
+  peer.gtsm = true;
+  EXPECT_EQ(setup_of(peer).least_ttl, 255);
 }
 
 TEST(Unnumbered, ALinkMadeAnewHasAnotherIndex) {

@@ -145,6 +145,21 @@ TEST_F(BfdInterop, BirdGoesSilentAndComesBack) {
   EXPECT_TRUE(both_up()) << say() << birdc("show bfd sessions");
 }
 
+TEST_F(BfdInterop, BirdFromARangeIsLookedAfterUntilItIsForgotten) {
+  start_bird("local 192.0.2.2 as 65002; neighbor 192.0.2.1 external; ttl security on;",
+             "interface \"*\" { interval 100 ms; multiplier 5; };");
+  start_weftd("listen: 192.0.2.0/24, bfd: {interval: 100, multiplier: 5}");
+  ASSERT_TRUE(both_up()) << say() << birdc("show bfd sessions");
+  EXPECT_THAT(weftctl("bfd"), HasSubstr("192.0.2.2"));
+  daemons_["bird"]->signal(SIGSTOP);
+  EXPECT_TRUE(logs("Cease/BFD Down")) << say();
+  EXPECT_THAT(weftctl("bfd"), HasSubstr("192.0.2.2")) << "it may come back";
+  daemons_["bird"]->signal(SIGKILL);
+  daemons_["bird"]->signal(SIGCONT);
+  // A minute after its last connection.
+  EXPECT_TRUE(says("bfd", "no peer has BFD") || says("bfd", "no peer has BFD")) << say();
+}
+
 TEST_F(BfdInterop, BirdOverManyHops) {
   must("ip -n " + hosts_->a + " address add 10.9.0.1/32 dev lo");
   must("ip -n " + hosts_->b + " address add 10.9.0.2/32 dev lo");
