@@ -672,7 +672,7 @@ TEST(ConfigErrors, AreToldAllAtOnceAndInOrder) {
             "node has, such as 10.255.0.11\n"
             "f:2:36: node: unknown key 'nam'; did you mean 'name'?\n"
             "f:3:15: bgp.peers[0]: 'address' is missing: the IPv4 or IPv6 address of the peer, "
-            "or 'interface' for the router at the other end of a link\n"
+            "'interface' for the router at the other end of a link, or 'listen' for a range\n"
             "f:3:29: bgp.peers[1].address: 'x' is not an IPv4 or IPv6 address\n"
             "f:4:8: pools: must be a mapping (key: value), not a single value\n");
 }
