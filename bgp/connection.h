@@ -41,6 +41,8 @@ struct ConnectTo {
   std::uint16_t port = 179;
   std::optional<Address> source;
   SocketSetup setup;
+  /// The link of a link-local `remote`; 0: any.
+  std::uint32_t ifindex = 0;
 };
 /// Output waits: call produce() as soon as all that was produced before is written.
 struct OutputReady {

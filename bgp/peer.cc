@@ -85,6 +85,7 @@ void MessageCounts::count(MessageType type, std::size_t size) {
 Peer::Peer(PeerSettings settings, Asn node_as, RouterId local_id, std::uint16_t tag,
            std::uint32_t seed, Outbox& out, Time now)
     : settings_(std::move(settings)),
+      address_(settings_.is_unnumbered() ? std::nullopt : std::optional(settings_.address)),
       node_as_(node_as),
       local_as_(settings_.local_as.value_or(node_as)),
       local_id_(local_id),
@@ -402,6 +403,14 @@ void Peer::lose_session(std::string_view why, Time now) {
   loss_ = Loss::silent;  // what carried it may take the peer's forwarding with it
 }
 
+void Peer::lose_path(std::string_view why, Time now) {
+  const Notification down{Fault::BfdDown};
+  Slot* slot = session_slot();
+  if (slot == nullptr) return;
+  feed(*slot, Stop{down}, fmt::format("{}, sent {}", why, text(down)), now);
+  if (loss_ == Loss::clean) loss_ = Loss::silent;
+}
+
 void Peer::abandon(Time now) {
   shutdown_ = true;
   start_at_.reset();
@@ -432,6 +441,7 @@ bool Peer::needs_reset(const PeerSettings& running, const PeerSettings& wanted) 
   softened.import_filter = running.import_filter;
   softened.export_filter = running.export_filter;
   softened.prefix_limit = running.prefix_limit;
+  softened.bfd = running.bfd;
   softened.accepted_prefix_limit = running.accepted_prefix_limit;
   softened.prefix_limit_action = running.prefix_limit_action;
   softened.prefix_limit_restart = running.prefix_limit_restart;
@@ -454,6 +464,22 @@ void Peer::apply(const PeerSettings& settings) {
 void Peer::announce_restart(bool restarting, const std::array<bool, 2>& forwarding) {
   restarting_ = restarting;
   forwarding_ = forwarding;
+}
+
+void Peer::lives_at(const std::optional<Address>& address, std::uint32_t ifindex, Time now) {
+  if (address == address_ && ifindex == ifindex_) return;
+  address_ = address;
+  ifindex_ = ifindex;
+  fsm_ = fsm_settings();
+  for (Slot& slot : slots_) {
+    if (!slot.in_use || std::holds_alternative<Established>(slot.state)) continue;
+    // What began where it was before is of no use. Failing it leads to Active, or to nothing.
+    const bool begun = has_connection(slot.state) || std::holds_alternative<Connect>(slot.state);
+    if (begun) feed(slot, TcpFailed{}, "", now);
+    if (!slot.in_use || !slot.outgoing) continue;
+    auto* active = std::get_if<Active>(&slot.state);
+    if (active != nullptr) active->retry_at = settings_.passive || !address ? Time::max() : now;
+  }
 }
 
 void Peer::request_refresh(AfiSafi family) {
@@ -484,6 +510,11 @@ std::size_t Peer::half_open() const {
 bool Peer::is_connected() const {
   return std::any_of(slots_.begin(), slots_.end(),
                      [](const Slot& slot) { return slot.in_use && has_connection(slot.state); });
+}
+
+bool Peer::has_heard() const {
+  return std::any_of(slots_.begin(), slots_.end(),
+                     [](const Slot& slot) { return slot.in_use && slot.theirs; });
 }
 
 bool Peer::is_external() const {
@@ -553,8 +584,8 @@ void Peer::feed(Slot& slot, const Event& event, std::string_view reason, Time no
     session_.reset();
   }
   if (after == PeerState::established && before != after) entered_established(slot, now);
-  const bool over = after == PeerState::idle || (after == PeerState::active && !slot.outgoing &&
-                                                 before != after && before >= PeerState::open_sent);
+  const bool over =
+      after == PeerState::idle || (after == PeerState::active && !slot.outgoing && to.actions.drop);
   if (over) ended(slot, !stopped, now);
   note_state(now);
 }
@@ -590,8 +621,8 @@ void Peer::carry_out(Slot& slot, const Actions& actions, Time now) {
   }
   if (actions.connect) {
     slot.id = new_connection();
-    out_.actions.emplace_back(ConnectTo{slot.id, settings_.address, settings_.port,
-                                        settings_.source, setup_of(settings_)});
+    out_.actions.emplace_back(ConnectTo{slot.id, *address_, settings_.port, settings_.source,
+                                        setup_of(settings_), ifindex_});
   }
   if (actions.send_open) {
     slot.ours = our_capabilities();
@@ -631,9 +662,8 @@ void Peer::entered_established(Slot& slot, Time now) {
   ++established_count_;
   start_at_.reset();
   log(Level::info,
-      fmt::format("established with {}, AS {}, router id {}, hold time {} s",
-                  settings_.address.text(), slot.theirs->asn.value, slot.theirs->id.text(),
-                  timers.hold_time.count()),
+      fmt::format("established with {}, AS {}, router id {}, hold time {} s", address_->text(),
+                  slot.theirs->asn.value, slot.theirs->id.text(), timers.hold_time.count()),
       now);
   // RFC 4271 6.8: one session; what else is under way has lost.
   Slot& second = other(slot);
@@ -747,7 +777,7 @@ Capabilities Peer::our_capabilities() const {
     }
   }
   // RFC 8950: without an IPv4 address on the link, IPv4 routes have IPv6 next hops.
-  if (settings_.address.is_v6() && has_ipv4)
+  if ((settings_.is_unnumbered() || settings_.address.is_v6()) && has_ipv4)
     ours.extended_next_hops.push_back({unicast(Family::ipv4), 2});
   return ours;
 }
@@ -774,7 +804,7 @@ FsmSettings Peer::fsm_settings() const {
   fsm.hold_time = settings_.hold_time;
   fsm.connect_retry = settings_.connect_retry;
   fsm.delay_open = settings_.delay_open;
-  fsm.passive = settings_.passive;
+  fsm.passive = settings_.passive || !address_;
   return fsm;
 }
 

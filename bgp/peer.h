@@ -111,6 +111,8 @@ class Peer {
   void hold_down(std::chrono::seconds wait, Time now);
   /// The session falls without a word: what carried it is gone.
   void lose_session(std::string_view why, Time now);
+  /// The session, if there is one, ends with Cease/10 (RFC 9384): others say that its path failed.
+  void lose_path(std::string_view why, Time now);
   /// Drops everything without a word.
   void abandon(Time now);
   /// Takes over what a running session can bear; reset() is the caller's, see needs_reset().
@@ -120,10 +122,18 @@ class Peer {
   /// (ipv4, ipv6).
   void announce_restart(bool restarting, const std::array<bool, 2>& forwarding);
   void request_refresh(AfiSafi family);
+  /// Of an unnumbered peer: where it lives now, so that it can be connected to, at once if nothing
+  /// else goes on. None: nowhere, its link is gone or nobody was heard on it. A running session
+  /// stays where it is; connections that are none yet are dropped.
+  void lives_at(const std::optional<Address>& address, std::uint32_t ifindex, Time now);
   /// Output of the session waits besides what request_refresh() and the FSM made.
   void output_ready();
 
   [[nodiscard]] const PeerSettings& settings() const { return settings_; }
+  /// Where it is connected to: as configured, or as it was heard on its link.
+  [[nodiscard]] const std::optional<Address>& address() const { return address_; }
+  /// Of its link, when that is how it is known; else 0.
+  [[nodiscard]] std::uint32_t ifindex() const { return ifindex_; }
   /// None unless Established. A new session has a new connection.
   [[nodiscard]] const std::optional<Session>& session() const { return session_; }
   /// How the last session ended (RFC 4724 4.2, 8538 4).
@@ -142,6 +152,8 @@ class Peer {
   [[nodiscard]] std::size_t half_open() const;
   /// Some connection is open.
   [[nodiscard]] bool is_connected() const;
+  /// The peer has said OPEN on some connection.
+  [[nodiscard]] bool has_heard() const;
   [[nodiscard]] bool is_external() const;
   void count_sent(MessageType type, std::size_t size) { sent_.count(type, size); }
   void log(Level level, std::string_view text, Time now);
@@ -198,6 +210,8 @@ class Peer {
   [[nodiscard]] FsmSettings fsm_settings() const;
 
   PeerSettings settings_;
+  std::optional<Address> address_;
+  std::uint32_t ifindex_ = 0;
   Asn node_as_;
   /// What the session speaks for (RFC 7705).
   Asn local_as_;

@@ -56,11 +56,27 @@ enum class PrefixLimitAction : std::uint8_t { close, discard, warn };
 /// routes while it restarts, asks for nothing. `full`: also asks the peer to keep ours.
 enum class GracefulRestartMode : std::uint8_t { off, helper, full };
 
+/// BFD beside the session (RFC 5882): a path that fails ends it at once.
+struct BfdSettings {
+  /// Between two packets, both ways, 10..60000 ms; the neighbour may ask for more.
+  std::chrono::milliseconds interval{300};
+  /// Packets that may be missing, 2..255.
+  std::uint8_t multiplier = 3;
+  /// RFC 5883 in place of RFC 5881; default: when the peer is on no link of ours.
+  std::optional<bool> multihop;
+
+  bool operator==(const BfdSettings&) const = default;
+};
+
 struct PeerSettings {
-  /// Unique; shown everywhere and the label `peer` of metrics. Default: the address.
+  /// Unique; shown everywhere and the label `peer` of metrics. Default: the address or interface.
   std::string name;
   std::string description;
+  /// Unspecified for a peer that is known by its interface.
   Address address;
+  /// An unnumbered peer: the one router on this link, whatever its link-local address is. Empty for
+  /// a peer that is known by its address.
+  std::string interface;
   /// Not one peer but a template: whoever connects from inside of the prefix becomes a passive peer
   /// of its own, named by its address. `address` then is that of the peer, and empty in the
   /// template itself.
@@ -131,6 +147,9 @@ struct PeerSettings {
   /// Before the session is tried again, 1..86400 s; 0: not before the operator starts it.
   std::chrono::seconds prefix_limit_restart{300};
 
+  /// None: the hold time alone.
+  std::optional<BfdSettings> bfd;
+
   /// RFC 9234: what we are to this external peer.
   std::optional<Role> role;
   /// The peer has to say its role, too.
@@ -140,12 +159,23 @@ struct PeerSettings {
   /// RFC 7999: host routes of the peer may ask to be dropped.
   bool blackhole = false;
 
-  [[nodiscard]] bool uses_gtsm() const { return gtsm.value_or(multihop == 1); }
+  /// Nobody forwards a link-local address, and routers speak to unnumbered neighbours with TTL 1.
+  [[nodiscard]] bool uses_gtsm() const { return gtsm.value_or(multihop == 1 && !is_unnumbered()); }
   /// One of those that a range let in.
   [[nodiscard]] bool is_dynamic() const { return range && address != Address(); }
 
+  [[nodiscard]] bool is_unnumbered() const { return !interface.empty(); }
   bool operator==(const PeerSettings&) const = default;
 };
+
+/// Where connections of the peer, or of the peers of a range, come from. Of an unnumbered peer only
+/// its link says more.
+inline Prefix sources_of(const PeerSettings& peer) {
+  constexpr unsigned link_local_length = 10;
+  if (peer.range && !peer.is_dynamic()) return *peer.range;
+  if (peer.is_unnumbered()) return {Address::parse("fe80::").value(), link_local_length};
+  return Prefix::host(peer.address);
+}
 
 struct Settings {
   Asn asn;

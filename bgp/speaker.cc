@@ -125,6 +125,9 @@ struct Neighbour {
   /// Attributes of the last UPDATE, by the decoder's serial.
   HeldAttributes last_attributes;
   std::uint64_t last_serial = 0;
+  /// Of an unnumbered peer with a connection: the address last heard on its link, if that is
+  /// another.
+  std::optional<Address> heard_elsewhere;
   /// The AS of the session (RFC 7705) stands in them too often.
   bool last_looped = false;
   std::uint64_t malformed_updates = 0;
@@ -212,6 +215,8 @@ struct Speaker::World {
   std::vector<GatewayChange> gateways;
   std::vector<RouteChange> changes;
   std::vector<SyncDone> syncs;
+  std::vector<SessionUp> sessions_up;
+  std::vector<std::string> forgotten;
   /// Peers whose paths are being dropped, and how far that is, by family.
   struct Leaving {
     PeerId peer;
@@ -248,6 +253,9 @@ struct Speaker::World {
   /// By PeerId; 0 is this node.
   std::vector<Neighbour*> by_id{nullptr};
   std::unordered_map<Address, Neighbour*> by_address;
+  /// Unnumbered peers by the link they are on.
+  std::unordered_map<std::uint32_t, Neighbour*> by_link;
+  std::map<std::string, std::uint32_t> links;
 
   // ---- finding
 
@@ -281,7 +289,12 @@ struct Speaker::World {
     neighbours.push_back(std::make_unique<Neighbour>(
         peer, settings, static_cast<PeerId>(id), static_cast<std::uint32_t>(random()), out, now));
     by_id[id] = neighbours.back().get();
-    by_address[peer.address] = by_id[id];
+    if (!peer.is_unnumbered()) {
+      by_address[peer.address] = by_id[id];
+    } else if (const auto link = links.find(peer.interface); link != links.end()) {
+      by_link[link->second] = by_id[id];
+      by_id[id]->peer.lives_at(std::nullopt, link->second, now);
+    }
     tell_restart(*by_id[id]);
   }
 
@@ -289,8 +302,11 @@ struct Speaker::World {
     gone.peer.shutdown(Fault::PeerDeconfigured, {}, now);
     follow_session(gone, now);
     finish_leaving(gone.id);
+    if (gone.peer.settings().is_dynamic()) forgotten.push_back(gone.peer.settings().name);
     by_id[static_cast<std::size_t>(gone.id)] = nullptr;
-    by_address.erase(gone.peer.settings().address);
+    const auto is_gone = [&](const auto& each) { return each.second == &gone; };
+    std::erase_if(by_address, is_gone);
+    std::erase_if(by_link, is_gone);
     std::erase_if(neighbours, [&](const auto& each) { return each.get() == &gone; });
   }
 
@@ -395,6 +411,47 @@ struct Speaker::World {
       if (session) join(who, *session, now);
     }
     if (who.peer.is_shutdown()) forget_stale(who);
+    if (who.heard_elsewhere && !who.peer.is_connected()) move(who, *who.heard_elsewhere, now);
+  }
+
+  // ---- unnumbered peers
+
+  /// The one whose link it came over, or the one that `remote` speaks for: a link-local address
+  /// says nothing of who it is, and one from a range must not stand for all links.
+  Neighbour* find(const Address& remote, std::uint32_t ifindex) {
+    if (ifindex != 0 && remote.is_link_local()) {
+      if (const auto link = by_link.find(ifindex); link != by_link.end()) return link->second;
+    }
+    const auto known = by_address.find(remote);
+    return known == by_address.end() ? nullptr : known->second;
+  }
+
+  void move(Neighbour& who, Address to, Time now) {
+    who.heard_elsewhere.reset();
+    if (who.peer.address() == to) return;
+    who.peer.log(who.peer.address() ? Level::info : Level::debug,
+                 fmt::format("neighbour on {} is {}", who.peer.settings().interface, to.text()),
+                 now);
+    who.peer.lives_at(to, who.peer.ifindex(), now);
+  }
+
+  void follow_links(const std::map<std::string, std::uint32_t>& usable, Time now) {
+    links = usable;
+    by_link.clear();
+    for (const auto& each : neighbours) {
+      const PeerSettings& wanted = each->peer.settings();
+      if (!wanted.is_unnumbered()) continue;
+      const auto link = links.find(wanted.interface);
+      const std::uint32_t ifindex = link == links.end() ? 0 : link->second;
+      if (ifindex != 0) by_link[ifindex] = each.get();
+      if (ifindex == each->peer.ifindex()) continue;
+      each->heard_elsewhere.reset();
+      each->peer.lose_session(ifindex == 0
+                                  ? fmt::format("link {} is down", wanted.interface)
+                                  : fmt::format("{} is another link now", wanted.interface),
+                              now);
+      each->peer.lives_at(std::nullopt, ifindex, now);
+    }
   }
 
   void leave(Neighbour& who, Time now) {
@@ -489,6 +546,8 @@ struct Speaker::World {
     who.import = Import(import_rules(who, session));
     who.import_changed = false;
     attach(who, session);
+    sessions_up.push_back(
+        {who.peer.settings().name, *who.peer.address(), session.local, who.ifindex, on_link(who)});
     const seconds stale_time = who.peer.settings().stale_time;
     for (const Family family : both_families) {
       FamilyState& state = who.families[index(family)];
@@ -651,10 +710,11 @@ struct Speaker::World {
   }
 
   void attach(Neighbour& who, const Session& session) {
-    who.ifindex = interface_of(session.local);
+    // The same link-local address may stand on every link.
+    who.ifindex = who.peer.ifindex() != 0 ? who.peer.ifindex() : interface_of(session.local);
     const PeerSettings& peer = who.peer.settings();
-    tables->rib.attach(who.id, {session.external, session.theirs.id, peer.address, who.ifindex,
-                                peer.name, peer.allow_own_as});
+    tables->rib.attach(who.id, {session.external, session.theirs.id, *who.peer.address(),
+                                who.ifindex, peer.name, peer.allow_own_as});
   }
 
   ImportRules import_rules(const Neighbour& who, const Session& session) const {
@@ -711,13 +771,14 @@ struct Speaker::World {
     how.role = who.peer.settings().role;
     how.drain = draining;
     const OwnAddresses own = own_addresses(session.local, who.ifindex);
-    if (family == Family::ipv4 && own.ipv4) {
+    const bool extended =
+        family == Family::ipv4 && session.negotiated.find(unicast(family))->extended_next_hop;
+    // On an unnumbered link an IPv4 address of ours is nothing the peer could reach.
+    if (family == Family::ipv4 && own.ipv4 && !(extended && who.peer.settings().is_unnumbered())) {
       how.next_hop = {*own.ipv4, {}};
       return how;
     }
-    if (family == Family::ipv4 && !session.negotiated.find(unicast(family))->extended_next_hop) {
-      return std::nullopt;
-    }
+    if (family == Family::ipv4 && !extended) return std::nullopt;
     if (!own.ipv6 && !own.link_local) return std::nullopt;
     how.next_hop.address = own.ipv6 ? *own.ipv6 : *own.link_local;
     // RFC 2545 3: the link-local address too, where the peer shares the link.
@@ -762,7 +823,7 @@ struct Speaker::World {
   }
 
   bool on_link(const Neighbour& who) const {
-    const Address& remote = who.peer.settings().address;
+    const Address& remote = *who.peer.address();
     if (remote.is_v6() && remote.is_link_local()) return true;
     return std::any_of(subnets.begin(), subnets.end(), [&](const ConnectedSubnet& subnet) {
       return subnet.ifindex == who.ifindex && subnet.prefix.contains(remote);
@@ -1066,7 +1127,7 @@ struct Speaker::World {
     const bool named =
         std::any_of(settings.peers.begin(), settings.peers.end(), [&](const PeerSettings& peer) {
           return !is_range(peer) && peer.address == running.address &&
-                 (dynamic || peer.name == running.name);
+                 peer.interface == running.interface && (dynamic || peer.name == running.name);
         });
     // A peer of a range that is listed by now is another one.
     return dynamic ? !named && range_of(settings.peers, running.address) != nullptr : named;
@@ -1198,7 +1259,8 @@ struct Speaker::World {
     PeerStatus shown;
     shown.name = wanted.name;
     shown.description = wanted.description;
-    shown.address = wanted.address;
+    shown.address = peer.address().value_or(Address::ipv6({}));
+    shown.interface = wanted.interface;
     shown.external = peer.is_external();
     shown.shutdown = peer.is_shutdown();
     shown.state = peer.state();
@@ -1277,13 +1339,12 @@ bool Speaker::deferring() const {
   return world_->deferring();
 }
 
-std::optional<ConnectionId> Speaker::accepted(const Address& remote, const Address& local,
-                                              Time now) {
+std::optional<ConnectionId> Speaker::accepted(const Address& remote, const Address& local, Time now,
+                                              std::uint32_t ifindex) {
   World& world = *world_;
   if (world.stopped || !world.begun) return std::nullopt;
-  const auto known = world.by_address.find(remote);
-  const bool dynamic =
-      known == world.by_address.end() || known->second->peer.settings().is_dynamic();
+  Neighbour* found = world.find(remote, ifindex);
+  const bool dynamic = found == nullptr || found->peer.settings().is_dynamic();
   // Those of ranges count apart: whoever owns a range's addresses cannot shut a listed peer out.
   std::size_t half_open = 0;
   for (const auto& each : world.neighbours) {
@@ -1296,18 +1357,21 @@ std::optional<ConnectionId> Speaker::accepted(const Address& remote, const Addre
                        now);
     return std::nullopt;
   }
-  Neighbour* found = known != world.by_address.end() ? known->second : world.invite(remote, now);
+  if (found == nullptr) found = world.invite(remote, now);
   if (found == nullptr) return std::nullopt;
   Neighbour& who = *found;
+  if (who.peer.settings().is_unnumbered() && who.peer.address() != remote) {
+    if (who.peer.has_heard()) return std::nullopt;  // one neighbour a link
+    world.move(who, remote, now);
+  }
   const auto connection = who.peer.accept(local, now);
   world.settle(who, now);
   return connection;
 }
 
-SocketSetup Speaker::socket_setup(const Address& remote) const {
-  const auto known = world_->by_address.find(remote);
-  return known == world_->by_address.end() ? SocketSetup{}
-                                           : setup_of(known->second->peer.settings());
+SocketSetup Speaker::socket_setup(const Address& remote, std::uint32_t ifindex) const {
+  const Neighbour* known = world_->find(remote, ifindex);
+  return known == nullptr ? SocketSetup{} : setup_of(known->peer.settings());
 }
 
 void Speaker::hindered(std::string_view peer, std::string_view why, Time now) {
@@ -1444,6 +1508,26 @@ void Speaker::connected(std::vector<ConnectedSubnet> subnets, Time now) {
   world.settle_all(now);
 }
 
+void Speaker::links(const std::map<std::string, std::uint32_t>& usable, Time now) {
+  if (usable == world_->links) return;
+  world_->follow_links(usable, now);
+  world_->settle_all(now);
+}
+
+void Speaker::router_heard(std::uint32_t ifindex, const Address& router, Time now) {
+  const auto known = world_->by_link.find(ifindex);
+  if (known == world_->by_link.end()) return;
+  Neighbour& who = *known->second;
+  if (who.peer.address() == router) {
+    who.heard_elsewhere.reset();
+  } else if (who.peer.is_connected()) {
+    who.heard_elsewhere = router;
+  } else {
+    world_->move(who, router, now);
+  }
+  world_->settle(who, now);
+}
+
 void Speaker::wait_for_install(bool yes, Time now) {
   world_->wait_for_install = yes;
   world_->tables->rib.wait_for_install(yes);
@@ -1459,7 +1543,7 @@ void Speaker::link_down(std::uint32_t ifindex, Time now) {
   for (const auto& each : world_->neighbours) {
     if (each->ifindex != ifindex) continue;
     const PeerSettings& peer = each->peer.settings();
-    const bool on_link = world_->on_link(*each);
+    const bool on_link = peer.is_unnumbered() || world_->on_link(*each);
     // A router that reboots has its links up long before it forwards: what is kept of it must not
     // come back with the link.
     if (peer.multihop == 1 || on_link) {
@@ -1468,11 +1552,18 @@ void Speaker::link_down(std::uint32_t ifindex, Time now) {
         world_->carry_out(*each, family, retention.silenced(now));
       }
     }
-    if (!each->peer.session() || !each->peer.is_external()) continue;
+    if (!each->peer.session() || !(peer.is_unnumbered() || each->peer.is_external())) continue;
     if ((peer.uses_gtsm() && peer.multihop == 1) || on_link)
       each->peer.lose_session("link is down", now);
   }
   world_->settle_all(now);
+}
+
+void Speaker::path_failed(std::string_view peer, std::string_view why, Time now) {
+  Neighbour* who = world_->find(peer);
+  if (who == nullptr || !who->peer.session()) return;
+  who->peer.lose_path(why, now);
+  world_->settle(*who, now);
 }
 
 void Speaker::apply(Settings settings, Time now) {
@@ -1540,6 +1631,12 @@ std::vector<RouteChange> Speaker::take_route_changes() {
 }
 std::vector<SyncDone> Speaker::take_sync_done() {
   return std::exchange(world_->syncs, {});
+}
+std::vector<SessionUp> Speaker::take_sessions_up() {
+  return std::exchange(world_->sessions_up, {});
+}
+std::vector<std::string> Speaker::take_forgotten() {
+  return std::exchange(world_->forgotten, {});
 }
 std::vector<LogLine> Speaker::take_log() {
   return std::exchange(world_->out.log, {});

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,6 +68,18 @@ struct SyncDone {
   bool timed_out = false;
 };
 
+/// A session has come up: who watches the path to the peer (BFD) knows now where it leads.
+struct SessionUp {
+  std::string peer;
+  Address remote;
+  Address local;
+  /// Of the link that the local address is on; 0: not known.
+  std::uint32_t ifindex = 0;
+  /// The peer's address is on that link.
+  bool on_link = false;
+  bool operator==(const SessionUp&) const = default;
+};
+
 /// A peer that forwards for us went with its session and its routes: what leads through it need not
 /// wait for the decision process. Comes before the RouteChanges that follow from it; when all of
 /// these have been taken, `reachable` ends it, for what leads there then does so by another peer's
@@ -100,7 +113,10 @@ struct PeerFamilyStatus {
 struct PeerStatus {
   std::string name;
   std::string description;
+  /// Of an unnumbered peer: unspecified until it was heard on its link.
   Address address;
+  /// Of an unnumbered peer; else empty.
+  std::string interface;
   std::optional<Address> local_address;
   /// The configured AS, or the one the peer said; 0 while unknown.
   Asn asn;
@@ -228,10 +244,11 @@ class Speaker {
 
   /// A connection came in. None: refuse it (unknown source, limits, a peer that is shut down):
   /// close it and forget.
+  /// `ifindex`: the link of a link-local `remote`, else 0.
   [[nodiscard]] std::optional<ConnectionId> accepted(const Address& remote, const Address& local,
-                                                     Time now);
+                                                     Time now, std::uint32_t ifindex = 0);
   /// How the sockets of this peer are set up; only asked for addresses that accepted() let in.
-  [[nodiscard]] SocketSetup socket_setup(const Address& remote) const;
+  [[nodiscard]] SocketSetup socket_setup(const Address& remote, std::uint32_t ifindex = 0) const;
   /// The kernel does not take the peer's key, or a range's: shown as the peer's error.
   void hindered(std::string_view peer, std::string_view why, Time now);
   void opened(ConnectionId connection, const Address& local, Time now);
@@ -271,6 +288,12 @@ class Speaker {
   /// The whole table, each time it changes: resolves next hops, and gives our own of the other
   /// family.
   void connected(std::vector<ConnectedSubnet> subnets, Time now);
+  /// The links of unnumbered peers that carry packets, by name; the whole list each time it
+  /// changes. A peer whose link is gone, or has another ifindex, loses its session at once.
+  void links(const std::map<std::string, std::uint32_t>& usable, Time now);
+  /// A router was heard on the link (RFC 4861). The unnumbered peer there is connected to; with a
+  /// session, or an attempt, under way elsewhere the address waits until that has ended.
+  void router_heard(std::uint32_t ifindex, const Address& router, Time now);
   /// True: learned routes are told to others only after installed() ; false at first.
   void wait_for_install(bool yes, Time now);
   /// The kernel has acknowledged these as the last RouteChange of each said.
@@ -278,6 +301,9 @@ class Speaker {
   /// Single-hop eBGP sessions over the interface fall at once (RFC 4271 8.2.1.3, "fast external
   /// failover").
   void link_down(std::uint32_t ifindex, Time now);
+  /// The path to the peer has failed, others say (BFD): its session, if there is one, ends at once
+  /// with Cease/10 (RFC 9384) and comes back as after an error.
+  void path_failed(std::string_view peer, std::string_view why, Time now);
   /// Only peers whose own parameters changed are touched; a change that a running session cannot
   /// take resets it. The node's own AS or router id resets all.
   void apply(Settings settings, Time now);
@@ -301,6 +327,9 @@ class Speaker {
   [[nodiscard]] std::vector<GatewayChange> take_gateway_changes();
   [[nodiscard]] std::vector<RouteChange> take_route_changes();
   [[nodiscard]] std::vector<SyncDone> take_sync_done();
+  [[nodiscard]] std::vector<SessionUp> take_sessions_up();
+  /// Names of peers of ranges that were forgotten; to be taken before take_sessions_up().
+  [[nodiscard]] std::vector<std::string> take_forgotten();
   [[nodiscard]] std::vector<LogLine> take_log();
 
   /// Members of a set named by a RouteChange, sorted; empty for the empty set. To be asked for when

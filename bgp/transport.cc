@@ -60,6 +60,22 @@ tcp::endpoint endpoint_of(const Address& address, std::uint16_t port) {
   return {asio::ip::make_address_v6(octets), port};
 }
 
+/// A link-local address means something on its link only.
+tcp::endpoint endpoint_of(const Address& address, std::uint16_t port, std::uint32_t ifindex) {
+  tcp::endpoint endpoint = endpoint_of(address, port);
+  if (address.is_v4() || !address.is_link_local()) return endpoint;
+  asio::ip::address_v6 scoped = endpoint.address().to_v6();
+  scoped.scope_id(ifindex);
+  return {scoped, port};
+}
+
+/// The link of a link-local endpoint; 0 for any other.
+std::uint32_t scope_of(const tcp::endpoint& endpoint) {
+  return endpoint.address().is_v6()
+             ? static_cast<std::uint32_t>(endpoint.address().to_v6().scope_id())
+             : 0;
+}
+
 template <typename Socket>
 error_code set_option(Socket& socket, int level, int option, int value) {
   if (::setsockopt(socket.native_handle(), level, option, &value, sizeof value) == 0) return {};
@@ -115,6 +131,8 @@ struct Connection {
 
   ConnectionId id;
   Address remote;
+  /// The link of a link-local `remote`, else 0.
+  std::uint32_t ifindex = 0;
   /// The key its socket has.
   std::optional<Secret> password;
   tcp::socket socket;
@@ -188,10 +206,6 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
     return result;
   }
 
-  static Prefix sources_of(const PeerSettings& peer) {
-    return is_range(peer) ? *peer.range : Prefix::host(peer.address);
-  }
-
   /// A wrong-TTL client must not even complete its handshake, as far as no peer of the family is
   /// further away.
   [[nodiscard]] int least_ttl(Family family) const {
@@ -231,7 +245,7 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
   /// Running connections take another key over: while both sides are being told, TCP repeats.
   void change_keys() {
     for (const auto& [id, connection] : connections) {
-      const auto key = speaker.socket_setup(connection->remote).password;
+      const auto key = speaker.socket_setup(connection->remote, connection->ifindex).password;
       if (!key || !connection->password || *key == *connection->password) continue;
       const auto set =
           set_md5_key(connection->socket.native_handle(), Prefix::host(connection->remote), key);
@@ -293,7 +307,8 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
     if (error) return;
     close_on_exec(socket);
     const Address remote = address_of(from.address());
-    const auto id = speaker.accepted(remote, address_of(here.address()), Clock::now());
+    const std::uint32_t ifindex = scope_of(from);
+    const auto id = speaker.accepted(remote, address_of(here.address()), Clock::now(), ifindex);
     if (!id) {
       socket.set_option(asio::socket_base::linger(true, 0),
                         error);  // refused, as a closed port would
@@ -302,8 +317,9 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
     auto connection = std::make_shared<Connection>(io, *id);
     connection->socket = std::move(socket);
     connection->remote = remote;
+    connection->ifindex = ifindex;
     connections.emplace(id->value, connection);
-    const SocketSetup setup = speaker.socket_setup(remote);
+    const SocketSetup setup = speaker.socket_setup(remote, ifindex);
     const Secret* key = listener.key_of(remote);
     // The kernel has let in only what was signed with this key; what it does not hold it did not
     // ask for.
@@ -322,8 +338,9 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
   void connect(const ConnectTo& to) {
     auto connection = std::make_shared<Connection>(io, to.connection);
     connection->remote = to.remote;
+    connection->ifindex = to.ifindex;
     connections.emplace(to.connection.value, connection);
-    const tcp::endpoint remote = endpoint_of(to.remote, to.port);
+    const tcp::endpoint remote = endpoint_of(to.remote, to.port, to.ifindex);
     error_code error;
     connection->socket.open(remote.protocol(), error);
     if (!error) close_on_exec(connection->socket);
@@ -505,6 +522,12 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
       if (!changes.empty() && callbacks.routes) callbacks.routes(std::move(changes));
       for (const SyncDone& done : speaker.take_sync_done()) {
         if (callbacks.sync_done) callbacks.sync_done(done);
+      }
+      for (const std::string& peer : speaker.take_forgotten()) {
+        if (callbacks.forgotten) callbacks.forgotten(peer);
+      }
+      for (const SessionUp& session : speaker.take_sessions_up()) {
+        if (callbacks.session_up) callbacks.session_up(session);
       }
     } while (poke_again);
     poking = false;

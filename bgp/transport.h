@@ -26,6 +26,9 @@ struct Callbacks {
   std::function<void(std::vector<RouteChange>)> routes;
   std::function<void(SyncDone)> sync_done;
   std::function<void(LogLine)> log;
+  std::function<void(const SessionUp&)> session_up = {};
+  /// A peer that a range had let in is no more.
+  std::function<void(const std::string& peer)> forgotten = {};
   /// How late the speaker's timer was served: what its turn had to wait for on a busy loop.
   std::function<void(Clock::duration)> served_late = nullptr;
   /// Before the routes that follow from it.

@@ -61,7 +61,8 @@ Impact impact_of(const bgp::PeerSettings& before, const bgp::PeerSettings& after
   same.delay_open = after.delay_open;
   same.password_file = after.password_file;
   if (before.password && after.password) same.password = after.password;
-  if (!(same == after)) return Impact::reset;
+  same.bfd = after.bfd;
+  if (!(same == after)) return Impact::reset;  // the address or interface, too: it is another peer
   const bool filters =
       before.import_filter != after.import_filter || before.export_filter != after.export_filter ||
       before.graceful_shutdown != after.graceful_shutdown || before.blackhole != after.blackhole;

@@ -469,6 +469,9 @@ Key<ipam::PoolSettings> block_length(std::string_view name,
 
 // bgp
 
+/// IFNAMSIZ without the terminating zero.
+constexpr std::size_t interface_limit = 15;
+
 std::optional<std::vector<Address>> read_listen(Reader& reader, const Node& node) {
   constexpr std::size_t limit = 64;
   if (!reader.sequence(node)) return std::nullopt;
@@ -532,7 +535,8 @@ Key<bgp::PeerSettings> peer_address() {
   auto key = address("address", &bgp::PeerSettings::address,
                      "Address of the peer; no two peers have the same.");
   key.write = [](const bgp::PeerSettings& peer) {
-    return peer.range ? std::optional<std::string>() : yaml_text(peer.address.text());
+    return peer.range || peer.is_unnumbered() ? std::optional<std::string>()
+                                              : yaml_text(peer.address.text());
   };
   return key;
 }
@@ -654,6 +658,60 @@ std::optional<bgp::Role> read_role(Reader& reader, const Node& node) {
   return std::nullopt;
 }
 
+std::optional<bgp::BfdSettings> read_bfd_terms(Reader& reader, const Node& node) {
+  bgp::BfdSettings bfd;
+  for (std::size_t i = 0; i < node.keys.size(); ++i) {
+    const Node& key = node.keys[i];
+    const Reader::Scope scope(reader, key.text);
+    if (key.text == "interval") {
+      const auto value = reader.number(node.items[i], {.least = 10, .most = 60000}, "milliseconds");
+      if (value) bfd.interval = std::chrono::milliseconds(*value);
+    } else if (key.text == "multiplier") {
+      const auto value = reader.number(node.items[i], {.least = 2, .most = 255});
+      if (value) bfd.multiplier = static_cast<std::uint8_t>(*value);
+    } else if (key.text == "multihop") {
+      bfd.multihop = reader.boolean(node.items[i]);
+    } else {
+      reader.fail(key, fmt::format("unknown key {}{}", quoted(key.text),
+                                   suggestion(key.text, {"interval", "multiplier", "multihop"})));
+    }
+  }
+  return bfd;
+}
+
+/// What stands under `bfd:`; inside of the outer: whether there is BFD at all.
+std::optional<std::optional<bgp::BfdSettings>> read_bfd(Reader& reader, const Node& node) {
+  if (node.kind == Node::Kind::mapping) return read_bfd_terms(reader, node);
+  const auto wanted = reader.boolean(node);
+  if (!wanted) return std::nullopt;
+  return *wanted ? std::optional(bgp::BfdSettings{}) : std::nullopt;
+}
+
+std::string write_bfd(const bgp::BfdSettings& bfd) {
+  return fmt::format("{{interval: {}, multiplier: {}{}}}", bfd.interval.count(), bfd.multiplier,
+                     bfd.multihop ? fmt::format(", multihop: {}", *bfd.multihop) : "");
+}
+
+Key<bgp::PeerSettings> bfd_key() {
+  Key<bgp::PeerSettings> key;
+  key.name = "bfd";
+  key.type = "true, false or {interval: milliseconds, multiplier: N, multihop: true or false}";
+  key.absent = "false";
+  key.text =
+      "Watch the path to the peer by BFD (RFC 5880 to 5883): when so many packets (multiplier, "
+      "2..255, default 3), sent every interval (10..60000, default 300), are missing, the session "
+      "ends at once. The neighbour must speak BFD too; while it does not, nothing happens. "
+      "multihop: by RFC 5883; the default is whether the peer is on no link of this host.";
+  key.read = [](Reader& reader, const Node& node, bgp::PeerSettings& settings) {
+    if (const auto value = read_bfd(reader, node)) settings.bfd = *value;
+  };
+  key.write = [](const bgp::PeerSettings& settings) -> std::optional<std::string> {
+    if (!settings.bfd) return std::nullopt;
+    return write_bfd(*settings.bfd);
+  };
+  return key;
+}
+
 constexpr std::array<std::pair<std::string_view, bgp::PrefixLimitAction>, 3> limit_actions{
     {{"close", bgp::PrefixLimitAction::close},
      {"discard", bgp::PrefixLimitAction::discard},
@@ -766,7 +824,7 @@ const std::vector<Key<Config>>& keys<Config>() {
 template <>
 const std::vector<Refusal>& refusals<Config>() {
   static const std::vector<Refusal> table{
-      {"bfd", "BFD is not supported by this version"},
+      {"bfd", "BFD goes with a peer or a group: bgp.peers[].bfd"},
       {"policies", "policies belong under bgp: as bgp.policies"},
       {"docker", "the Docker plugin is not supported by this version"},
       {"peers", "peers belong under bgp: as bgp.peers"},
@@ -948,9 +1006,10 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
                               "order. The first that matches decides; what no rule matches is "
                               "rejected."),
           write_policies),
-      structure<Settings>("groups", "mapping of name to group, at most 256",
-                          "What peers share: any key of a peer but address, name and group. A peer "
-                          "names its group, and what it says itself wins."),
+      structure<Settings>(
+          "groups", "mapping of name to group, at most 256",
+          "What peers share: any key of a peer but address, interface, listen, name and group. A "
+          "peer names its group, and what it says itself wins."),
       structure<Settings>("peers", "list of peers, at most 1024", "Whom to speak BGP with.")};
   return table;
 }
@@ -968,7 +1027,22 @@ template <>
 const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
   using bgp::PeerSettings;
   static const std::vector<Key<PeerSettings>> table{
-      with(otherwise(peer_address(), "none; a peer needs address or listen"), Duty::identity),
+      with(otherwise(peer_address(), "none; a peer needs address, interface or listen"),
+           Duty::identity),
+      with(otherwise(key_of(
+                         "interface", &PeerSettings::interface, "name of a link of this host",
+                         "In place of address: an unnumbered peer, the one router at the other end "
+                         "of this link. weft finds its link-local address by router "
+                         "advertisements (RFC 4861), which it also sends, and IPv4 routes have "
+                         "IPv6 next hops (RFC 8950). No two peers have the same.",
+                         [](Reader& reader, const Node& node) {
+                           return reader.word(node, interface_limit, "-_.:@+");
+                         },
+                         [](const std::string& value) {
+                           return value.empty() ? std::optional<std::string>() : yaml_text(value);
+                         }),
+                     "none"),
+           Duty::identity),
       with(otherwise(prefix("listen", &PeerSettings::range,
                             "Instead of address: whoever connects from inside of this prefix is a "
                             "peer, up to limit of them. weftd never connects to them itself. Each "
@@ -979,7 +1053,7 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
       range_limit(),
       with(otherwise(word("name", &PeerSettings::name, "-_.:/",
                           "Name of the peer in weftctl, logs and metrics; no two have the same."),
-                     "the address"),
+                     "the address, interface or range"),
            Duty::identity),
       with(structure<PeerSettings>("group", "name of a group in bgp.groups",
                                    "Takes what the peer does not say itself from there."),
@@ -1023,15 +1097,17 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
           "originates has ours."),
       number("port", &PeerSettings::port, {.least = 1, .most = 65535},
              "TCP port the peer listens on."),
-      otherwise(address("source", &PeerSettings::source,
-                        "Local address of the session, of the family of address."),
-                "chosen by the kernel's route to the peer"),
+      otherwise(
+          address("source", &PeerSettings::source,
+                  "Local address of the session, of the family of address; not for unnumbered "
+                  "peers."),
+          "chosen by the kernel's route to the peer"),
       otherwise(key_of(
                     "bind-interface", &PeerSettings::bind_interface, "name of an interface",
-                    "Packets of the session leave and arrive by this interface alone.",
+                    "Packets of the session leave and arrive by this interface alone; not for "
+                    "unnumbered peers.",
                     [](Reader& reader, const Node& node) {
-                      constexpr std::size_t ifname_limit = 15;
-                      return reader.word(node, ifname_limit, "-_.:@");
+                      return reader.word(node, interface_limit, "-_.:@+");
                     },
                     [](const std::string& value) {
                       return value.empty() ? std::optional<std::string>() : yaml_text(value);
@@ -1048,8 +1124,10 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
       otherwise(boolean("gtsm", &PeerSettings::gtsm,
                         "Send with TTL 255 and refuse what arrives having come over more than "
                         "multihop hops (RFC 5082); the peer must send with TTL 255 too. Holds for "
-                        "connections of both directions."),
-                "true, but false with a multihop above 1"),
+                        "connections of both directions. Not for unnumbered peers unless said: "
+                        "nobody forwards a link-local address, and routers speak to such "
+                        "neighbours with TTL 1."),
+                "true, but false with a multihop above 1 and for unnumbered peers"),
       boolean("shutdown", &PeerSettings::shutdown, "Keep the session down."),
       duration("hold-time", &PeerSettings::hold_time, {.least = 3, .most = 65535, .zero_too = true},
                "Offered to the peer; the smaller of both offers holds. The session ends when "
@@ -1129,16 +1207,14 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
       boolean(
           "blackhole", &PeerSettings::blackhole,
           "Host routes with the community blackhole that the import policy lets in drop packets "
-          "here, and are told to nobody outside of our AS (RFC 7999).")};
+          "here, and are told to nobody outside of our AS (RFC 7999)."),
+      bfd_key()};
   return table;
 }
 
 template <>
 const std::vector<Refusal>& refusals<bgp::PeerSettings>() {
   static const std::vector<Refusal> table{
-      {"interface",
-       "interface peers are not supported by this version; give address and remote-as"},
-      {"bfd", "BFD is not supported by this version"},
       {"tcp-ao",
        "TCP-AO (RFC 5925) is not supported by this version; TCP MD5 is the key 'password'"},
       {"ttl-security", "RFC 5082 is the key 'gtsm'"},

@@ -242,24 +242,32 @@ struct Draft {
 };
 
 void check_peer_has_address(Reader& reader, const Node& node) {
-  // A kind of peer that was refused has been told about already.
-  if (node.find("address") != nullptr && node.find("listen") != nullptr) {
-    return reader.fail(node, "has both 'address' and 'listen'; a peer is one or a range");
+  std::vector<std::string_view> kinds;
+  for (const std::string_view kind : {"address", "interface", "listen"}) {
+    if (node.find(kind) != nullptr) kinds.push_back(kind);
   }
-  const bool other_kind = node.find("interface") != nullptr || node.find("listen") != nullptr;
-  if (node.find("address") != nullptr || other_kind) return;
-  reader.fail(node, "'address' is missing: the IPv4 or IPv6 address of the peer");
+  if (kinds.size() == 1) return;
+  if (!kinds.empty()) {
+    return reader.fail(*node.find(kinds[1]),
+                       fmt::format("has both '{}' and '{}'; a peer is known by its address or its "
+                                   "interface, or it is a range",
+                                   kinds[0], kinds[1]));
+  }
+  reader.fail(node,
+              "'address' is missing: the IPv4 or IPv6 address of the peer, 'interface' for the "
+              "router at the other end of a link, or 'listen' for a range");
 }
 
 void check_peer_address(Reader& reader, const Draft& draft, const NodeSettings& node) {
+  if (draft.settings.is_unnumbered()) return;
   const Address& address = draft.settings.address;
   const Node& said = draft.at("address");
   const Reader::Scope scope(reader, "address");
   if (address.is_unspecified() || address.is_multicast()) {
     reader.fail(said, fmt::format("{} is not an address of one host", address.text()));
   } else if (address.is_v6() && address.is_link_local()) {
-    reader.fail(said, fmt::format("{} is link-local and needs an interface, which is not "
-                                  "supported by this version; give a routable address",
+    reader.fail(said, fmt::format("{} is link-local; say interface: in place of address:, and "
+                                  "weft finds it there",
                                   address.text()));
   } else if ((address.is_v4() && address.v4() == node.router_id.value) ||
              address == node.router_address_ipv6) {
@@ -267,8 +275,22 @@ void check_peer_address(Reader& reader, const Draft& draft, const NodeSettings& 
   }
 }
 
+/// What the link says of an unnumbered peer, and nothing else can.
+void check_unnumbered(Reader& reader, const Draft& draft) {
+  const bgp::PeerSettings& peer = draft.settings;
+  if (!peer.is_unnumbered()) return;
+  const auto refuse = [&](std::string_view key, std::string_view sentence) {
+    const Reader::Scope scope(reader, key);
+    reader.fail(draft.at(key), sentence);
+  };
+  if (peer.source) refuse("source", "an unnumbered peer is spoken to from the link-local address");
+  if (!peer.bind_interface.empty())
+    refuse("bind-interface", "an unnumbered peer is spoken to on its own interface");
+  if (peer.multihop > 1) refuse("multihop", "an unnumbered peer is one hop away");
+}
+
 void check_peer_source(Reader& reader, const Draft& draft) {
-  if (!draft.settings.source) return;
+  if (!draft.settings.source || draft.settings.is_unnumbered()) return;
   const Address& source = *draft.settings.source;
   const Address& address = draft.settings.address;
   const Reader::Scope scope(reader, "source");
@@ -311,7 +333,7 @@ void check_range_passwords(Reader& reader, const Node& node,
   for (std::size_t i = 0; i < peers.size(); ++i) {
     const bgp::PeerSettings& peer = peers[i];
     if (peer.password) continue;
-    const Prefix from = peer.range ? *peer.range : Prefix::host(peer.address);
+    const Prefix from = bgp::sources_of(peer);
     for (const bgp::PeerSettings& range : peers) {
       if (!range.range || !range.password || &range == &peer || !range.range->contains(from))
         continue;
@@ -321,6 +343,20 @@ void check_range_passwords(Reader& reader, const Node& node,
                               from.text(), range.range->text()));
       break;
     }
+  }
+}
+
+/// A key of the kernel is for addresses, whatever their link.
+void check_unnumbered_passwords(Reader& reader, const Node& node,
+                                const std::vector<bgp::PeerSettings>& peers) {
+  const bgp::PeerSettings* first = nullptr;
+  for (std::size_t i = 0; i < peers.size(); ++i) {
+    if (!peers[i].is_unnumbered()) continue;
+    if (first == nullptr) first = &peers[i];
+    if (peers[i].password == first->password) continue;
+    reader.fail(node.items[i],
+                "the kernel cannot tell link-local addresses of different links apart: unnumbered "
+                "peers have one password together, or none");
   }
 }
 
@@ -375,6 +411,13 @@ void check_peer_role(Reader& reader, const Draft& draft, const NodeSettings& nod
   }
 }
 
+/// The key and the value by which no two peers can be the same.
+std::pair<std::string_view, std::string> identity_of(const bgp::PeerSettings& peer) {
+  if (peer.range) return {"listen", peer.range->text()};
+  if (peer.is_unnumbered()) return {"interface", peer.interface};
+  return {"address", peer.address.text()};
+}
+
 Draft read_peer(Reader& reader, const Node& node, const Groups& groups) {
   Draft draft{&node, nullptr, {}};
   if (const Node* name = node.find("group")) {
@@ -394,10 +437,7 @@ Draft read_peer(Reader& reader, const Node& node, const Groups& groups) {
   if (node.find("password") != nullptr && node.find("password-file") != nullptr) {
     reader.fail(*node.find("password-file"), "give either 'password' or 'password-file'");
   }
-  if (draft.settings.name.empty()) {
-    draft.settings.name =
-        draft.settings.range ? draft.settings.range->text() : draft.settings.address.text();
-  }
+  if (draft.settings.name.empty()) draft.settings.name = identity_of(draft.settings).second;
   return draft;
 }
 
@@ -406,16 +446,15 @@ class PeerIdentities {
  public:
   void check(Reader& reader, const Draft& draft) {
     const std::string& name = draft.settings.name;
-    const bool range = draft.settings.range.has_value();
-    const std::string identity =
-        range ? draft.settings.range->text() : draft.settings.address.text();
+    const auto [key, identity] = identity_of(draft.settings);
     const auto [first, fresh] = identities_.try_emplace(identity, draft.node->mark.line);
     if (!fresh) {
-      const std::string_view key = range ? "listen" : "address";
       const Reader::Scope scope(reader, key);
       reader.fail(draft.at(key),
-                  fmt::format("a {} {} is in line {} already",
-                              range ? "range" : "peer with the address", identity, first->second));
+                  draft.settings.range
+                      ? fmt::format("a range {} is in line {} already", identity, first->second)
+                      : fmt::format("a peer with the {} {} is in line {} already", key, identity,
+                                    first->second));
       return;
     }
     const auto [named, unique] = names_.try_emplace(name, draft.node->mark.line);
@@ -427,7 +466,7 @@ class PeerIdentities {
   }
 
  private:
-  /// Address or prefix.
+  /// Address, interface or prefix.
   std::map<std::string, int> identities_;
   std::map<std::string, int> names_;
 };
@@ -452,6 +491,7 @@ void read_peers(Reader& reader, const Node& node, const Groups& groups, Config& 
     if (reader.faults() == before) {
       if (!draft.settings.range) check_peer_address(reader, draft, config.node);
       check_range(reader, draft);
+      check_unnumbered(reader, draft);
       check_peer_source(reader, draft);
       check_peer_timers(reader, draft);
       check_peer_policies(reader, draft, config.bgp);
@@ -462,8 +502,9 @@ void read_peers(Reader& reader, const Node& node, const Groups& groups, Config& 
     config.bgp.peers.push_back(std::move(draft.settings));
   }
   // Only whole peers can be held against each other.
-  if (config.bgp.peers.size() == node.items.size())
-    check_range_passwords(reader, node, config.bgp.peers);
+  if (config.bgp.peers.size() != node.items.size()) return;
+  check_range_passwords(reader, node, config.bgp.peers);
+  check_unnumbered_passwords(reader, node, config.bgp.peers);
 }
 
 void read_bgp(Reader& reader, const Node& node, Config& config) {

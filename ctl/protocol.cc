@@ -83,6 +83,8 @@ constexpr auto fields<StatusRequest> = std::tuple{};
 template <>
 constexpr auto fields<PeersRequest> = std::tuple{};
 template <>
+constexpr auto fields<BfdRequest> = std::tuple{};
+template <>
 constexpr auto fields<RoutesRequest> =
     std::tuple{Field{"prefix", &RoutesRequest::prefix}, Field{"address", &RoutesRequest::address}};
 template <>
@@ -190,6 +192,25 @@ constexpr auto fields<PeerRange> =
     std::tuple{Field{"name", &PeerRange::name}, Field{"prefix", &PeerRange::prefix},
                Field{"peers", &PeerRange::peers}, Field{"limit", &PeerRange::limit},
                Field{"refused", &PeerRange::refused}};
+template <>
+constexpr auto fields<BfdSession> =
+    std::tuple{Field{"peer", &BfdSession::peer},
+               Field{"remote", &BfdSession::remote},
+               Field{"local", &BfdSession::local},
+               Field{"multihop", &BfdSession::multihop},
+               Field{"state", &BfdSession::state},
+               Field{"remote_state", &BfdSession::remote_state},
+               Field{"since_seconds", &BfdSession::since},
+               Field{"diagnostic", &BfdSession::diagnostic},
+               Field{"remote_diagnostic", &BfdSession::remote_diagnostic},
+               Field{"transmit_us", &BfdSession::transmit_us},
+               Field{"detection_us", &BfdSession::detection_us},
+               Field{"sent", &BfdSession::sent},
+               Field{"received", &BfdSession::received},
+               Field{"losses", &BfdSession::losses}};
+template <>
+constexpr auto fields<Bfd> =
+    std::tuple{Field{"sessions", &Bfd::sessions}, Field{"dropped", &Bfd::dropped}};
 template <>
 constexpr auto fields<Peers> =
     std::tuple{Field{"peers", &Peers::peers}, Field{"ranges", &Peers::ranges, {}, true}};
@@ -560,6 +581,8 @@ constexpr std::string_view method<StatusRequest> = "status";
 template <>
 constexpr std::string_view method<PeersRequest> = "peers";
 template <>
+constexpr std::string_view method<BfdRequest> = "bfd";
+template <>
 constexpr std::string_view method<RoutesRequest> = "routes";
 template <>
 constexpr std::string_view method<PeerRequest> = "peer";
@@ -608,6 +631,10 @@ struct Due<PeersRequest> {
 template <>
 struct Due<DrainRequest> {
   using Type = Done;
+};
+template <>
+struct Due<BfdRequest> {
+  using Type = Bfd;
 };
 template <>
 struct Due<RoutesRequest> {
@@ -688,7 +715,7 @@ template <std::size_t index = 0>
 Result<Request, Failure> decode_method(const std::string& wanted, const Json& json) {
   if constexpr (index == std::variant_size_v<Request>) {
     return bad_request(
-        fmt::format("unknown method '{}'; weftd knows add, del, check, status, peers, routes, "
+        fmt::format("unknown method '{}'; weftd knows add, del, check, status, peers, bfd, routes, "
                     "peer, blocks, containers, policies, drain, fib-check, doctor",
                     wanted.substr(0, 64)));
   } else {

@@ -162,10 +162,15 @@ struct ReleaseBlockRequest {
   bool operator==(const ReleaseBlockRequest&) const = default;
 };
 
+/// Whether the paths to peers work (RFC 5880).
+struct BfdRequest {
+  bool operator==(const BfdRequest&) const = default;
+};
+
 using Request = std::variant<AddRequest, DelRequest, CheckRequest, StatusRequest, PeersRequest,
                              RoutesRequest, PeerRequest, BlocksRequest, ContainersRequest,
                              PoliciesRequest, DrainRequest, FibCheckRequest, DoctorRequest,
-                             ClaimsRequest, IpamCheckRequest, ReleaseBlockRequest>;
+                             ClaimsRequest, IpamCheckRequest, ReleaseBlockRequest, BfdRequest>;
 
 // ---- replies
 
@@ -283,6 +288,36 @@ struct Peers {
   std::vector<Peer> peers;
   std::vector<PeerRange> ranges;
   bool operator==(const Peers&) const = default;
+};
+
+struct BfdSession {
+  std::string peer;
+  std::string remote;
+  std::string local;
+  bool multihop = false;
+  /// RFC 5880 4.1: AdminDown, Down, Init, Up.
+  std::string state;
+  std::string remote_state;
+  /// Time in this state.
+  std::chrono::seconds since{0};
+  /// Why it was down last, as we and as the neighbour say.
+  std::string diagnostic;
+  std::string remote_diagnostic;
+  /// As negotiated, in microseconds.
+  std::uint64_t transmit_us = 0;
+  std::uint64_t detection_us = 0;
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+  /// How often it left Up.
+  std::uint64_t losses = 0;
+  bool operator==(const BfdSession&) const = default;
+};
+
+struct Bfd {
+  std::vector<BfdSession> sessions;
+  /// Packets that belong to no session.
+  std::uint64_t dropped = 0;
+  bool operator==(const Bfd&) const = default;
 };
 
 struct Path {
@@ -474,7 +509,7 @@ struct Failure {
 };
 
 using Reply = std::variant<Failure, Done, Lease, Status, Peers, Routes, Blocks, Containers,
-                           Policies, FibCheck, Doctor, ClaimedBlocks, Findings>;
+                           Policies, FibCheck, Doctor, ClaimedBlocks, Findings, Bfd>;
 
 /// One line of JSON without the newline.
 std::string encode(const Request& request);

@@ -278,6 +278,34 @@ std::string table(const Peers& peers, Style style) {
          text_of(peers.ranges, style);
 }
 
+std::string table(const Bfd& bfd, Style style) {
+  if (bfd.sessions.empty()) return "no peer has BFD (bgp.peers[].bfd), or none was up so far\n";
+  const auto milliseconds = [](std::uint64_t microseconds) {
+    return fmt::format("{} ms", static_cast<double>(microseconds) / 1000.0);
+  };
+  std::vector<Row> rows;
+  for (const BfdSession& session : bfd.sessions) {
+    const bool up = session.state == "Up";
+    rows.push_back({up ? Tone::good : Tone::wrong,
+                    {dash_if_empty(session.peer), dash_if_empty(session.remote),
+                     session.multihop ? "many" : "one", dash_if_empty(session.state),
+                     dash_if_empty(session.remote_state), duration_text(session.since),
+                     milliseconds(session.transmit_us), milliseconds(session.detection_us),
+                     fmt::format("{}", session.losses), up ? "" : harmless(session.diagnostic)}});
+  }
+  return rendered({{"PEER"},
+                   {"ADDRESS"},
+                   {"HOPS"},
+                   {"STATE"},
+                   {"REMOTE"},
+                   {"FOR", Align::right},
+                   {"INTERVAL", Align::right},
+                   {"DETECTION", Align::right},
+                   {"LOSSES", Align::right},
+                   {"WHY"}},
+                  rows, style);
+}
+
 std::string table(const Routes& routes, Style style) {
   if (routes.routes.empty()) return "no routes are known\n";
   std::vector<Row> rows;

@@ -23,6 +23,7 @@ std::string duration_text(std::chrono::seconds duration);
 
 std::string table(const Status& status, Style style);
 std::string table(const Peers& peers, Style style);
+std::string table(const Bfd& bfd, Style style);
 std::string table(const Routes& routes, Style style);
 std::string table(const Blocks& blocks, Style style);
 std::string table(const Containers& containers, Style style);

@@ -137,6 +137,7 @@ int ask(Client& client, const Request& request, const Options& options, Time dea
 int run(const CLI::App& app, const Options& options) {
   Request request = StatusRequest{};
   if (app.got_subcommand("peers")) request = PeersRequest{};
+  if (app.got_subcommand("bfd")) request = BfdRequest{};
   if (app.got_subcommand("peer")) request = options.order;
   if (app.got_subcommand("blocks")) request = BlocksRequest{};
   if (app.got_subcommand("containers")) request = ContainersRequest{};
@@ -208,6 +209,7 @@ int parse_and_run(int argc, char** argv) {
   CLI::App* routes = app.add_subcommand("routes", "routes and what the kernel has of them");
   routes->add_option("PREFIX", options.destination,
                      "all paths of this prefix, or of the route that an address takes");
+  app.add_subcommand("bfd", "whether the paths to peers work");
   app.add_subcommand("blocks", "address blocks of this host");
   app.add_subcommand("containers", "containers and their addresses");
   app.add_subcommand("policies", "policies, and how many routes met each of their rules");
@@ -241,8 +243,8 @@ int parse_and_run(int argc, char** argv) {
   }
   if (app.get_subcommands().empty()) {
     return complain(usage,
-                    "say what to show: status, peers, routes, blocks, containers, policies, ipam, "
-                    "fib check or doctor; or peer VERB or drain (see "
+                    "say what to show: status, peers, bfd, routes, blocks, containers, policies, "
+                    "ipam, fib check or doctor; or peer VERB or drain (see "
                     "weftctl --help)");
   }
   return run(app, options);

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "bgp/router_socket.h"
 #include "bgp/transport.h"
 #include "daemon/drain_record.h"
 #include "daemon/fib_check.h"
@@ -62,6 +63,10 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
         forwarding_(state_directory),
         drain_(state_directory),
         speaker_(config.bgp, std::random_device{}(), Clock::now(), bgp::Speaker::Begin::when_told),
+        routers_(io, [this](std::uint32_t ifindex,
+                            const Address& router) { router_heard(ifindex, router); }),
+        bfd_(io,
+             [this](const std::string& peer, const std::string& why) { path_failed(peer, why); }),
         table_timer_(io),
         audit_timer_(io),
         begin_timer_(io) {
@@ -70,7 +75,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     check_.emplace(*table_, speaker_, [this](const NextHop& hop) { return describe(hop); });
   }
 
-  Result<void> start() {
+  Result<void> start(const config::Config& config) {
     const Time now = Clock::now();
     if (table_) {
       auto programmer = fib::Programmer::start(settings_);
@@ -101,6 +106,8 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     callbacks.routes = [this](std::vector<bgp::RouteChange> changes) { learned(changes); };
     callbacks.sync_done = [this](bgp::SyncDone done) { synced(done); };
     callbacks.log = [](bgp::LogLine line) { write_log(line); };
+    callbacks.session_up = [this](const bgp::SessionUp& session) { bfd_.established(session); };
+    callbacks.forgotten = [this](const std::string& peer) { bfd_.forgotten(peer); };
     callbacks.served_late = [this](Clock::duration late) {
       loop_lag_.observe(std::chrono::duration<double>(late).count());
     };
@@ -113,6 +120,9 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       spdlog::warn("this node is drained since before the restart; weftctl drain off ends it");
       speaker_.drain(true, now);
     }
+    follow_links(now);
+    bfd_.apply(config.bgp);
+    transport_->poke();
 
     await_notifications();
     if (table_) {
@@ -167,6 +177,8 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     if (auto listening = transport_->listen(); !listening) {
       spdlog::error("bgp.listen: {}", listening.error().message);
     }
+    follow_links(Clock::now());
+    bfd_.apply(settings);
     transport_->poke();
   }
 
@@ -225,6 +237,8 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
 
   void stop() {
     stopped_ = true;
+    static_cast<void>(routers_.links({}));
+    bfd_.stop();
     const std::string farewell = drained_ && !drained_->empty() ? *drained_ : "weftd is stopping";
     speaker_.stop(drained_.has_value(), farewell, Clock::now());
     if (transport_) transport_->poke();
@@ -242,11 +256,14 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   [[nodiscard]] const fib::Table* table() const { return table_ ? &*table_ : nullptr; }
   [[nodiscard]] bool fast_groups() const { return !programmer_ || programmer_->fast_groups(); }
   [[nodiscard]] const exporter::Histogram& loop_lag() const { return loop_lag_; }
+  [[nodiscard]] BfdStatus bfd() const { return bfd_.status(); }
   [[nodiscard]] std::uint64_t overruns() const { return monitor_ ? monitor_->overruns() : 0; }
 
   [[nodiscard]] std::vector<Uplink> uplinks() const {
     std::set<std::uint32_t> indexes;
     for (const bgp::PeerSettings& peer : speaker_.settings().peers) {
+      if (const fib::Link* link = monitor_->link(peer.interface)) indexes.insert(link->ifindex);
+      if (peer.is_unnumbered()) continue;
       for (const ConnectedSubnet& subnet : monitor_->subnets()) {
         const bool here =
             peer.range ? subnet.prefix.overlaps(*peer.range) : subnet.prefix.contains(peer.address);
@@ -388,7 +405,10 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
                  },
                  event);
     });
-    if (subnets_changed) resolve(now);
+    if (subnets_changed) {
+      resolve(now);
+      follow_links(now);
+    }
     if (container_route && container_route_lost) container_route_lost();
     pump();
   }
@@ -421,6 +441,42 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     resolved_ = subnets;
     speaker_.connected(std::move(subnets), now);
     if (transport_) transport_->poke();
+  }
+
+  /// The links that unnumbered peers name, as long as packets of ours with a link-local address can
+  /// leave on them.
+  void follow_links(Time now) {
+    std::map<std::string, std::uint32_t> usable;
+    std::vector<std::uint32_t> indexes;
+    for (const bgp::PeerSettings& peer : speaker_.settings().peers) {
+      const fib::Link* link = peer.is_unnumbered() ? monitor_->link(peer.interface) : nullptr;
+      if (link == nullptr || !link->usable() || !has_link_local(link->ifindex)) continue;
+      usable.emplace(peer.interface, link->ifindex);
+      indexes.push_back(link->ifindex);
+    }
+    speaker_.links(usable, now);
+    if (auto followed = routers_.links(indexes); !followed)
+      spdlog::error("unnumbered peers: {}", followed.error().message);
+    if (transport_) transport_->poke();
+  }
+
+  [[nodiscard]] bool has_link_local(std::uint32_t ifindex) const {
+    const auto& subnets = monitor_->subnets();
+    return std::any_of(subnets.begin(), subnets.end(), [&](const ConnectedSubnet& subnet) {
+      return subnet.ifindex == ifindex && subnet.address.is_v6() && subnet.address.is_link_local();
+    });
+  }
+
+  void path_failed(const std::string& peer, const std::string& why) {
+    if (stopped_) return;
+    speaker_.path_failed(peer, why, Clock::now());
+    transport_->poke();
+  }
+
+  void router_heard(std::uint32_t ifindex, const Address& router) {
+    if (stopped_) return;
+    speaker_.router_heard(ifindex, router, Clock::now());
+    transport_->poke();
   }
 
   /// One message a group, on its way before the decision process has begun.
@@ -546,6 +602,8 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   std::optional<std::string> drained_;
   bgp::Speaker speaker_;
   exporter::Histogram loop_lag_{exporter::lag_bounds()};
+  bgp::RouterSocket routers_;
+  BfdLinks bfd_;
   std::optional<bgp::Transport> transport_;
   std::optional<fib::Table> table_;
   std::optional<FibCheck> check_;
@@ -571,7 +629,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
 Result<std::unique_ptr<Routing>> Routing::start(asio::io_context& io, const config::Config& config,
                                                 const std::filesystem::path& state_directory) {
   auto loop = std::make_shared<Loop>(io, config, state_directory);
-  if (auto started = loop->start(); !started) {
+  if (auto started = loop->start(config); !started) {
     loop->stop();
     return started.error();
   }
@@ -623,6 +681,9 @@ std::uint64_t Routing::monitor_overruns() const {
 }
 const exporter::Histogram& Routing::loop_lag() const {
   return loop_->loop_lag();
+}
+BfdStatus Routing::bfd() const {
+  return loop_->bfd();
 }
 std::vector<Uplink> Routing::uplinks() const {
   return loop_->uplinks();

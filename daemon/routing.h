@@ -15,6 +15,7 @@
 #include "bgp/speaker.h"
 #include "config/config.h"
 #include "ctl/protocol.h"
+#include "daemon/bfd_links.h"
 #include "exporter/snapshot.h"
 #include "fib/monitor.h"
 #include "fib/table.h"
@@ -80,6 +81,7 @@ class Routing {
   /// (net.ipv4.nexthop_compat_mode).
   [[nodiscard]] bool fast_groups() const;
   [[nodiscard]] std::uint64_t monitor_overruns() const;
+  [[nodiscard]] BfdStatus bfd() const;
   /// How late the speaker's timers were served, in seconds.
   [[nodiscard]] const exporter::Histogram& loop_lag() const;
   /// By rising ifindex.

@@ -20,6 +20,13 @@ std::string text(const std::optional<Prefix>& prefix) {
   return prefix ? prefix->text() : "";
 }
 
+/// "192.0.2.1"; of an unnumbered peer "fe80::1%eth1" (RFC 4007 11), "%eth1" before it was heard.
+std::string address_text(const bgp::PeerStatus& peer) {
+  if (peer.interface.empty()) return peer.address.text();
+  return fmt::format("{}%{}", peer.address.is_unspecified() ? "" : peer.address.text(),
+                     peer.interface);
+}
+
 bool established(const bgp::PeerStatus& peer) {
   return peer.state == bgp::PeerState::established;
 }
@@ -28,7 +35,7 @@ ctl::Peer peer_view(const World& world, const bgp::PeerStatus& peer, Time now) {
   ctl::Peer view;
   view.name = peer.name;
   view.description = peer.description;
-  view.address = peer.address.text();
+  view.address = address_text(peer);
   view.asn = peer.asn.value;
   view.type = peer.external ? "external" : "internal";
   view.state = bgp::name(peer.state);
@@ -218,6 +225,31 @@ ctl::Status status_view(const World& world, Time now) {
   return status;
 }
 
+ctl::Bfd bfd_view(const World& world, Time now) {
+  const BfdStatus status = world.routing.bfd();
+  ctl::Bfd view;
+  view.dropped = status.dropped;
+  for (const auto& [peer, session] : status.paths) {
+    ctl::BfdSession row;
+    row.peer = peer;
+    row.remote = session.path.remote.text();
+    row.local = session.path.local.text();
+    row.multihop = session.path.is_multihop();
+    row.state = name(session.state);
+    row.remote_state = name(session.remote_state);
+    row.since = duration_cast<seconds>(now - session.since);
+    row.diagnostic = name(session.diagnostic);
+    row.remote_diagnostic = name(session.remote_diagnostic);
+    row.transmit_us = static_cast<std::uint64_t>(session.transmit_interval.count());
+    row.detection_us = static_cast<std::uint64_t>(session.detection_time.count());
+    row.sent = session.sent;
+    row.received = session.received;
+    row.losses = session.losses;
+    view.sessions.push_back(std::move(row));
+  }
+  return view;
+}
+
 ctl::Peers peers_view(const World& world, Time now) {
   ctl::Peers view;
   for (const bgp::PeerStatus& peer : world.routing.speaker().peers())
@@ -329,7 +361,8 @@ exporter::Peer peer_metrics(const bgp::PeerStatus& peer, Time now) {
   exporter::Peer row;
   row.name = peer.name;
   row.description = peer.description;
-  row.address = peer.address.text();
+  // A label that changes would begin new series, and a link-local address may change.
+  row.address = peer.interface.empty() ? peer.address.text() : "%" + peer.interface;
   row.asn = peer.asn.value;
   row.external = peer.external;
   // Both enumerations are the states of RFC 4271 8.2.2 in its order.
@@ -442,6 +475,11 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
   for (const Family family : {Family::ipv4, Family::ipv6}) {
     const bgp::RouteCounts counts = speaker.counts(family);
     snapshot.rib[exporter::index_of(family)] = {counts.local, counts.learned, counts.paths};
+  }
+  for (const auto& [peer, session] : world.routing.bfd().paths) {
+    snapshot.bfd.push_back({peer, session.state == bfd::State::up, session.losses, session.sent,
+                            session.received,
+                            std::chrono::duration<double>(session.detection_time).count()});
   }
   for (const bgp::PolicyStatus& policy : speaker.policies()) {
     const auto add = [&](const std::string& rule, std::uint64_t imported, std::uint64_t exported) {

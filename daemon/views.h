@@ -31,6 +31,7 @@ struct World {
 
 ctl::Status status_view(const World& world, Time now);
 ctl::Peers peers_view(const World& world, Time now);
+ctl::Bfd bfd_view(const World& world, Time now);
 /// The reply is a Failure when a single prefix was asked for and there is no such route.
 ctl::Reply routes_view(const World& world, const ctl::RoutesRequest& request);
 ctl::Blocks blocks_view(const World& world, Time now);

@@ -215,6 +215,23 @@ void add_messages(const Snapshot& s, Exposition& out) {
   out.take({&messages, &octets, &errors});
 }
 
+void add_bfd(const Snapshot& s, Exposition& out) {
+  auto up = gauge("weft_bfd_session_up", "1 while the BFD session of the peer is Up.");
+  auto losses = counter("weft_bfd_losses_total", "How often the BFD session left Up.");
+  auto packets = counter("weft_bfd_packets_total", "BFD Control packets by direction.");
+  auto detection = gauge("weft_bfd_detection_time_seconds",
+                         "Silence after which the path counts as failed, as negotiated.");
+  for (const Bfd& session : s.bfd) {
+    const ClientMetric::Label name{"peer", session.peer};
+    up.add({name}, session.up);
+    losses.add({name}, session.losses);
+    packets.add({name, {"direction", "sent"}}, session.sent);
+    packets.add({name, {"direction", "received"}}, session.received);
+    detection.add({name}, session.detection_time_seconds);
+  }
+  out.take({&up, &losses, &packets, &detection});
+}
+
 void add_prefixes(const Snapshot& s, Exposition& out) {
   auto prefixes = gauge("weft_bgp_prefixes",
                         "Prefixes of a peer by stage: received from it, of these accepted or "
@@ -442,6 +459,7 @@ std::vector<prometheus::MetricFamily> metrics(const Snapshot& snapshot) {
   Exposition out;
   add_life(snapshot, out);
   add_sessions(snapshot, out);
+  add_bfd(snapshot, out);
   add_ranges(snapshot, out);
   add_messages(snapshot, out);
   add_prefixes(snapshot, out);

@@ -121,6 +121,17 @@ struct PeerRange {
   std::uint64_t refused = 0;
 };
 
+/// BFD beside the session of a peer.
+struct Bfd {
+  std::string peer;
+  bool up = false;
+  /// How often it left Up.
+  std::uint64_t losses = 0;
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+  double detection_time_seconds = 0;
+};
+
 /// The Loc-RIB of one family.
 struct Rib {
   std::uint64_t local_routes = 0;
@@ -213,6 +224,7 @@ struct Snapshot {
   /// weftd has restarted and waits for its peers' routes before it chooses (RFC 4724 4.1).
   bool restarting = false;
   std::vector<Peer> peers;
+  std::vector<Bfd> bfd;
   std::vector<PeerRange> ranges;
   /// By family: ipv4, ipv6.
   std::array<Rib, 2> rib;

@@ -125,6 +125,20 @@ TEST(Peer, ConnectsAtTheFirstTick) {
   EXPECT_EQ(bench.peer.state(), PeerState::connect);
 }
 
+TEST(Peer, AConnectionThatEndsWhileOurOpenIsDelayedLeavesRoomForTheNext) {
+  PeerSettings with = settings();
+  with.passive = true;
+  with.delay_open = 5s;
+  Bench bench(with);
+  bench.peer.tick(t0);
+  for (int i = 0; i < 3; ++i) {
+    const auto on = bench.peer.accept(here, bench.now);
+    ASSERT_TRUE(on) << i;
+    bench.peer.closed(*on, "reset", bench.now);
+    bench.advance(60s);
+  }
+}
+
 TEST(Peer, EstablishesAndSaysWhatWasNegotiated) {
   Bench bench;
   const ConnectionId on = bench.connect();

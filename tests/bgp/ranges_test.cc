@@ -14,7 +14,9 @@ namespace weft::bgp {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 constexpr Time t0{1h};
 const Address here = Address::parse("192.0.2.1").value();
@@ -105,8 +107,10 @@ TEST(Ranges, APeerAppearsWithItsConnectionAndIsForgottenAfterIt) {
   bench.pass(range_linger - 1s);
   ASSERT_EQ(bench.names(), "192.0.2.7 ");
   EXPECT_THAT(bench.speaker.peers().at(0).last_error, HasSubstr("closed by the peer"));
+  EXPECT_THAT(bench.speaker.take_forgotten(), IsEmpty());
   bench.pass(2s);
   EXPECT_EQ(bench.names(), "");
+  EXPECT_THAT(bench.speaker.take_forgotten(), ElementsAre("192.0.2.7"));
   EXPECT_EQ(bench.speaker.ranges().at(0).peers, 0U);
 }
 

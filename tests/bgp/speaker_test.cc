@@ -427,6 +427,27 @@ TEST(Speaker, TooManyPrefixesEndTheSession) {
   EXPECT_THAT(bench.fib, IsEmpty());
 }
 
+TEST(Speaker, AFailedPathEndsTheSessionWithItsReason) {
+  Bench bench(node(2));
+  bench.establish(1);
+  bench.establish(2);
+  const auto up = bench.speaker.take_sessions_up();
+  ASSERT_EQ(up.size(), 2U);
+  EXPECT_EQ(up[0], (SessionUp{"tor1", address("192.0.1.2"), address("192.0.1.1"), 1, true}));
+  bench.announce(1, {prefix("10.64.0.0/26")});
+  bench.speaker.path_failed("tor1", "BFD: control detection time expired", bench.now);
+  bench.drain();
+  EXPECT_TRUE(bench.fib.empty());
+  ASSERT_TRUE(bench.far("tor1").farewell);
+  EXPECT_EQ(bench.far("tor1").farewell->fault, Fault::BfdDown) << "RFC 9384";
+  EXPECT_THAT(bench.status("tor1").last_error, HasSubstr("detection time expired"));
+  EXPECT_EQ(bench.status("tor2").state, PeerState::established);
+  bench.speaker.path_failed("tor1", "again", bench.now);  // no session, nothing to end
+  bench.speaker.path_failed("nobody", "", bench.now);
+  bench.tick(2s);
+  bench.establish(1);
+}
+
 RuleSettings rule(const std::function<void(RuleSettings&)>& say) {
   RuleSettings made;
   say(made);

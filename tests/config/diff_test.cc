@@ -85,6 +85,13 @@ INSTANTIATE_TEST_SUITE_P(
         PeerCase{"Multihop", [](auto& p) { p.multihop = 2; }, Impact::reset},
         PeerCase{"BindInterface", [](auto& p) { p.bind_interface = "eth1"; }, Impact::reset},
         PeerCase{"PasswordBegins", [](auto& p) { p.password = Secret("one"); }, Impact::reset},
+        PeerCase{"Bfd", [](auto& p) { p.bfd = bgp::BfdSettings{}; }, Impact::live},
+        PeerCase{"Interface",
+                 [](auto& p) {
+                   p.address = Address();
+                   p.interface = "eth1";
+                 },
+                 Impact::reset},
         PeerCase{"RangeLimit", [](auto& p) { p.range_limit = 7; }, Impact::live},
         PeerCase{"Gtsm", [](auto& p) { p.gtsm = false; }, Impact::reset},
         PeerCase{"HoldTime", [](auto& p) { p.hold_time = seconds(90); }, Impact::reset},

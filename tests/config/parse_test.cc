@@ -159,6 +159,43 @@ TEST(ConfigParse, TakesTheExamples) {
   EXPECT_GE(examples, 3U);
 }
 
+TEST(ConfigParse, TakesBfdInThreeSpellings) {
+  const auto config = parse(node_lines +
+                                "bgp:\n  groups: {near: {bfd: {interval: 10, multiplier: 5}}}\n"
+                                "  peers:\n"
+                                "    - {address: 192.0.2.1, bfd: true}\n"
+                                "    - {address: 192.0.2.2, group: near}\n"
+                                "    - {address: 192.0.2.3, group: near, bfd: false}\n"
+                                "    - {address: 192.0.2.4, bfd: {multihop: true}}\n",
+                            "f", {"h"});
+  ASSERT_TRUE(config) << config.error().front().text();
+  const auto bfd = [&](std::size_t peer) { return config->bgp.peers[peer].bfd; };
+  EXPECT_EQ(bfd(0), bgp::BfdSettings{});
+  EXPECT_EQ(bfd(1), (bgp::BfdSettings{std::chrono::milliseconds(10), 5, {}}));
+  EXPECT_EQ(bfd(2), std::nullopt);
+  EXPECT_EQ(bfd(3)->multihop, true);
+  const auto again = parse(render(*config), "again", {"h"});
+  ASSERT_TRUE(again) << again.error().front().text();
+  EXPECT_EQ(again->bgp.peers, config->bgp.peers);
+}
+
+TEST(ConfigParse, KnowsUnnumberedPeersByTheirInterface) {
+  const auto config = parse(node_lines +
+                                "bgp:\n  groups: {near: {gtsm: true}}\n  peers:\n"
+                                "    - {interface: eth0}\n    - {interface: eth1.7, group: near}\n",
+                            "f", {"h"});
+  ASSERT_TRUE(config) << config.error().front().text();
+  const bgp::PeerSettings& peer = config->bgp.peers[0];
+  EXPECT_EQ(peer.name, "eth0");
+  EXPECT_EQ(peer.interface, "eth0");
+  EXPECT_TRUE(peer.is_unnumbered());
+  EXPECT_FALSE(peer.uses_gtsm()) << "routers speak to such neighbours with TTL 1";
+  EXPECT_TRUE(config->bgp.peers[1].uses_gtsm());
+  const auto again = parse(render(*config), "again", {"h"});
+  ASSERT_TRUE(again) << again.error().front().text();
+  EXPECT_EQ(again->bgp.peers, config->bgp.peers);
+}
+
 TEST(ConfigParse, ReadsRanges) {
   const Config config = config_of(node_lines + R"(
 bgp:
@@ -216,8 +253,9 @@ TEST(ConfigRender, PrintsEveryDefault) {
         "  \"c\":\n", "    ipv4-block-length: 26\n",
         "    claim: {static: {index: 0, blocks-per-host: 1}}\n", "  cool-down: 120\n",
         "  multipath: 16\n",
-        "    - address: \"192.0.2.1\"\n      # listen: none\n      # limit: 100\n      name: "
-        "\"192.0.2.1\"\n",
+        "    - address: \"192.0.2.1\"\n      # interface: none\n      # listen: none\n      # "
+        "limit: "
+        "100\n      name: \"192.0.2.1\"\n",
         "      hold-time: 9\n", "      # prefix-limit: no limit\n", "  table: 254\n",
         "  listen: \"127.0.0.1:9798\"\n", "  # mtu: that of the uplinks\n"}) {
     EXPECT_THAT(text, HasSubstr(line));
@@ -273,7 +311,7 @@ INSTANTIATE_TEST_SUITE_P(
              "f:4:1: unknown key 'colour'; known here: node, pools, ipam, bgp, fib, exporter, "
              "cni\n"},
         Case{"Later", node_lines + "bfd: {}\n",
-             "f:4:1: 'bfd': BFD is not supported by this version\n"},
+             "f:4:1: 'bfd': BFD goes with a peer or a group: bgp.peers[].bfd\n"},
         Case{"NoNode", "bgp: {}\n", "f:1:1: 'node' is missing: mapping\n"},
         Case{"SectionIsList", node_lines + "bgp: []\n",
              "f:4:6: bgp: must be a mapping (key: value), not a list\n"}),
@@ -442,12 +480,41 @@ INSTANTIATE_TEST_SUITE_P(
     Peers, ConfigRefused,
     testing::Values(
         Case{"NoAddress", peer("remote-as: 65001"),
-             "f:6:7: bgp.peers[0]: 'address' is missing: the IPv4 or IPv6 address of the peer\n"},
-        Case{"Interface", peer("interface: eth0"),
-             "f:6:8: bgp.peers[0]: 'interface': interface peers are not supported by this version; "
-             "give address and remote-as\n"},
+             "f:6:7: bgp.peers[0]: 'address' is missing: the IPv4 or IPv6 address of the peer, "
+             "'interface' for the router at the other end of a link, or 'listen' for a range\n"},
+        Case{"BfdTooFast", peer("address: 192.0.2.1, bfd: {interval: 9}"),
+             "f:6:44: bgp.peers[0].bfd.interval: '9' is not a whole number of milliseconds, "
+             "10..60000\n"},
+        Case{"BfdKey", peer("address: 192.0.2.1, bfd: {multipler: 3}"),
+             "f:6:34: bgp.peers[0].bfd.multipler: unknown key 'multipler'; did you mean "
+             "'multiplier'?\n"},
+        Case{"AddressAndInterface", peer("address: 192.0.2.1, interface: eth0"),
+             "f:6:39: bgp.peers[0]: has both 'address' and 'interface'; a peer is known by its "
+             "address or its interface, or it is a range\n"},
+        Case{"InterfaceTooLong", peer("interface: sixteen-letters-"),
+             "f:6:19: bgp.peers[0].interface: must have 1 to 15 octets, not 16\n"},
+        Case{"SourceOfUnnumbered", peer("interface: eth0, source: 192.0.2.1"),
+             "f:6:33: bgp.peers[0].source: an unnumbered peer is spoken to from the link-local "
+             "address\n"},
+        Case{"BindInterfaceOfUnnumbered", peer("interface: eth0, bind-interface: eth1"),
+             "f:6:41: bgp.peers[0].bind-interface: an unnumbered peer is spoken to on its own "
+             "interface\n"},
+        Case{"MultihopOfUnnumbered", peer("interface: eth0, multihop: 2"),
+             "f:6:35: bgp.peers[0].multihop: an unnumbered peer is one hop away\n"},
+        Case{"UnnumberedOfTwoPasswords",
+             peer("interface: eth0, password: a}\n    - {interface: eth1, password: b"),
+             "f:7:7: bgp.peers: the kernel cannot tell link-local addresses of different links "
+             "apart: unnumbered peers have one password together, or none\n"},
+        Case{"UnnumberedWithAndWithoutPassword",
+             peer("interface: eth0, password: a}\n    - {interface: eth1"),
+             "f:7:7: bgp.peers: the kernel cannot tell link-local addresses of different links "
+             "apart: unnumbered peers have one password together, or none\n"},
+        Case{"InterfaceTwice", peer("interface: eth0}\n    - {interface: eth0, name: b"),
+             "f:7:19: bgp.peers[1].interface: a peer with the interface eth0 is in line 6 "
+             "already\n"},
         Case{"RangeAndAddress", peer("address: 192.0.2.1, listen: 10.1.0.0/24"),
-             "f:6:7: bgp.peers[0]: has both 'address' and 'listen'; a peer is one or a range\n"},
+             "f:6:36: bgp.peers[0]: has both 'address' and 'listen'; a peer is known by its "
+             "address or its interface, or it is a range\n"},
         Case{"RangeLimitTooLarge", peer("listen: 10.1.0.0/24, limit: 4097"),
              "f:6:36: bgp.peers[0].limit: '4097' is not a whole number, 1..4096\n"},
         Case{"LimitOfOne", peer("address: 192.0.2.1, limit: 2"),
@@ -493,8 +560,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"Zone", peer("address: fe80::1%eth0"),
              "f:6:17: bgp.peers[0].address: 'fe80::1%eth0' is not an IPv4 or IPv6 address\n"},
         Case{"LinkLocal", peer("address: fe80::1"),
-             "f:6:17: bgp.peers[0].address: fe80::1 is link-local and needs an interface, which is "
-             "not supported by this version; give a routable address\n"},
+             "f:6:17: bgp.peers[0].address: fe80::1 is link-local; say interface: in place of "
+             "address:, and weft finds it there\n"},
         Case{"Unspecified", peer("address: 0.0.0.0"),
              "f:6:17: bgp.peers[0].address: 0.0.0.0 is not an address of one host\n"},
         Case{"Self", peer("address: 10.255.0.11"),
@@ -604,7 +671,8 @@ TEST(ConfigErrors, AreToldAllAtOnceAndInOrder) {
             "f:2:27: node.router-id: 0.0.0.0 is not an address of one host; give one that no other "
             "node has, such as 10.255.0.11\n"
             "f:2:36: node: unknown key 'nam'; did you mean 'name'?\n"
-            "f:3:15: bgp.peers[0]: 'address' is missing: the IPv4 or IPv6 address of the peer\n"
+            "f:3:15: bgp.peers[0]: 'address' is missing: the IPv4 or IPv6 address of the peer, "
+            "'interface' for the router at the other end of a link, or 'listen' for a range\n"
             "f:3:29: bgp.peers[1].address: 'x' is not an IPv4 or IPv6 address\n"
             "f:4:8: pools: must be a mapping (key: value), not a single value\n");
 }
