@@ -69,8 +69,14 @@ struct AdjOut::World {
   Membership made(PeerId peer, Family family, const AdjOutPeer& how) {
     UpdateGroup::Key key;
     key.negotiated = relevant(how.negotiated, family);
-    key.rules = {family,     how.external,      how.local_as,
-                 how.policy, how.next_hop_self, key.negotiated.families.front().extended_next_hop};
+    key.rules.family = family;
+    key.rules.external = how.external;
+    key.rules.local_as = how.local_as;
+    key.rules.policy = how.policy;
+    key.rules.next_hop_self = how.next_hop_self;
+    key.rules.reflector_client = how.reflector_client;
+    key.rules.cluster_id = how.cluster_id;
+    key.rules.extended_next_hop = key.negotiated.families.front().extended_next_hop;
     auto member = std::make_unique<UpdateGroup::Member>();
     member->peer = peer;
     member->next_hop = encoded(how.next_hop, family, key.negotiated);

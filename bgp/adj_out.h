@@ -34,6 +34,9 @@ struct AdjOutPeer {
   /// On iBGP: `next_hop` also for what was learned from eBGP. eBGP and what we originate always use
   /// it.
   bool next_hop_self = false;
+  /// RFC 4456: whether the peer is a client of ours, and our CLUSTER_ID.
+  bool reflector_client = false;
+  RouterId cluster_id;
 };
 
 class AdjOut {

@@ -19,11 +19,14 @@ std::optional<Advertisement> advertised_as(const ExportRules& rules, const Rib& 
                                            const Prefix& prefix, const BestPath& best) {
   const bool originated = best.peer == PeerId::local;
   const bool internal = !originated && !rib.peer(best.peer).external;
-  if (internal && !rules.external) return {};  // RFC 4271 9.2: no iBGP to iBGP
+  // RFC 4271 9.2: no iBGP to iBGP, unless one of the two is our client (RFC 4456 6).
+  const bool reflected = internal && !rules.external;
+  if (reflected && !rules.reflector_client && !rib.peer(best.peer).reflector_client) return {};
   if (!communities_allow(rib.attributes().facts(best.attributes), rules.external)) return {};
   if (!rules.policy.accepts(prefix, originated)) return {};
   Advertisement made{best.attributes, NextHopId::local, best.peer};
-  if (!rules.external && !originated && !rules.next_hop_self) {
+  // A reflector leaves the next hop alone (RFC 4456 10), so next-hop-self is for eBGP's paths only.
+  if (!rules.external && !originated && (reflected || !rules.next_hop_self)) {
     const Address& named = rib.next_hop(best.next_hop).address;
     const bool encodable =
         named.family() == rules.family || (rules.family == Family::ipv4 && rules.extended_next_hop);
@@ -34,11 +37,14 @@ std::optional<Advertisement> advertised_as(const ExportRules& rules, const Rib& 
   return made;
 }
 
-Attributes exported(const ExportRules& rules, const AttributeStore& store,
-                    const Advertisement& advertisement) {
-  Attributes out = from_canonical(store.octets(advertisement.attributes));
+Attributes exported(const ExportRules& rules, const Rib& rib, const Advertisement& advertisement) {
+  Attributes out = from_canonical(rib.attributes().octets(advertisement.attributes));
   if (!rules.external) {
     if (!out.local_pref) out.local_pref = AttributeFacts().local_pref;
+    if (advertisement.source != PeerId::local && !rib.peer(advertisement.source).external) {
+      if (!out.originator_id) out.originator_id = rib.peer(advertisement.source).router_id;
+      out.cluster_list.insert(out.cluster_list.begin(), rules.cluster_id);
+    }
     return out;
   }
   out.as_path.prepend(rules.local_as);

@@ -1,7 +1,7 @@
 // Advertisement: a best path as the peers of one update group are to hear of it, and the table of
 // them. Says whether a path goes out at all and with which attributes; equal advertisements have
 // equal ids, so that "what were they told" is one number per prefix. RFC 4271 5.1, 9.1.3; 1997;
-// 4456 8 (nothing of ours is reflected); 4360 6.
+// 4456 6 and 8; 4360 6.
 #pragma once
 
 #include <cstddef>
@@ -23,6 +23,10 @@ struct ExportRules {
   Asn local_as;
   Policy policy;
   bool next_hop_self = false;
+  /// The peers are clients: they hear of internal paths whoever these came from (RFC 4456 6).
+  bool reflector_client = false;
+  /// What reflected paths are marked with (RFC 4456 8).
+  RouterId cluster_id;
   /// RFC 8950: IPv4 routes may keep an IPv6 next hop.
   bool extended_next_hop = false;
   bool operator==(const ExportRules&) const = default;
@@ -40,8 +44,7 @@ struct Advertisement {
 std::optional<Advertisement> advertised_as(const ExportRules& rules, const Rib& rib,
                                            const Prefix& prefix, const BestPath& best);
 /// The attributes that go out; the path's own are in the store.
-Attributes exported(const ExportRules& rules, const AttributeStore& store,
-                    const Advertisement& advertisement);
+Attributes exported(const ExportRules& rules, const Rib& rib, const Advertisement& advertisement);
 
 /// Advertisements by number, 1 and up, counted by the prefixes that were told so.
 class AdvertisementTable {

@@ -41,6 +41,8 @@ struct RibPeer {
   /// Interface of the session; link-local next hops lie behind it. 0: not known, they do not
   /// resolve.
   std::uint32_t ifindex = 0;
+  /// What it says is reflected to all internal peers (RFC 4456 6).
+  bool reflector_client = false;
 };
 
 /// A next hop and what has become of it.
@@ -65,7 +67,7 @@ enum class Announced : std::uint8_t {
 struct PathCounts {
   std::uint64_t received = 0;  ///< paths held
   std::uint64_t filtered = 0;  ///< of these: refused by the import policy
-  std::uint64_t looped = 0;    ///< of these: our AS, router id or cluster in the path
+  std::uint64_t looped = 0;    ///< of these: our AS, router id or cluster id in the path
   std::uint64_t selected = 0;  ///< of these: best or sharing the load
   [[nodiscard]] std::uint64_t accepted() const { return received - filtered - looped; }
 };

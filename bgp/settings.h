@@ -39,6 +39,9 @@ struct PeerSettings {
   /// RFC 5082: send with TTL 255 and refuse what arrives with less. Only for a peer one hop away.
   bool gtsm = true;
   bool shutdown = false;
+  /// RFC 4456: we reflect to this internal peer what other internal peers say, and what it says to
+  /// all of them.
+  bool route_reflector_client = false;
   /// 0 (no keepalives) or 3..65535 s; keepalives go out at a third of what was negotiated.
   std::chrono::seconds hold_time{9};
   /// 1..65535 s, jittered by 0.75..1.0 (RFC 4271 10).
@@ -61,6 +64,9 @@ struct PeerSettings {
 struct Settings {
   Asn asn;
   RouterId router_id;
+  /// CLUSTER_ID of what we reflect (RFC 4456 7), the same in all reflectors of one cluster. None:
+  /// the router id.
+  std::optional<RouterId> cluster_id;
   /// Where connections are accepted: none listed means all addresses of both families. The port is
   /// shared by all.
   std::vector<Address> listen;

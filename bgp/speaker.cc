@@ -104,7 +104,7 @@ std::string text(std::span<const AttributeError> errors) {
 /// The tables of one AS number and router id; both are baked into the attribute store.
 struct Tables {
   Tables(const Settings& settings, std::uint64_t seed)
-      : store(settings.asn, settings.router_id, seed),
+      : store(settings.asn, settings.router_id, seed, settings.cluster_id),
         rib(store, {settings.multipath, settings.multipath_relax}, seed),
         adj_out(rib),
         local_attributes(store, store.intern(canonical(local()))) {}
@@ -225,8 +225,9 @@ struct Speaker::World {
 
   void attach(Neighbour& who, const Session& session) {
     who.ifindex = interface_of(session.local);
-    tables->rib.attach(
-        who.id, {session.external, session.theirs.id, who.peer.settings().address, who.ifindex});
+    const PeerSettings& peer = who.peer.settings();
+    tables->rib.attach(who.id, {session.external, session.theirs.id, peer.address, who.ifindex,
+                                !session.external && peer.route_reflector_client});
   }
 
   void tell_all_families(Neighbour& who, const Session& session, Time now) {
@@ -269,6 +270,8 @@ struct Speaker::World {
     how.local_as = settings.asn;
     how.policy = Policy::to_export(settings, who.peer.settings(), session.external);
     how.negotiated = session.negotiated;
+    how.reflector_client = !session.external && who.peer.settings().route_reflector_client;
+    how.cluster_id = settings.cluster_id.value_or(settings.router_id);
     const OwnAddresses own = own_addresses(session.local, who.ifindex);
     if (family == Family::ipv4 && own.ipv4) {
       how.next_hop = {*own.ipv4, {}};
@@ -487,7 +490,9 @@ struct Speaker::World {
   void apply(Settings wanted, Time now) {
     std::swap(settings, wanted);
     const Settings& old = wanted;
-    if (old.asn != settings.asn || old.router_id != settings.router_id) return start_over(now);
+    if (old.asn != settings.asn || old.router_id != settings.router_id ||
+        old.cluster_id != settings.cluster_id)
+      return start_over(now);
     if (old.multipath != settings.multipath || old.multipath_relax != settings.multipath_relax) {
       tables->rib.set_limits({settings.multipath, settings.multipath_relax});
     }
@@ -578,6 +583,8 @@ struct Speaker::World {
     shown.origin = name(attributes.origin);
     shown.local_pref = attributes.local_pref;
     shown.med = attributes.med;
+    if (attributes.originator_id) shown.originator_id = attributes.originator_id->text();
+    for (const RouterId each : attributes.cluster_list) shown.cluster_list.push_back(each.text());
     for (const auto& each : attributes.communities) shown.communities.push_back(each.text());
     for (const auto& each : attributes.extended_communities)
       shown.communities.push_back(each.text());
@@ -585,8 +592,8 @@ struct Speaker::World {
     shown.best = best;
     shown.multipath = path.multipath;
     if (path.rung == Rung::refused) {
-      shown.lost_at =
-          path.looped ? "loop: our AS or router id is in the path" : "refused by the import filter";
+      shown.lost_at = path.looped ? "loop: our AS, router id or cluster id is in the path"
+                                  : "refused by the import filter";
     } else if (path.rung != Rung::best) {
       shown.lost_at = name(path.rung);
     }
@@ -613,6 +620,7 @@ struct Speaker::World {
     shown.state = peer.state();
     shown.since = peer.since();
     shown.prefix_limit = wanted.prefix_limit;
+    shown.route_reflector_client = wanted.route_reflector_client;
     shown.last_error = peer.last_error();
     shown.received = peer.received_counts();
     shown.sent = peer.sent_counts();

@@ -1,7 +1,7 @@
 // Speaker: a whole BGP speaker without sockets or clock. Events of connections, local prefixes and
 // the connected subnets go in, each with `now`; Actions for the transport, RouteChanges for the
 // FIB, log lines and SyncDone come out. Not here: sockets (transport.h), kernel routes (fib/). RFC
-// 4271, 4760, 6608, 6793, 7606, 2918, 8203, 9687.
+// 4271, 4456, 4760, 6608, 6793, 7606, 2918, 8203, 9687.
 //
 // A driver: call the inputs; after each, drain take_*(); call tick(now) at deadline(). Work on
 // large tables is done in slices: deadline() then lies in the past, and a driver that serves its
@@ -80,6 +80,7 @@ struct PeerStatus {
   std::vector<std::string> capabilities;
   std::vector<PeerFamilyStatus> families;
   std::optional<std::uint32_t> prefix_limit;
+  bool route_reflector_client = false;
   /// Why the last session ended or the next does not come up, with who said it; empty when it never
   /// did.
   std::string last_error;
@@ -101,6 +102,9 @@ struct PathStatus {
   std::optional<std::uint32_t> local_pref;
   std::optional<std::uint32_t> med;
   std::vector<std::string> communities;
+  /// RFC 4456 8; empty where the path was not reflected.
+  std::string originator_id;
+  std::vector<std::string> cluster_list;
   bool best = false;
   bool multipath = false;
   /// The rung of the decision process at which it lost to the best; empty for the best.
@@ -174,7 +178,7 @@ class Speaker {
   /// failover").
   void link_down(std::uint32_t ifindex, Time now);
   /// Only peers whose own parameters changed are touched; a change that a running session cannot
-  /// take resets it. The node's own AS or router id resets all.
+  /// take resets it. The node's own AS, router id or cluster id resets all.
   void apply(Settings settings, Time now);
   /// Closes everything. `cease`: with Cease/2 and `text` (RFC 9003); else silently, as a crash
   /// would look, so that peers in graceful restart keep our routes (the default of SIGTERM).

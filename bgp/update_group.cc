@@ -391,8 +391,7 @@ void UpdateGroup::encode(const Stream& stream, Batch& batch, Segment& segment) {
     nlri_.clear();
     batch.for_each(list, [&](NetId net) { nlri_.push_back({rib_.prefix(family, net), 0}); });
     attributes_.clear();
-    encode_attributes(exported(key_.rules, rib_.attributes(), what), key_.negotiated.four_octet_as,
-                      attributes_);
+    encode_attributes(exported(key_.rules, rib_, what), key_.negotiated.four_octet_as, attributes_);
     const bool ours = what.next_hop == NextHopId::local;
     PathNextHop next_hop = next_hop_;
     if (!ours) {

@@ -772,6 +772,11 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
              "At most so many paths share the load of one prefix (ECMP)."),
       boolean("multipath-relax", &Settings::multipath_relax,
               "Paths of equal AS path length share the load even when the ASes differ (RFC 7938)."),
+      otherwise(key_of("cluster-id", &Settings::cluster_id, "IPv4 address",
+                       "Marks what this node reflects between internal peers (RFC 4456). Give all "
+                       "reflectors of one set of clients the same.",
+                       read_router_id, [](bgp::RouterId id) { return yaml_text(id.text()); }),
+                "node.router-id"),
       boolean("default-route", &Settings::default_route,
               "The filter host takes 0.0.0.0/0 and ::/0 from peers as well."),
       structure<Settings>("groups", "mapping of name to group, at most 256",
@@ -831,6 +836,9 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
               "Send with TTL 255 and refuse what arrives with less (RFC 5082). For peers one hop "
               "away; say false for any other."),
       boolean("shutdown", &PeerSettings::shutdown, "Keep the session down."),
+      boolean("route-reflector-client", &PeerSettings::route_reflector_client,
+              "This internal peer is a client of ours (RFC 4456): it is told what other internal "
+              "peers say, and they what it says. Next hops stay as they came."),
       duration("hold-time", &PeerSettings::hold_time, {.least = 3, .most = 65535, .zero_too = true},
                "Offered to the peer; the smaller of both offers holds. The session ends when "
                "nothing is heard for so long. Keepalives go out at a third of it; 0: none go out "

@@ -119,23 +119,25 @@ constexpr auto fields<PeerFamily> = std::tuple{
     Field{"accepted", &PeerFamily::accepted},     Field{"selected", &PeerFamily::selected},
     Field{"advertised", &PeerFamily::advertised}, Field{"end_of_rib", &PeerFamily::end_of_rib}};
 template <>
-constexpr auto fields<Peer> = std::tuple{Field{"name", &Peer::name},
-                                         Field{"description", &Peer::description},
-                                         Field{"address", &Peer::address},
-                                         Field{"asn", &Peer::asn},
-                                         Field{"type", &Peer::type},
-                                         Field{"state", &Peer::state},
-                                         Field{"since_seconds", &Peer::since},
-                                         Field{"router_id", &Peer::router_id},
-                                         Field{"local_address", &Peer::local_address},
-                                         Field{"hold_time_seconds", &Peer::hold_time},
-                                         Field{"keepalive_seconds", &Peer::keepalive},
-                                         Field{"capabilities", &Peer::capabilities},
-                                         Field{"families", &Peer::families},
-                                         Field{"last_error", &Peer::last_error},
-                                         Field{"messages_received", &Peer::messages_received},
-                                         Field{"messages_sent", &Peer::messages_sent},
-                                         Field{"established_count", &Peer::established_count}};
+constexpr auto fields<Peer> =
+    std::tuple{Field{"name", &Peer::name},
+               Field{"description", &Peer::description},
+               Field{"address", &Peer::address},
+               Field{"asn", &Peer::asn},
+               Field{"type", &Peer::type},
+               Field{"state", &Peer::state},
+               Field{"since_seconds", &Peer::since},
+               Field{"router_id", &Peer::router_id},
+               Field{"local_address", &Peer::local_address},
+               Field{"hold_time_seconds", &Peer::hold_time},
+               Field{"keepalive_seconds", &Peer::keepalive},
+               Field{"capabilities", &Peer::capabilities},
+               Field{"families", &Peer::families},
+               Field{"route_reflector_client", &Peer::route_reflector_client},
+               Field{"last_error", &Peer::last_error},
+               Field{"messages_received", &Peer::messages_received},
+               Field{"messages_sent", &Peer::messages_sent},
+               Field{"established_count", &Peer::established_count}};
 template <>
 constexpr auto fields<Peers> = std::tuple{Field{"peers", &Peers::peers}};
 template <>
@@ -146,6 +148,8 @@ constexpr auto fields<Path> = std::tuple{Field{"peer", &Path::peer},
                                          Field{"local_pref", &Path::local_pref},
                                          Field{"med", &Path::med},
                                          Field{"communities", &Path::communities},
+                                         Field{"originator_id", &Path::originator_id},
+                                         Field{"cluster_list", &Path::cluster_list},
                                          Field{"best", &Path::best},
                                          Field{"multipath", &Path::multipath},
                                          Field{"lost_at", &Path::lost_at}};

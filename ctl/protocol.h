@@ -179,6 +179,8 @@ struct Peer {
   std::chrono::seconds keepalive{0};
   std::vector<std::string> capabilities;
   std::vector<PeerFamily> families;
+  /// RFC 4456
+  bool route_reflector_client = false;
   /// Why the last session ended or the next does not come up; empty when it never did.
   std::string last_error;
   std::uint64_t messages_received = 0;
@@ -202,6 +204,9 @@ struct Path {
   std::optional<std::uint32_t> local_pref;
   std::optional<std::uint32_t> med;
   std::vector<std::string> communities;
+  /// RFC 4456 8; empty where the path was not reflected.
+  std::string originator_id;
+  std::vector<std::string> cluster_list;
   bool best = false;
   /// Shares the load with the best path.
   bool multipath = false;

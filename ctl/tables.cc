@@ -356,6 +356,7 @@ std::string detail(const Peer& peer, Style style) {
   text += labelled("AS", fmt::format("{} {}", peer.asn == 0 ? "-" : fmt::format("{}", peer.asn),
                                      harmless(peer.type)));
   text += labelled("router-id", dash_if_empty(peer.router_id));
+  if (peer.route_reflector_client) text += labelled("reflection", "a client of ours (RFC 4456)");
   text += labelled("hold time", fmt::format("{}, keepalive every {}", duration_text(peer.hold_time),
                                             duration_text(peer.keepalive)));
   text += labelled("messages",
@@ -397,15 +398,23 @@ std::string detail(const Route& route, Style style) {
           dash_if_empty(path.origin), dash_if_none(path.local_pref), dash_if_none(path.med),
           joined(path.communities, " "), verdict(path)}});
   }
-  return text + rendered({{"PEER"},
-                          {"NEXT HOP"},
-                          {"AS-PATH"},
-                          {"ORIGIN"},
-                          {"LOCAL-PREF", Align::right},
-                          {"MED", Align::right},
-                          {"COMMUNITIES"},
-                          {"VERDICT"}},
-                         rows, style);
+  text += rendered({{"PEER"},
+                    {"NEXT HOP"},
+                    {"AS-PATH"},
+                    {"ORIGIN"},
+                    {"LOCAL-PREF", Align::right},
+                    {"MED", Align::right},
+                    {"COMMUNITIES"},
+                    {"VERDICT"}},
+                   rows, style);
+  for (const Path& path : route.paths) {
+    if (path.originator_id.empty() && path.cluster_list.empty()) continue;
+    text +=
+        labelled("reflected",
+                 fmt::format("by {}: from {} through clusters {}", dash_if_empty(path.peer),
+                             dash_if_empty(path.originator_id), joined(path.cluster_list, " ")));
+  }
+  return text;
 }
 
 const Peer* find_peer(const Peers& peers, std::string_view name_or_address) {

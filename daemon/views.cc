@@ -42,6 +42,7 @@ ctl::Peer peer_view(const bgp::PeerStatus& peer, Time now) {
     view.families.push_back({std::string(name(family.family)), family.received, family.accepted,
                              family.selected, family.advertised, family.end_of_rib_received});
   }
+  view.route_reflector_client = peer.route_reflector_client;
   view.last_error =
       peer.shutdown && peer.last_error.empty() ? "shut down by the operator" : peer.last_error;
   view.messages_received = peer.received.messages();
@@ -51,8 +52,20 @@ ctl::Peer peer_view(const bgp::PeerStatus& peer, Time now) {
 }
 
 ctl::Path path_view(const bgp::PathStatus& path) {
-  return {path.peer, path.next_hop,    path.as_path, path.origin,    path.local_pref,
-          path.med,  path.communities, path.best,    path.multipath, path.lost_at};
+  ctl::Path view;
+  view.peer = path.peer;
+  view.next_hop = path.next_hop;
+  view.as_path = path.as_path;
+  view.origin = path.origin;
+  view.local_pref = path.local_pref;
+  view.med = path.med;
+  view.communities = path.communities;
+  view.originator_id = path.originator_id;
+  view.cluster_list = path.cluster_list;
+  view.best = path.best;
+  view.multipath = path.multipath;
+  view.lost_at = path.lost_at;
+  return view;
 }
 
 /// What the kernel does with a route of this kind.

@@ -200,6 +200,47 @@ TEST_F(AdjOutTest, NeverTellsOneAsWhatItsOwnSpeakersSaid) {
   EXPECT_EQ(drained(4).routes.size(), 0U) << "RFC 4271 9.2";
 }
 
+/// RFC 4456 6: from a client to all, from a non-client to clients; to nobody what it said itself.
+TEST_F(AdjOutTest, ReflectsFromAndToClients) {
+  for (unsigned n = 4; n <= 6; ++n) {
+    RibPeer facts = external_peer(n);
+    facts.external = false;
+    facts.reflector_client = n != 6;  // 4 and 5 are clients
+    rib_.attach(PeerId(n), facts);
+    AdjOutPeer as = how(false, n);
+    as.reflector_client = facts.reflector_client;
+    as.cluster_id = RouterId{0x0a0000ff};
+    as.next_hop_self = true;
+    join(n, as);
+  }
+  join(1, how(true, 1));
+  announce(4, "10.4.0.0/16", path_of({65009}));
+  Attributes again = path_of({65009});
+  again.originator_id = RouterId{77};
+  again.cluster_list = {RouterId{88}};
+  announce(6, "10.6.0.0/16", again);
+  const auto told = [&](unsigned n) {
+    std::string all;
+    for (const auto& [to, route] : drained(n).routes) all += to.text() + " ";
+    return all;
+  };
+  EXPECT_EQ(told(4), "10.6.0.0/16 ");
+  EXPECT_EQ(told(5), "10.4.0.0/16 10.6.0.0/16 ");
+  EXPECT_EQ(told(6), "10.4.0.0/16 ");
+  EXPECT_EQ(told(1), "10.4.0.0/16 10.6.0.0/16 ");
+
+  const auto& first = receivers_.at(5).routes.at(prefix("10.4.0.0/16"));
+  EXPECT_EQ(first.attributes.originator_id, RouterId{4});
+  EXPECT_EQ(first.attributes.cluster_list, std::vector{RouterId{0x0a0000ff}});
+  EXPECT_EQ(first.next_hop.address, address("192.0.2.4")) << "RFC 4456 10";
+  const auto& second = receivers_.at(5).routes.at(prefix("10.6.0.0/16"));
+  EXPECT_EQ(second.attributes.originator_id, RouterId{77});
+  EXPECT_EQ(second.attributes.cluster_list, (std::vector{RouterId{0x0a0000ff}, RouterId{88}}));
+  const auto& outside = receivers_.at(1).routes.at(prefix("10.6.0.0/16"));
+  EXPECT_FALSE(outside.attributes.originator_id);
+  EXPECT_TRUE(outside.attributes.cluster_list.empty());
+}
+
 TEST_F(AdjOutTest, GivesEachPeerOfAGroupItsNextHopAndNothingOfItsOwn) {
   for (unsigned n = 1; n <= 3; ++n) join(n, how(true, n));
   announce(1, "10.1.0.0/16", path_of({65001}));
@@ -383,7 +424,8 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
     rib_.connected(model_.subnets);
     for (unsigned n = 1; n <= peers; ++n) {
       RibPeer facts = external_peer(n);
-      facts.external = n % 4 != 0;
+      facts.external = n % 2 != 0;
+      facts.reflector_client = n == 4;
       model_.peers[PeerId(n)] = facts;
       rib_.attach(PeerId(n), facts);
     }
@@ -428,6 +470,8 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
     AdjOutPeer made = how(model_.peers[PeerId(n)].external, n);
     if (below(4) == 0) made.policy = Policy::to_export({}, {}, true);
     if (below(4) == 0) made.next_hop_self = true;
+    made.reflector_client = model_.peers[PeerId(n)].reflector_client;
+    made.cluster_id = RouterId{0x0a000009};
     return made;
   }
   void session() {
@@ -498,7 +542,9 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
                                           const Model::Path& best) const {
     const bool originated = best.peer == PeerId::local;
     if (best.peer == PeerId(n)) return {};
-    if (!originated && !model_.external(best) && !as.external) return {};
+    const bool reflected = !originated && !model_.external(best) && !as.external;
+    if (reflected && !as.reflector_client && !model_.peers.at(best.peer).reflector_client)
+      return {};
     if (best.attributes.has(community::no_advertise)) return {};
     if (as.external && best.attributes.has(community::no_export)) return {};
     if (as.policy == Policy::to_export({}, {}, true) && !originated) return {};
@@ -508,7 +554,11 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
       route.attributes.med.reset();
     } else {
       route.attributes.local_pref = 100;
-      if (!originated && !as.next_hop_self) route.next_hop.address = best.next_hop;
+      if (reflected) {
+        route.attributes.originator_id = model_.peers.at(best.peer).router_id;
+        route.attributes.cluster_list = {as.cluster_id};
+      }
+      if (!originated && (reflected || !as.next_hop_self)) route.next_hop.address = best.next_hop;
     }
     return route;
   }

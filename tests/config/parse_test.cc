@@ -67,6 +67,7 @@ bgp:
   multipath: 64
   multipath-relax: false
   default-route: true
+  cluster-id: 10.255.0.9
   groups:
     tors: {hold-time: 30, connect-retry: 7, description: from the group}
   peers:
@@ -87,7 +88,8 @@ bgp:
       import: accept
       export: host
       prefix-limit: 4294967295
-    - {address: "fd00::2", group: tors, remote-as: internal, hold-time: 0, send-hold: 0}
+    - {address: "fd00::2", group: tors, remote-as: internal, hold-time: 0, send-hold: 0,
+       route-reflector-client: true}
 fib: {install: false, table: 100, metric: 4294967294}
 exporter: {listen: 192.0.2.9:9000}
 cni: {mtu: 9000, anti-spoof: false, masquerade: true}
@@ -107,6 +109,7 @@ cni: {mtu: 9000, anti-spoof: false, masquerade: true}
   EXPECT_EQ(config.bgp.multipath, 64);
   EXPECT_FALSE(config.bgp.multipath_relax);
   EXPECT_TRUE(config.bgp.default_route);
+  EXPECT_EQ(config.bgp.cluster_id, bgp::RouterId{0x0aff0009});
   EXPECT_EQ(config.bgp.pools.size(), 3U);
   ASSERT_EQ(config.bgp.peers.size(), 2U);
   bgp::PeerSettings tor1;
@@ -133,6 +136,7 @@ cni: {mtu: 9000, anti-spoof: false, masquerade: true}
   EXPECT_EQ(second.description, "from the group");
   EXPECT_EQ(second.hold_time, seconds(0));
   EXPECT_EQ(second.connect_retry, seconds(7));
+  EXPECT_TRUE(second.route_reflector_client);
   EXPECT_EQ(std::get<bgp::RemoteAs>(second.remote_as), bgp::RemoteAs::internal);
   EXPECT_EQ(config.fib.table, 100U);
   EXPECT_EQ(config.fib.preferred_source_v6, config.node.router_address_ipv6);
@@ -434,6 +438,9 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"SendHold", peer("address: 192.0.2.1, hold-time: 90, send-hold: 90"),
              "f:6:54: bgp.peers[0].send-hold: 90 s must be longer than hold-time, 90 s, or 0 for "
              "off (RFC 9687)\n"},
+        Case{"ReflectsOutside", peer("address: 192.0.2.1, route-reflector-client: true"),
+             "f:6:52: bgp.peers[0].route-reflector-client: only an internal peer can be a client; "
+             "say remote-as: internal\n"},
         Case{"Port", peer("address: 192.0.2.1, port: 65536"),
              "f:6:34: bgp.peers[0].port: '65536' is not a whole number, 1..65535\n"},
         Case{"Boolean", peer("address: 192.0.2.1, passive: yes"),
