@@ -25,7 +25,7 @@ Negotiated relevant(const Negotiated& negotiated, Family family) {
   Negotiated kept;
   const NegotiatedFamily* found = negotiated.find(unicast(family));
   assert(found != nullptr);
-  kept.families.push_back({found->family, false, false, found->extended_next_hop});
+  kept.families.push_back({found->family, false, found->add_path_send, found->extended_next_hop});
   kept.four_octet_as = negotiated.four_octet_as;
   kept.link_local_next_hop = negotiated.link_local_next_hop;
   kept.max_send = negotiated.max_send;
@@ -77,9 +77,16 @@ struct AdjOut::World {
     key.rules.reflector_client = how.reflector_client;
     key.rules.cluster_id = how.cluster_id;
     key.rules.extended_next_hop = key.negotiated.families.front().extended_next_hop;
+    if (key.negotiated.families.front().add_path_send) {
+      key.rules.add_path = how.add_path;
+      if (how.add_path.paths == AddPathSend::Paths::one)
+        key.rules.add_path = {AddPathSend::Paths::best, 1};  // identifiers were promised
+      rib.watch_all_paths();
+    }
     auto member = std::make_unique<UpdateGroup::Member>();
     member->peer = peer;
     member->next_hop = encoded(how.next_hop, family, key.negotiated);
+    member->enhanced_refresh = how.negotiated.enhanced_route_refresh;
     key.next_hop_size = member->next_hop.size();
     const auto found = std::find_if(groups.begin(), groups.end(),
                                     [&](const auto& each) { return each->key() == key; });

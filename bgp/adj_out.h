@@ -2,7 +2,7 @@
 // group: what to say is worked out and encoded once for all of them, each peer gets a copy with its
 // own next hop, without what it told us itself. A peer that reads slowly holds a place in the
 // journal and is caught up later with the last state; it never holds a queue. Not here: sockets,
-// when to send, what is best (rib.h). RFC 4271 9.1.3, 9.2; 4760; 4724 2; 2918; 1997.
+// when to send, what is best (rib.h). RFC 4271 9.1.3, 9.2; 4760; 4724 2; 2918, 7313; 1997; 7911.
 #pragma once
 
 #include <cstddef>
@@ -37,6 +37,8 @@ struct AdjOutPeer {
   /// RFC 4456: whether the peer is a client of ours, and our CLUSTER_ID.
   bool reflector_client = false;
   RouterId cluster_id;
+  /// RFC 7911, where it was negotiated.
+  AddPathSend add_path;
 };
 
 class AdjOut {
@@ -58,7 +60,8 @@ class AdjOut {
   void change(PeerId peer, Family family, const AdjOutPeer& how);
   /// The session is down.
   void leave(PeerId peer);
-  /// The peer asks for the whole table again (RFC 2918); End-of-RIB is not repeated.
+  /// The peer asks for the whole table again (RFC 2918); End-of-RIB is not repeated. Where RFC 7313
+  /// was negotiated, the table stands between BoRR and EoRR.
   void refresh(PeerId peer, Family family);
 
   /// True when produce() would give something, or may: the table moved since the peer was last told
@@ -70,7 +73,7 @@ class AdjOut {
   bool produce(PeerId peer, std::size_t size, std::vector<std::byte>& out);
 
   [[nodiscard]] bool end_of_rib_sent(PeerId peer, Family family) const;
-  /// Prefixes in the peer's Adj-RIB-Out, as of the last state its group was told.
+  /// Paths in the peer's Adj-RIB-Out, as of the last state its group was told.
   [[nodiscard]] std::uint64_t advertised(PeerId peer, Family family) const;
   /// Peers to which the prefix is advertised.
   [[nodiscard]] std::uint32_t advertised_to(const Prefix& prefix) const;

@@ -12,6 +12,7 @@
 #include "bgp/attributes.h"
 #include "bgp/policy.h"
 #include "bgp/rib.h"
+#include "bgp/settings.h"
 #include "bgp/types.h"
 
 namespace weft::bgp {
@@ -27,6 +28,8 @@ struct ExportRules {
   bool reflector_client = false;
   /// What reflected paths are marked with (RFC 4456 8).
   RouterId cluster_id;
+  /// RFC 7911.
+  AddPathSend add_path;
   /// RFC 8950: IPv4 routes may keep an IPv6 next hop.
   bool extended_next_hop = false;
   bool operator==(const ExportRules&) const = default;

@@ -14,11 +14,13 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "bgp/attribute_store.h"
 #include "bgp/decision.h"
 #include "bgp/journal.h"
+#include "bgp/nlri.h"
 #include "bgp/route_change.h"
 #include "bgp/types.h"
 #include "net/ip.h"
@@ -99,6 +101,19 @@ struct BestPath {
   NextHopId next_hop = NextHopId::local;
 };
 
+/// A path that could be used, for what goes out with path identifiers (RFC 7911).
+struct UsablePath {
+  BestPath path;
+  /// Ours to tell: made of the peer's number and the path's rank among that peer's paths of the
+  /// prefix, so it needs no memory and stays while the peer's other paths do. Never 0.
+  std::uint32_t path_id = 0;
+  bool multipath = false;
+};
+/// Whose path a UsablePath::path_id names.
+constexpr PeerId source_of(std::uint32_t path_id) {
+  return static_cast<PeerId>((path_id - 1) & 0xffff);
+}
+
 class Rib {
  public:
   /// Prefixes of one family.
@@ -125,6 +140,9 @@ class Rib {
   /// max_next_hops is reached.
   [[nodiscard]] std::optional<NextHopId> next_hop(PeerId peer, const Address& address,
                                                   const std::optional<Address>& link_local = {});
+  /// Brings closer what announce() and withdraw() of these, all of one family, will touch; some 16
+  /// at a time.
+  void prefetch(std::span<const Nlri> nlri) const;
   /// A path of the next hop's peer, in place of its last one for (prefix, path_id). The path holds
   /// `attributes` on its own. `filtered`: the import policy refuses it. `path_id`: RFC 7911, else
   /// 0.
@@ -181,6 +199,10 @@ class Rib {
   // For adj_out: best paths by place, and what changes.
 
   [[nodiscard]] std::optional<BestPath> best(Family family, NetId net) const;
+  /// Best first; none while there is no best path.
+  void usable_paths(Family family, NetId net, std::vector<UsablePath>& paths) const;
+  /// From now on the journal tells of every prefix that is decided, not only of new best paths.
+  void watch_all_paths();
   /// Whether a prefix lives at the place: it has paths, or a reader of the journal has yet to see
   /// it go.
   [[nodiscard]] bool alive(Family family, NetId net) const;

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <chrono>
+#include <compare>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -23,6 +25,20 @@ enum class RemoteAs : std::uint8_t { external, internal };
 /// `accept`: everything that is loop-free.
 enum class Filter : std::uint8_t { host, accept };
 
+/// RFC 7911: which paths of a prefix a peer is told.
+struct AddPathSend {
+  enum class Paths : std::uint8_t {
+    one,   ///< the best alone, without path identifiers
+    all,   ///< all that could be used
+    ecmp,  ///< those that share the load
+    best,  ///< the best `count`
+  };
+  Paths paths = Paths::one;
+  /// Of Paths::best: 2..64.
+  std::uint16_t count = 0;
+  auto operator<=>(const AddPathSend&) const = default;
+};
+
 struct PeerSettings {
   /// Unique; shown everywhere and the label `peer` of metrics. Default: the address.
   std::string name;
@@ -34,6 +50,10 @@ struct PeerSettings {
   std::optional<Address> source;
   /// Families to negotiate (RFC 4760), at least one.
   std::vector<Family> families{Family::ipv4, Family::ipv6};
+  /// RFC 7911: families in which the peer may tell us several paths of a prefix.
+  std::vector<Family> add_path_receive;
+  /// And those in which we tell it several.
+  std::map<Family, AddPathSend> add_path_send;
   /// Never connect, only accept.
   bool passive = false;
   /// RFC 5082: send with TTL 255 and refuse what arrives with less. Only for a peer one hop away.

@@ -30,6 +30,8 @@ constexpr std::size_t index(Family family) {
 
 /// Prefixes decided in one go: some milliseconds, so that no keepalive waits for a full table.
 constexpr std::size_t decide_slice = 16384;
+/// Prefixes looked up together, so that their cache misses overlap.
+constexpr std::size_t lookup_block = 16;
 /// A peer without RFC 4724 may never send End-of-RIB; after this long its table is taken for
 /// complete.
 constexpr seconds quiet_sync{10};
@@ -46,6 +48,8 @@ struct FamilyState {
   /// As told to AdjOut; none: not negotiated, or we have no next hop to give.
   std::optional<AdjOutPeer> out;
   bool end_of_rib = false;
+  /// The peer sends its table again; what it does not repeat until then is stale (RFC 7313).
+  std::optional<Time> refreshing_until;
   /// Ever since the start; a later loss of the session does not take it back.
   bool synced = false;
 };
@@ -69,6 +73,8 @@ struct Neighbour {
   HeldAttributes last_attributes;
   std::uint64_t last_serial = 0;
   std::uint64_t malformed_updates = 0;
+  /// Paths that a refresh found stale, ever.
+  std::uint64_t stale_swept = 0;
   /// OutputReady is out and produce() has not been called since.
   bool output_announced = false;
 };
@@ -208,6 +214,7 @@ struct Speaker::World {
     for (FamilyState& family : who.families) {
       family.out.reset();
       family.end_of_rib = false;
+      family.refreshing_until.reset();
     }
   }
 
@@ -272,6 +279,9 @@ struct Speaker::World {
     how.negotiated = session.negotiated;
     how.reflector_client = !session.external && who.peer.settings().route_reflector_client;
     how.cluster_id = settings.cluster_id.value_or(settings.router_id);
+    const auto& add_path = who.peer.settings().add_path_send;
+    if (const auto found = add_path.find(family); found != add_path.end())
+      how.add_path = found->second;
     const OwnAddresses own = own_addresses(session.local, who.ifindex);
     if (family == Family::ipv4 && own.ipv4) {
       how.next_hop = {*own.ipv4, {}};
@@ -346,7 +356,10 @@ struct Speaker::World {
     }
     Rib& rib = tables->rib;
     for (const NlriRange& range : update.withdrawals()) {
-      for (const Nlri& nlri : range) rib.withdraw(who.id, nlri.prefix, nlri.path_id);
+      in_blocks<lookup_block>(range, [&](std::span<const Nlri> block) {
+        rib.prefetch(block);
+        for (const Nlri& nlri : block) rib.withdraw(who.id, nlri.prefix, nlri.path_id);
+      });
     }
     if (!update.announcements().empty()) remember_attributes(who, update);
     for (const Announcement& announcement : update.announcements())
@@ -370,18 +383,22 @@ struct Speaker::World {
     const PathNextHop& via = announcement.next_hop;
     const auto next_hop = rib.next_hop(who.id, via.address, via.link_local);
     bool lost = false;
-    for (const Nlri& nlri : announcement.nlri) {
-      if (!is_routable(nlri.prefix)) continue;
+    const auto announce_one = [&](const Nlri& nlri) {
+      if (!is_routable(nlri.prefix)) return;
       if (!next_hop) {
         // A route that cannot be held must not leave its predecessor in place.
         rib.withdraw(who.id, nlri.prefix, nlri.path_id);
         lost = true;
-        continue;
+        return;
       }
       const bool filtered = !who.import.accepts(nlri.prefix, false);
       lost |= rib.announce(nlri.prefix, nlri.path_id, who.last_attributes.id(), *next_hop,
                            filtered) == Announced::no_room;
-    }
+    };
+    in_blocks<lookup_block>(announcement.nlri, [&](std::span<const Nlri> block) {
+      rib.prefetch(block);
+      for (const Nlri& nlri : block) announce_one(nlri);
+    });
     if (lost)
       who.peer.log(Level::error, "a limit of the table is reached: routes are not held", now);
   }
@@ -408,9 +425,45 @@ struct Speaker::World {
   void refresh_wanted(Neighbour& who, const Frame& frame, Time now) {
     const auto refresh = decode_route_refresh(frame);
     if (!refresh) return who.peer.refuse(refresh.error(), now);
-    if (!*refresh || (*refresh)->subtype != RouteRefresh::Subtype::request) return;
+    if (!*refresh) return;
     const auto family = family_of((*refresh)->family);
-    if (family && who.families[index(*family)].out) tables->adj_out.refresh(who.id, *family);
+    const auto& session = who.peer.session();
+    if (!family || !session || !session->negotiated.has((*refresh)->family)) return;
+    if ((*refresh)->subtype == RouteRefresh::Subtype::request) {
+      if (who.families[index(*family)].out) tables->adj_out.refresh(who.id, *family);
+      return;
+    }
+    if (!session->negotiated.enhanced_route_refresh) return;
+    if ((*refresh)->subtype == RouteRefresh::Subtype::begin) {
+      tables->rib.mark_stale(who.id, *family);
+      who.families[index(*family)].refreshing_until = now + refresh_limit;
+    } else {
+      end_refresh(who, *family, "marked by the peer", now);
+    }
+  }
+
+  /// What the peer did not say again is gone (RFC 7313 4): either its withdrawal was lost, or here
+  /// the tables had drifted apart.
+  void end_refresh(Neighbour& who, Family family, std::string_view how, Time now) {
+    auto& until = who.families[index(family)].refreshing_until;
+    if (!until) return;
+    until.reset();
+    const std::uint64_t before = tables->rib.counts(who.id, family).received;
+    tables->rib.sweep_stale(who.id, family);
+    const std::uint64_t swept = before - tables->rib.counts(who.id, family).received;
+    who.stale_swept += swept;
+    if (swept == 0) return;
+    who.peer.log(Level::warning,
+                 fmt::format("{} {} paths were not repeated in a refresh and are removed (end {})",
+                             swept, name(family), how),
+                 now);
+  }
+
+  void end_late_refreshes(Neighbour& who, Time now) {
+    for (const Family family : both_families) {
+      const auto& until = who.families[index(family)].refreshing_until;
+      if (until && now >= *until) end_refresh(who, family, "not marked in time", now);
+    }
   }
 
   // ---- after every input
@@ -574,6 +627,7 @@ struct Speaker::World {
   PathStatus status(const PathView& path, bool best) const {
     PathStatus shown;
     shown.peer = peer_name(path.peer);
+    shown.path_id = path.path_id;
     if (path.peer != PeerId::local) {
       const PeerNextHop& via = tables->rib.next_hop(path.next_hop);
       shown.next_hop = PathNextHop{via.address, via.link_local}.text();
@@ -626,6 +680,7 @@ struct Speaker::World {
     shown.sent = peer.sent_counts();
     shown.established_count = peer.established_count();
     shown.malformed_updates = who.malformed_updates;
+    shown.stale_swept = who.stale_swept;
     if (const Asn* asn = std::get_if<Asn>(&wanted.remote_as)) shown.asn = *asn;
     if (wanted.remote_as == std::variant<RemoteAs, Asn>(RemoteAs::internal))
       shown.asn = settings.asn;
@@ -721,8 +776,9 @@ void Speaker::produce(ConnectionId connection, std::vector<std::byte>& out, Time
     std::size_t at = out.size();
     world_->tables->adj_out.produce(who->id, produce_size, out);
     while (at < out.size()) {  // our own messages: their lengths can be trusted
-      const std::size_t size = Reader(Bytes(out).subspan(at + 16, 2)).u16();
-      who->peer.count_sent(MessageType::update, size);
+      Reader header(Bytes(out).subspan(at + 16, 3));
+      const std::size_t size = header.u16();
+      who->peer.count_sent(static_cast<MessageType>(header.u8()), size);
       at += size;
     }
   }
@@ -749,7 +805,11 @@ Time Speaker::deadline() const {
   if (world_->stopped) return Time::max();
   if (world_->tables->rib.pending() != 0) return Time::min();
   Time next = world_->sync_deadline();
-  for (const auto& each : world_->neighbours) next = std::min(next, each->peer.deadline());
+  for (const auto& each : world_->neighbours) {
+    next = std::min(next, each->peer.deadline());
+    for (const FamilyState& family : each->families)
+      next = std::min(next, family.refreshing_until.value_or(Time::max()));
+  }
   return next;
 }
 
@@ -757,6 +817,7 @@ void Speaker::tick(Time now) {
   if (world_->stopped) return;
   for (const auto& each : world_->neighbours) {
     if (now >= each->peer.deadline()) each->peer.tick(now);
+    world_->end_late_refreshes(*each, now);
   }
   world_->settle_all(now);
 }

@@ -41,6 +41,9 @@ inline constexpr std::size_t receive_size = 64UL * 1024;
 /// Initial synchronisation is called done after this long even if a peer still owes its End-of-RIB.
 inline constexpr std::chrono::seconds sync_limit{60};
 
+/// A refresh whose end the peer does not mark in this time is taken for ended (RFC 7313 4).
+inline constexpr std::chrono::minutes refresh_limit{10};
+
 /// Every peer that came up has sent its End-of-RIB for the family (or sync_limit has passed): what
 /// the kernel still holds of an earlier life and was not confirmed until here is stale. Comes once
 /// a family.
@@ -54,7 +57,7 @@ struct SyncDone {
 
 struct PeerFamilyStatus {
   Family family = Family::ipv4;
-  std::uint64_t received = 0;    ///< in Adj-RIB-In
+  std::uint64_t received = 0;    ///< paths in Adj-RIB-In
   std::uint64_t accepted = 0;    ///< of these, passed by the import filter
   std::uint64_t selected = 0;    ///< of these, best or sharing the load
   std::uint64_t advertised = 0;  ///< in Adj-RIB-Out
@@ -89,6 +92,9 @@ struct PeerStatus {
   std::uint64_t established_count = 0;
   /// Malformed UPDATEs treated as withdrawals (RFC 7606).
   std::uint64_t malformed_updates = 0;
+  /// Paths that the peer did not repeat in a refresh (RFC 7313): its table and ours had drifted
+  /// apart.
+  std::uint64_t stale_swept = 0;
   /// Octets produced and not yet written.
   std::size_t output_octets = 0;
 };
@@ -96,6 +102,8 @@ struct PeerStatus {
 struct PathStatus {
   /// Name of the peer, or "local".
   std::string peer;
+  /// RFC 7911, as the peer gave it; 0 without add-path.
+  std::uint32_t path_id = 0;
   std::string next_hop;
   std::string as_path;
   std::string origin;

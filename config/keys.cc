@@ -530,6 +530,55 @@ std::string write_families(const std::vector<Family>& families) {
   return fmt::format("[{}]", fmt::join(names, ", "));
 }
 
+std::optional<std::vector<Family>> read_add_path_receive(Reader& reader, const Node& node) {
+  if (node.kind == Node::Kind::sequence && node.items.empty()) return std::vector<Family>{};
+  return read_families(reader, node);
+}
+
+std::optional<bgp::AddPathSend> read_add_path(Reader& reader, const Node& node) {
+  using Paths = bgp::AddPathSend::Paths;
+  if (node.kind == Node::Kind::scalar && node.text == "all") return bgp::AddPathSend{Paths::all, 0};
+  if (node.kind == Node::Kind::scalar && node.text == "ecmp")
+    return bgp::AddPathSend{Paths::ecmp, 0};
+  if (node.kind != Node::Kind::scalar || node.text.empty() ||
+      node.text.find_first_not_of("0123456789") != std::string::npos) {
+    reader.fail(node, "must be all, ecmp or how many of the best paths, 2..64");
+    return std::nullopt;
+  }
+  const auto count = reader.number(node, {.least = 2, .most = 64});
+  if (!count) return std::nullopt;
+  return bgp::AddPathSend{Paths::best, static_cast<std::uint16_t>(*count)};
+}
+
+std::optional<std::map<Family, bgp::AddPathSend>> read_add_path_send(Reader& reader,
+                                                                     const Node& node) {
+  if (!reader.mapping(node)) return std::nullopt;
+  std::map<Family, bgp::AddPathSend> send;
+  for (std::size_t i = 0; i < node.items.size(); ++i) {
+    const std::string& family = node.keys[i].text;
+    if (family != "ipv4" && family != "ipv6") {
+      reader.fail(node.keys[i], "a family is ipv4 or ipv6");
+      continue;
+    }
+    const Reader::Scope scope(reader, family);
+    if (const auto mode = read_add_path(reader, node.items[i]))
+      send[family == "ipv4" ? Family::ipv4 : Family::ipv6] = *mode;
+  }
+  return send;
+}
+
+std::string write_add_path_send(const std::map<Family, bgp::AddPathSend>& send) {
+  using Paths = bgp::AddPathSend::Paths;
+  std::vector<std::string> texts;
+  for (const auto& [family, mode] : send) {
+    const std::string paths = mode.paths == Paths::all    ? "all"
+                              : mode.paths == Paths::ecmp ? "ecmp"
+                                                          : fmt::format("{}", mode.count);
+    texts.push_back(fmt::format("{}: {}", weft::name(family), paths));
+  }
+  return fmt::format("{{{}}}", fmt::join(texts, ", "));
+}
+
 std::optional<bgp::Filter> read_filter(Reader& reader, const Node& node) {
   if (node.kind == Node::Kind::scalar && node.text == "host") return bgp::Filter::host;
   if (node.kind == Node::Kind::scalar && node.text == "accept") return bgp::Filter::accept;
@@ -831,6 +880,15 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
                 "chosen by the kernel's route to the peer"),
       key_of("families", &PeerSettings::families, "list of ipv4, ipv6",
              "Address families to negotiate (RFC 4760).", read_families, write_families),
+      key_of("add-path-receive", &PeerSettings::add_path_receive, "list of ipv4, ipv6",
+             "Families in which the peer may tell several paths of a prefix (RFC 7911).",
+             read_add_path_receive, write_families),
+      key_of("add-path-send", &PeerSettings::add_path_send,
+             "mapping of ipv4 or ipv6 to all, ecmp or a number, 2..64",
+             "Families in which the peer is told several paths of a prefix (RFC 7911): all that "
+             "could be used, those that share the load (ecmp), or so many of the best. What the "
+             "peer said itself is left out.",
+             read_add_path_send, write_add_path_send),
       boolean("passive", &PeerSettings::passive, "Never connect, only accept."),
       boolean("gtsm", &PeerSettings::gtsm,
               "Send with TTL 255 and refuse what arrives with less (RFC 5082). For peers one hop "

@@ -142,6 +142,7 @@ template <>
 constexpr auto fields<Peers> = std::tuple{Field{"peers", &Peers::peers}};
 template <>
 constexpr auto fields<Path> = std::tuple{Field{"peer", &Path::peer},
+                                         Field{"path_id", &Path::path_id},
                                          Field{"next_hop", &Path::next_hop},
                                          Field{"as_path", &Path::as_path},
                                          Field{"origin", &Path::origin},

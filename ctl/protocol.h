@@ -197,6 +197,8 @@ struct Peers {
 struct Path {
   /// Name of the peer, or "local".
   std::string peer;
+  /// RFC 7911, as the peer gave it; 0 without add-path.
+  std::uint32_t path_id = 0;
   std::string next_hop;
   /// As an operator writes it: "65001 65010", sets in braces.
   std::string as_path;

@@ -394,9 +394,11 @@ std::string detail(const Route& route, Style style) {
   for (const Path& path : route.paths) {
     rows.push_back(
         {Tone::good,
-         {dash_if_empty(path.peer), dash_if_empty(path.next_hop), dash_if_empty(path.as_path),
-          dash_if_empty(path.origin), dash_if_none(path.local_pref), dash_if_none(path.med),
-          joined(path.communities, " "), verdict(path)}});
+         {path.path_id == 0 ? dash_if_empty(path.peer)
+                            : fmt::format("{} path {}", harmless(path.peer), path.path_id),
+          dash_if_empty(path.next_hop), dash_if_empty(path.as_path), dash_if_empty(path.origin),
+          dash_if_none(path.local_pref), dash_if_none(path.med), joined(path.communities, " "),
+          verdict(path)}});
   }
   text += rendered({{"PEER"},
                     {"NEXT HOP"},

@@ -54,6 +54,7 @@ ctl::Peer peer_view(const bgp::PeerStatus& peer, Time now) {
 ctl::Path path_view(const bgp::PathStatus& path) {
   ctl::Path view;
   view.peer = path.peer;
+  view.path_id = path.path_id;
   view.next_hop = path.next_hop;
   view.as_path = path.as_path;
   view.origin = path.origin;
@@ -274,6 +275,7 @@ exporter::Peer peer_metrics(const bgp::PeerStatus& peer, Time now) {
   row.sent = counts_of(peer.sent);
   row.queue_octets = peer.output_octets;
   row.malformed_updates = peer.malformed_updates;
+  row.stale_swept = peer.stale_swept;
   row.capabilities = peer.capabilities;
   row.prefix_limit = peer.prefix_limit;
   for (const bgp::PeerFamilyStatus& family : peer.families) {

@@ -99,6 +99,8 @@ struct Peer {
   std::uint64_t queue_octets = 0;
   /// UPDATEs that were malformed and treated as withdrawals (RFC 7606).
   std::uint64_t malformed_updates = 0;
+  /// Paths that the peer did not repeat in a refresh (RFC 7313).
+  std::uint64_t stale_swept = 0;
   /// As negotiated; 0 means no keepalives.
   std::optional<double> hold_time_seconds;
   std::vector<std::string> capabilities;

@@ -26,7 +26,7 @@ class Receiver {
   };
 
   Receiver(const Negotiated& negotiated, bool external)
-      : negotiated_(negotiated), decoder_(Inbound{negotiated, external, own_as, true}) {}
+      : negotiated_(negotiated), decoder_(Inbound{mirrored(negotiated), external, own_as, true}) {}
 
   void read(Bytes stream) {
     while (!stream.empty()) {
@@ -34,6 +34,12 @@ class Receiver {
       ASSERT_TRUE(frame && *frame) << "no whole message";
       stream = stream.subspan((*frame)->size());
       ++messages;
+      if ((*frame)->type == MessageType::route_refresh) {
+        const auto mark = decode_route_refresh(**frame);
+        ASSERT_TRUE(mark && *mark);
+        order += (*mark)->subtype == RouteRefresh::Subtype::begin ? "BoRR " : "EoRR ";
+        continue;
+      }
       const auto update = decoder_.decode((*frame)->body());
       ASSERT_TRUE(update);
       ASSERT_EQ(update->handling(), Handling::accept);
@@ -41,24 +47,44 @@ class Receiver {
     }
   }
 
+  /// All that it holds of a prefix.
+  [[nodiscard]] std::vector<Route> held(const Prefix& to) const {
+    std::vector<Route> heard;
+    if (const auto found = routes.find(to); found != routes.end()) heard.push_back(found->second);
+    for (const auto& [nlri, route] : paths) {
+      if (nlri.prefix == to) heard.push_back(route);
+    }
+    return heard;
+  }
+
   std::map<Prefix, Route> routes;
+  std::map<Nlri, Route> paths;  // with path identifiers
   std::map<Family, int> end_of_rib;
+  std::string order;
   std::size_t messages = 0;
   std::size_t superfluous_withdrawals = 0;
 
  private:
+  static Negotiated mirrored(Negotiated ours) {
+    for (NegotiatedFamily& each : ours.families) each.add_path_receive = each.add_path_send;
+    return ours;
+  }
   void apply(const Update& update) {
     for (const NlriRange& range : update.withdrawals()) {
       for (const Nlri& each : range) {
-        if (routes.erase(each.prefix) == 0) ++superfluous_withdrawals;
+        if ((each.path_id == 0 ? routes.erase(each.prefix) : paths.erase(each)) == 0)
+          ++superfluous_withdrawals;
       }
     }
     for (const Announcement& announcement : update.announcements()) {
       for (const Nlri& each : announcement.nlri) {
-        routes[each.prefix] = {update.attributes(), announcement.next_hop};
+        (each.path_id == 0 ? routes[each.prefix] : paths[each]) = {update.attributes(),
+                                                                   announcement.next_hop};
       }
     }
+    if (!update.announcements().empty()) order += "routes ";
     if (const auto family = update.end_of_rib()) {
+      order += "EoR ";
       ++end_of_rib[*family == unicast(Family::ipv4) ? Family::ipv4 : Family::ipv6];
     }
   }
@@ -220,9 +246,9 @@ TEST_F(AdjOutTest, ReflectsFromAndToClients) {
   again.cluster_list = {RouterId{88}};
   announce(6, "10.6.0.0/16", again);
   const auto told = [&](unsigned n) {
-    std::string all;
-    for (const auto& [to, route] : drained(n).routes) all += to.text() + " ";
-    return all;
+    std::string heard;
+    for (const auto& [to, route] : drained(n).routes) heard += to.text() + " ";
+    return heard;
   };
   EXPECT_EQ(told(4), "10.6.0.0/16 ");
   EXPECT_EQ(told(5), "10.4.0.0/16 10.6.0.0/16 ");
@@ -239,6 +265,83 @@ TEST_F(AdjOutTest, ReflectsFromAndToClients) {
   const auto& outside = receivers_.at(1).routes.at(prefix("10.6.0.0/16"));
   EXPECT_FALSE(outside.attributes.originator_id);
   EXPECT_TRUE(outside.attributes.cluster_list.empty());
+}
+
+AdjOutPeer with_add_path(AdjOutPeer as, AddPathSend::Paths paths, std::uint16_t count = 0) {
+  as.add_path = {paths, count};
+  as.negotiated.families[0].add_path_send = true;
+  return as;
+}
+
+TEST_F(AdjOutTest, TellsSeveralPathsOfAPrefix) {
+  using Paths = AddPathSend::Paths;
+  join(1, with_add_path(how(true, 1), Paths::all));
+  join(3, with_add_path(how(true, 3), Paths::all));
+  join(4, with_add_path(how(false, 4), Paths::ecmp));
+  join(5, with_add_path(how(false, 5), Paths::best, 2));
+  announce(1, "10.1.0.0/16", path_of({65001}));
+  announce(2, "10.1.0.0/16", path_of({65002, 65009}));
+  announce(3, "10.1.0.0/16", path_of({65003}));
+  const auto told = [&](unsigned n) {
+    std::vector<std::string> heard;
+    for (const auto& [nlri, route] : drained(n).paths)
+      heard.push_back(route.attributes.as_path.text());
+    return heard;
+  };
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(told(1), (Texts{"65000 65002 65009", "65000 65003"})) << "nothing of its own";
+  EXPECT_EQ(told(3), (Texts{"65000 65001", "65000 65002 65009"}));
+  EXPECT_EQ(told(4), (Texts{"65001", "65003"}));
+  EXPECT_EQ(told(5), (Texts{"65001", "65003"}));
+  EXPECT_EQ(adj_out_.advertised(PeerId{1}, Family::ipv4), 2U);
+  EXPECT_EQ(adj_out_.advertised_to(prefix("10.1.0.0/16")), 4U);
+
+  const auto ids = receivers_.at(3).paths;
+  rib_.withdraw(PeerId{1}, prefix("10.1.0.0/16"));
+  announce(2, "10.1.0.0/16", path_of({65002}));
+  EXPECT_EQ(told(3), Texts{"65000 65002"});
+  EXPECT_TRUE(ids.contains(receivers_.at(3).paths.begin()->first)) << "the id stays with the path";
+  EXPECT_EQ(told(4), (Texts{"65002", "65003"}));
+  rib_.withdraw(PeerId{2}, prefix("10.1.0.0/16"));
+  rib_.withdraw(PeerId{3}, prefix("10.1.0.0/16"));
+  for (const unsigned n : {1U, 3U, 4U, 5U}) {
+    EXPECT_EQ(told(n), Texts{});
+    EXPECT_EQ(receivers_.at(n).superfluous_withdrawals, 0U);
+    EXPECT_EQ(adj_out_.advertised(PeerId(n), Family::ipv4), 0U);
+  }
+}
+
+/// Two paths of one peer go out under two identifiers, and one that is not the best is told too.
+TEST_F(AdjOutTest, TellsApartThePathsOfOnePeer) {
+  join(1, with_add_path(how(true, 1), AddPathSend::Paths::all));
+  const auto say = [&](std::uint32_t path_id, const Attributes& attributes) {
+    const auto ids = held(store_, attributes);
+    rib_.announce(prefix("10.1.0.0/16"), path_id, ids.id(),
+                  *rib_.next_hop(PeerId{2}, Address::ipv4(0xc0000202)));
+  };
+  say(7, path_of({65002}));
+  EXPECT_EQ(drained(1).paths.size(), 1U);
+  say(4000000000, path_of({65002, 65009}));
+  EXPECT_EQ(drained(1).paths.size(), 2U);
+  say(4000000000, path_of({65002, 65008}));
+  EXPECT_EQ(drained(1).paths.rbegin()->second.attributes.as_path.text(), "65000 65002 65008");
+  rib_.withdraw(PeerId{2}, prefix("10.1.0.0/16"), 7);
+  ASSERT_EQ(drained(1).paths.size(), 1U);
+  EXPECT_EQ(drained(1).paths.begin()->second.attributes.as_path.text(), "65000 65002 65008");
+}
+
+TEST_F(AdjOutTest, PacksPathsOfOneAttributeSet) {
+  join(1, with_add_path(how(true, 1), AddPathSend::Paths::all));
+  drained(1);
+  const std::size_t before = receivers_.at(1).messages;
+  for (std::uint32_t i = 0; i < 1000; ++i) {
+    const std::string to = Prefix(Address::ipv4(0x0a000000 + (i << 8)), 24).text();
+    announce(2, to, path_of({65002}));
+    announce(3, to, path_of({65003}));
+  }
+  EXPECT_EQ(drained(1).paths.size(), 2000U);
+  EXPECT_LE(receivers_.at(1).messages - before, 6U) << "2000 x 8 octets in messages of 4096";
+  EXPECT_LT(adj_out_.memory(), 100'000U) << "one list of paths for all";
 }
 
 TEST_F(AdjOutTest, GivesEachPeerOfAGroupItsNextHopAndNothingOfItsOwn) {
@@ -349,6 +452,34 @@ TEST_F(AdjOutTest, RepeatsTheTableOnRefreshButNotEndOfRib) {
   EXPECT_EQ(receiver.end_of_rib[Family::ipv4], 1);
 }
 
+/// RFC 7313 4: the table between two marks, and never before End-of-RIB.
+TEST_F(AdjOutTest, MarksTheBeginningAndTheEndOfARefresh) {
+  AdjOutPeer enhanced = how(true, 1);
+  enhanced.negotiated.enhanced_route_refresh = true;
+  join(1, enhanced);
+  join(3, how(true, 3));
+  announce(2, "10.1.0.0/16", path_of({65002}));
+  adj_out_.refresh(PeerId{1}, Family::ipv4);
+  EXPECT_EQ(drained(1).order, "routes EoR ");
+  drained(3);
+  adj_out_.refresh(PeerId{1}, Family::ipv4);
+  adj_out_.refresh(PeerId{3}, Family::ipv4);
+  receivers_.at(1).order.clear();
+  EXPECT_EQ(drained(1).order, "BoRR routes EoRR ");
+  EXPECT_EQ(drained(3).order, "routes EoR routes ");
+  // Asked again in the middle: begun again.
+  adj_out_.refresh(PeerId{1}, Family::ipv4);
+  receivers_.at(1).order.clear();
+  adj_out_.refresh(PeerId{1}, Family::ipv4);
+  EXPECT_EQ(drained(1).order, "BoRR routes EoRR ");
+  // And an empty table has marks, too.
+  rib_.withdraw(PeerId{2}, prefix("10.1.0.0/16"));
+  drained(1);
+  receivers_.at(1).order.clear();
+  adj_out_.refresh(PeerId{1}, Family::ipv4);
+  EXPECT_EQ(drained(1).order, "BoRR EoRR ");
+}
+
 TEST_F(AdjOutTest, FollowsAChangedPolicyWithoutANewSession) {
   join(1, how(true, 1));
   announce(2, "10.1.0.0/16", path_of({65002}));
@@ -440,18 +571,23 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
     if (below(8) == 0) made.communities = {community::no_export};
     if (below(16) == 0) made.communities = {community::no_advertise};
     if (below(3) == 0) made.med = below(2);
-    Model::Path path{peer, 0, made, Address::ipv4(0xc0000200 + below(8) + 1), below(10) == 0};
+    Model::Path path{peer, any_path_id(peer), made, Address::ipv4(0xc0000200 + below(8) + 1),
+                     below(10) == 0};
     const Prefix to = any_prefix();
     const auto attributes = held(store_, made);
-    rib_.announce(to, 0, attributes.id(), *rib_.next_hop(peer, path.next_hop), path.filtered);
-    model_.routes[to][{peer, 0}] = path;
+    rib_.announce(to, path.path_id, attributes.id(), *rib_.next_hop(peer, path.next_hop),
+                  path.filtered);
+    model_.routes[to][{peer, path.path_id}] = path;
   }
   void withdraw() {
     const auto peer = PeerId(below(peers + 1));
+    const std::uint32_t path_id = any_path_id(peer);
     const Prefix to = any_prefix();
-    rib_.withdraw(peer, to);
-    model_.routes[to].erase({peer, 0});
+    rib_.withdraw(peer, to, path_id);
+    model_.routes[to].erase({peer, path_id});
   }
+  /// Peers 6 and 7 have several paths of a prefix.
+  std::uint32_t any_path_id(PeerId peer) { return peer >= PeerId{6} ? 1 + below(3) : 0; }
   void originate() {
     const Prefix to = any_prefix();
     Model::Path path;
@@ -463,7 +599,9 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
   void drop() {
     const auto peer = PeerId(1 + below(peers));
     rib_.drop(peer, Family::ipv4);
-    for (auto& [to, paths] : model_.routes) paths.erase({peer, 0});
+    for (auto& [to, paths] : model_.routes) {
+      std::erase_if(paths, [&](const auto& each) { return each.first.first == peer; });
+    }
   }
 
   AdjOutPeer any_how(unsigned n) {
@@ -472,6 +610,10 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
     if (below(4) == 0) made.next_hop_self = true;
     made.reflector_client = model_.peers[PeerId(n)].reflector_client;
     made.cluster_id = RouterId{0x0a000009};
+    made.negotiated.enhanced_route_refresh = n % 3 == 0;
+    // What was negotiated lasts as long as the session: by the number of the peer.
+    if (n == 1 || n == 2) return with_add_path(made, AddPathSend::Paths::all);
+    if (n == 3 || n == 4) return with_add_path(made, AddPathSend::Paths::ecmp);
     return made;
   }
   void session() {
@@ -518,24 +660,37 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
   }
 
   void compare(unsigned n, const Session& session) {
-    std::map<Prefix, Receiver::Route> wanted;
+    std::size_t count = 0;
     for (const auto& [to, paths] : model_.routes) {
-      const auto outcome = model_.outcome(to);
-      if (!outcome.best) continue;
-      const auto route = expected(n, session.how, *outcome.best);
-      if (route) wanted[to] = *route;
+      const auto wanted = expected(n, session.how, to);
+      const auto got = session.receiver->held(to);
+      count += wanted.size();
+      ASSERT_EQ(got.size(), wanted.size()) << "peer " << n << " of " << to.text();
+      for (const Receiver::Route& route : wanted) {
+        EXPECT_EQ(std::count(got.begin(), got.end(), route),
+                  std::count(wanted.begin(), wanted.end(), route))
+            << "peer " << n << " of " << to.text() << ": " << text(route.attributes);
+      }
     }
-    const auto& got = session.receiver->routes;
-    for (const auto& [to, route] : wanted) {
-      ASSERT_EQ(got.count(to), 1U) << "peer " << n << " was not told of " << to.text();
-      EXPECT_EQ(got.at(to).attributes, route.attributes) << to.text();
-      EXPECT_EQ(got.at(to).next_hop, route.next_hop) << to.text();
-    }
-    for (const auto& [to, route] : got) {
-      EXPECT_EQ(wanted.count(to), 1U) << "peer " << n << " still holds " << to.text();
-    }
+    EXPECT_EQ(session.receiver->routes.size() + session.receiver->paths.size(), count);
     EXPECT_EQ(session.receiver->end_of_rib[Family::ipv4], 1) << "peer " << n;
     EXPECT_FALSE(adj_out_.pending(PeerId(n)));
+  }
+
+  std::vector<Receiver::Route> expected(unsigned n, const AdjOutPeer& as, const Prefix& to) const {
+    std::vector<Receiver::Route> heard;
+    const auto outcome = model_.outcome(to);
+    if (!outcome.best) return heard;
+    std::vector<Model::Path> paths{*outcome.best};
+    if (as.add_path.paths == AddPathSend::Paths::all) paths = model_.usable(to);
+    if (as.add_path.paths == AddPathSend::Paths::ecmp) {
+      paths.clear();
+      for (const auto& key : outcome.multipath) paths.push_back(model_.routes.at(to).at(key));
+    }
+    for (const Model::Path& path : paths) {
+      if (const auto route = expected(n, as, path)) heard.push_back(*route);
+    }
+    return heard;
   }
 
   std::optional<Receiver::Route> expected(unsigned n, const AdjOutPeer& as,
@@ -593,7 +748,8 @@ TEST_P(RandomAdjOut, ConvergesToTheModel) {
     }
     if (!everybody) continue;
     for (auto& [n, session] : sessions_) {
-      EXPECT_EQ(adj_out_.advertised(PeerId(n), Family::ipv4), session.receiver->routes.size());
+      EXPECT_EQ(adj_out_.advertised(PeerId(n), Family::ipv4),
+                session.receiver->routes.size() + session.receiver->paths.size());
     }
   }
   for (const auto& [n, session] : sessions_) adj_out_.leave(PeerId(n));

@@ -1,5 +1,6 @@
 // weft as a route reflector between BIRD, FRR and GoBGP of Debian 12, all three in one namespace on
-// addresses of their own: reflection (RFC 4456).
+// addresses of their own: reflection (RFC 4456), add-path
+// both ways (RFC 7911).
 #include <gmock/gmock.h>
 #include <net/if.h>
 
@@ -118,7 +119,7 @@ class ReflectorInterop : public testing::Test {
   }
 
   /// 10.2.0.0/16 and the shared 10.9.0.0/16.
-  void start_bird(const std::string& channel = "") {
+  void start_bird(const std::string& channel = "", const std::string& more = "") {
     const std::string config = hosts_->write("bird.conf", R"(
 log stderr all;
 router id 192.0.2.2;
@@ -128,9 +129,7 @@ protocol bgp weft {
   local 192.0.2.2 as 65001; neighbor 192.0.2.1 internal; strict bind on;
   connect retry time 1; connect delay time 1; error wait time 1,2;
   ipv4 { import all; export where source = RTS_STATIC; next hop self; )" +
-                                                              channel + R"( };
-}
-)");
+                                                              channel + " };\n}\n" + more + "\n");
     start({"bird", "-f", "-c", config, "-s", file("bird.ctl")}, "bird.log");
   }
   std::string bird(const std::string& prefix) const {
@@ -229,6 +228,59 @@ TEST_F(ReflectorInterop, ReflectsBetweenBirdFrrAndGobgp) {
       << gobgp("global rib");
   EXPECT_TRUE(weft.hears([&] { return gobgp("global rib"); }, "{Originator: 192.0.2.3}"));
   EXPECT_THAT(gobgp("global rib"), testing::HasSubstr("{ClusterList: [10.255.0.1]}"));
+}
+
+Settings with_add_path(AddPathSend::Paths paths) {
+  Settings settings = reflector();
+  for (PeerSettings& each : settings.peers) {
+    each.add_path_receive = {Family::ipv4};
+    each.add_path_send[Family::ipv4] = {paths, 0};
+  }
+  return settings;
+}
+
+std::size_t count(const std::string& text, const std::string& what) {
+  std::size_t found = 0;
+  for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++found;
+  return found;
+}
+
+TEST_F(ReflectorInterop, TellsAllPathsToBirdFrrAndGobgp) {
+  start_bird("add paths on;");
+  start_frr();
+  start_gobgp("    [neighbors.afi-safis.add-paths.config]\n      receive = true\n");
+  Reflector weft(with_add_path(AddPathSend::Paths::all));
+  ASSERT_TRUE(gobgp_originates(weft)) << logs();
+  ASSERT_TRUE(weft.all_established()) << weft.log << logs();
+  ASSERT_TRUE(weft.until([&] { return weft.paths("10.9.0.0/16") == 3; })) << logs();
+
+  const auto each_has = [&](std::size_t of_others) {
+    return weft.until([&] {
+      return count(bird("10.9.0.0/16"), "BGP.originator_id") == of_others &&
+             count(frr("10.9.0.0/16"), "Originator:") == of_others &&
+             count(gobgp("global rib 10.9.0.0/16"), "{Originator:") == of_others;
+    });
+  };
+  const auto all = [&] {
+    return bird("10.9.0.0/16") + frr("10.9.0.0/16") + gobgp("global rib 10.9.0.0/16");
+  };
+  EXPECT_TRUE(each_has(2)) << all();
+  gobgp("global rib del 10.9.0.0/16");
+  EXPECT_TRUE(weft.until([&] {
+    return count(bird("10.9.0.0/16"), "BGP.originator_id") == 1 &&
+           count(frr("10.9.0.0/16"), "Originator:") == 1 &&
+           count(gobgp("global rib 10.9.0.0/16"), "{Originator:") == 2;
+  })) << all();
+}
+
+TEST_F(ReflectorInterop, TakesSeveralPathsFromBird) {
+  start_bird("add paths on;",
+             "protocol static two { ipv4 { preference 150; }; route 10.9.0.0/16 unreachable; }");
+  Settings settings = with_add_path(AddPathSend::Paths::all);
+  settings.peers.resize(1);
+  Reflector weft(settings);
+  ASSERT_TRUE(weft.all_established()) << weft.log << logs();
+  EXPECT_TRUE(weft.until([&] { return weft.paths("10.9.0.0/16") == 2; })) << bird("10.9.0.0/16");
 }
 
 }  // namespace
