@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <map>
 #include <random>
-#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -112,18 +112,15 @@ struct Tables {
   Tables(const Settings& settings, std::uint64_t seed)
       : store(settings.asn, settings.router_id, seed, settings.cluster_id),
         rib(store, {settings.multipath, settings.multipath_relax}, seed),
-        adj_out(rib),
-        local_attributes(store, store.intern(canonical(local()))) {}
-  static Attributes local() {
-    Attributes attributes;
-    attributes.origin = Origin::igp;
-    return attributes;
+        adj_out(rib) {}
+  void originate(const Origination& what) {
+    const HeldAttributes held(store, store.intern(canonical(what.attributes())));
+    rib.originate(what.prefix, held.id());
   }
 
   AttributeStore store;
   Rib rib;
   AdjOut adj_out;
-  HeldAttributes local_attributes;
 };
 
 struct Speaker::World {
@@ -146,7 +143,7 @@ struct Speaker::World {
   std::array<bool, 2> sync_done{};
   bool sync_checked = false;
   std::unique_ptr<Tables> tables;
-  std::set<Prefix> originated;
+  std::map<Prefix, Origination> originated;
   std::vector<ConnectedSubnet> subnets;
   /// Goodbye has been said: nothing changes any more, the kernel's routes least of all.
   bool stopped = false;
@@ -607,12 +604,11 @@ struct Speaker::World {
   /// Another AS or another router: nothing of the old life holds.
   void start_over(Time now) {
     while (!neighbours.empty()) remove(*neighbours.front(), now);
-    for (const Prefix& prefix : originated) tables->rib.withdraw(PeerId::local, prefix);
+    for (const auto& [prefix, what] : originated) tables->rib.withdraw(PeerId::local, prefix);
     while (tables->rib.pending() != 0) tables->rib.decide(decide_slice, changes);
     tables = std::make_unique<Tables>(settings, seed);
     tables->rib.connected(subnets);
-    for (const Prefix& prefix : originated)
-      tables->rib.originate(prefix, tables->local_attributes.id());
+    for (const auto& [prefix, what] : originated) tables->originate(what);
     for (const PeerSettings& peer : settings.peers) add(peer, now);
   }
 
@@ -822,9 +818,11 @@ void Speaker::tick(Time now) {
   world_->settle_all(now);
 }
 
-void Speaker::originate(const Prefix& prefix, Time now) {
-  if (!world_->originated.insert(prefix).second) return;
-  world_->tables->rib.originate(prefix, world_->tables->local_attributes.id());
+void Speaker::originate(const Origination& what, Time now) {
+  const auto [known, fresh] = world_->originated.try_emplace(what.prefix, what);
+  if (!fresh && known->second == what) return;
+  known->second = what;
+  world_->tables->originate(what);
   world_->settle_all(now);
 }
 
@@ -950,6 +948,27 @@ void Speaker::routes(const std::function<void(const RouteStatus&)>& each) const 
       if (const auto found = rib.route_at(family, net)) each(world_->status(*found));
     }
   }
+}
+
+MrtDump Speaker::begin_mrt_dump(std::uint32_t unix_now, Time now) const {
+  MrtDump dump;
+  const Settings& node = world_->settings;
+  dump.peers.push_back({PeerId::local, node.router_id, Address::ipv4(0), node.asn, unix_now});
+  for (const auto& each : world_->neighbours) {
+    const auto& session = each->peer.session();
+    if (!session) continue;
+    const auto age = std::chrono::duration_cast<seconds>(now - session->up_since).count();
+    dump.peers.push_back({each->id, session->theirs.id, each->peer.settings().address,
+                          session->theirs.asn, unix_now - static_cast<std::uint32_t>(age)});
+  }
+  std::sort(dump.peers.begin(), dump.peers.end(),
+            [](const MrtPeer& a, const MrtPeer& b) { return a.id < b.id; });
+  return dump;
+}
+
+void Speaker::continue_mrt_dump(MrtDump& dump, std::size_t places, std::uint32_t unix_now,
+                                std::vector<std::byte>& out) const {
+  dump_slice(dump, world_->tables->rib, places, unix_now, out);
 }
 
 RouteCounts Speaker::counts(Family family) const {

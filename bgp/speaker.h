@@ -20,6 +20,8 @@
 #include <variant>
 #include <vector>
 
+#include "bgp/mrt.h"
+#include "bgp/origination.h"
 #include "bgp/peer.h"
 #include "bgp/route_change.h"
 #include "bgp/settings.h"
@@ -177,7 +179,11 @@ class Speaker {
   // This node
 
   /// Advertised at once, never deferred. Idempotent.
-  void originate(const Prefix& prefix, Time now);
+  void originate(const Prefix& prefix, Time now) {
+    originate(Origination{prefix, {}, {}, {}}, now);
+  }
+  /// In place of what the prefix was announced with before.
+  void originate(const Origination& what, Time now);
   void withdraw(const Prefix& prefix, Time now);
   /// The whole table, each time it changes: resolves next hops, and gives our own of the other
   /// family.
@@ -221,6 +227,11 @@ class Speaker {
   /// Every route, in no particular order. `each` must not call the speaker.
   void routes(const std::function<void(const RouteStatus&)>& each) const;
   [[nodiscard]] RouteCounts counts(Family family) const;
+  /// An MRT dump of all paths held, refused ones too. `unix_now`: seconds of UNIX time.
+  [[nodiscard]] MrtDump begin_mrt_dump(std::uint32_t unix_now, Time now) const;
+  /// Appends what stands at the next `places` places.
+  void continue_mrt_dump(MrtDump& dump, std::size_t places, std::uint32_t unix_now,
+                         std::vector<std::byte>& out) const;
   /// Established peers to which `prefix` is advertised.
   [[nodiscard]] std::uint32_t advertised_to(const Prefix& prefix) const;
 

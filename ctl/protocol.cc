@@ -45,6 +45,8 @@ constexpr Limit ifname_length{1, 15};
 constexpr Limit path_length{1, 4096};
 constexpr Limit pool_length{0, 32};
 constexpr Limit mtu_range{1280, 65535};
+constexpr Limit community_length{1, 64};
+constexpr Limit ttl_range{1, static_cast<std::uint64_t>(longest_announcement.count())};
 
 template <typename Struct>
 constexpr auto fields = nullptr;
@@ -95,6 +97,21 @@ constexpr auto fields<ReleaseBlockRequest> = std::tuple{
     Field{"index", &ReleaseBlockRequest::index}, Field{"revision", &ReleaseBlockRequest::revision}};
 template <>
 constexpr auto fields<ContainersRequest> = std::tuple{};
+
+template <>
+constexpr auto fields<AnnounceRequest> =
+    std::tuple{Field{"prefix", &AnnounceRequest::prefix},
+               Field{"communities", &AnnounceRequest::communities, community_length, true},
+               Field{"med", &AnnounceRequest::med},
+               Field{"ttl_seconds", &AnnounceRequest::ttl_seconds, ttl_range},
+               Field{"hold", &AnnounceRequest::hold, {}, true}};
+template <>
+constexpr auto fields<WithdrawRequest> = std::tuple{
+    Field{"prefix", &WithdrawRequest::prefix}, Field{"force", &WithdrawRequest::force, {}, true}};
+template <>
+constexpr auto fields<AnnouncementsRequest> = std::tuple{};
+template <>
+constexpr auto fields<MrtRequest> = std::tuple{Field{"dump", &MrtRequest::dump}};
 
 template <>
 constexpr auto fields<Done> = std::tuple{};
@@ -189,6 +206,22 @@ constexpr auto fields<Container> = std::tuple{Field{"attachment", &Container::at
                                               Field{"state", &Container::state}};
 template <>
 constexpr auto fields<Containers> = std::tuple{Field{"containers", &Containers::containers}};
+template <>
+constexpr auto fields<Announcement> =
+    std::tuple{Field{"prefix", &Announcement::prefix},
+               Field{"communities", &Announcement::communities},
+               Field{"med", &Announcement::med},
+               Field{"lease", &Announcement::lease},
+               Field{"expires_seconds", &Announcement::expires_seconds},
+               Field{"advertised", &Announcement::advertised}};
+template <>
+constexpr auto fields<Announcements> =
+    std::tuple{Field{"announcements", &Announcements::announcements}};
+template <>
+constexpr auto fields<MrtRecords> =
+    std::tuple{Field{"dump", &MrtRecords::dump}, Field{"records", &MrtRecords::records},
+               Field{"done", &MrtRecords::done}, Field{"routes", &MrtRecords::routes},
+               Field{"paths", &MrtRecords::paths}};
 template <>
 constexpr auto fields<Failure> =
     std::tuple{Field{"code", &Failure::code}, Field{"message", &Failure::message}};
@@ -471,6 +504,14 @@ template <>
 constexpr std::string_view method<ReleaseBlockRequest> = "release-block";
 template <>
 constexpr std::string_view method<ContainersRequest> = "containers";
+template <>
+constexpr std::string_view method<AnnounceRequest> = "announce";
+template <>
+constexpr std::string_view method<WithdrawRequest> = "withdraw";
+template <>
+constexpr std::string_view method<AnnouncementsRequest> = "announcements";
+template <>
+constexpr std::string_view method<MrtRequest> = "mrt";
 
 /// The reply that is due to a request.
 template <typename Message>
@@ -519,6 +560,22 @@ template <>
 struct Due<ContainersRequest> {
   using Type = Containers;
 };
+template <>
+struct Due<AnnounceRequest> {
+  using Type = Done;
+};
+template <>
+struct Due<WithdrawRequest> {
+  using Type = Done;
+};
+template <>
+struct Due<AnnouncementsRequest> {
+  using Type = Announcements;
+};
+template <>
+struct Due<MrtRequest> {
+  using Type = MrtRecords;
+};
 
 /// Parses without exceptions; nothing when `line` is not JSON. A key given twice in one object
 /// would let two readers of one line see two requests, so it counts as no JSON.
@@ -559,7 +616,7 @@ Result<Request, Failure> decode_method(const std::string& wanted, const Json& js
   if constexpr (index == std::variant_size_v<Request>) {
     return bad_request(
         fmt::format("unknown method '{}'; weftd knows add, del, check, status, peers, routes, "
-                    "blocks, containers",
+                    "blocks, containers, announce, withdraw, announcements, mrt",
                     wanted.substr(0, 64)));
   } else {
     using Message = std::variant_alternative_t<index, Request>;

@@ -342,6 +342,27 @@ std::string table(const Containers& containers, Style style) {
                   rows, style);
 }
 
+std::string table(const Announcements& announcements, Style style) {
+  if (announcements.announcements.empty()) return "nothing is announced for local clients\n";
+  std::vector<Row> rows;
+  for (const Announcement& each : announcements.announcements) {
+    rows.push_back({each.advertised == 0 ? Tone::wrong : Tone::good,
+                    {dash_if_empty(each.prefix), dash_if_empty(each.lease),
+                     each.expires_seconds ? duration_text(std::chrono::seconds(
+                                                static_cast<std::int64_t>(*each.expires_seconds)))
+                                          : "-",
+                     dash_if_none(each.med), joined(each.communities, " "),
+                     each.advertised == 0 ? "to nobody" : fmt::format("to {}", each.advertised)}});
+  }
+  return rendered({{"PREFIX"},
+                   {"LEASE"},
+                   {"EXPIRES", Align::right},
+                   {"MED", Align::right},
+                   {"COMMUNITIES"},
+                   {"ADVERTISED"}},
+                  rows, style);
+}
+
 std::string detail(const Peer& peer, Style style) {
   std::string text = fmt::format("peer {}", harmless(peer.name));
   if (!peer.description.empty()) text += fmt::format(" ({})", harmless(peer.description));

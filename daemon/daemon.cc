@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <future>
 #include <memory>
@@ -15,10 +16,12 @@
 #include <utility>
 
 #include "config/diff.h"
+#include "daemon/announcements.h"
 #include "daemon/claims.h"
 #include "daemon/containers.h"
 #include "daemon/control_server.h"
 #include "daemon/host.h"
+#include "daemon/mrt_dumps.h"
 #include "daemon/routing.h"
 #include "daemon/views.h"
 #include "exporter/server.h"
@@ -52,7 +55,8 @@ class Daemon {
         started_(Clock::now()),
         started_at_(std::chrono::system_clock::now()),
         configured_at_(started_at_),
-        signals_(io_, SIGTERM, SIGINT, SIGHUP) {}
+        signals_(io_, SIGTERM, SIGINT, SIGHUP),
+        lease_timer_(io_) {}
 
   Result<void> start() {
     complaints_ = prepare_sysctls();
@@ -75,14 +79,20 @@ class Daemon {
     claims_ = std::move(*claims);
     containers_->on_usage_changed([this] { claims_->poke(); });
     announce();
+    if (auto loaded = announcements_.load(announcements_file(), Clock::now()); !loaded)
+      spdlog::warn(loaded.error().message);
+    announce_for_clients();
 
     auto exporter = exporter::Server::start(config_.exporter, [this] { return scrape(); });
     if (!exporter) return exporter.error();
     exporter_ = std::move(*exporter);
     auto control = ControlServer::start(
         io_, options_.socket_path,
-        [this](const ctl::Request& request, const ControlServer::Answer& answer) {
-          handle(request, answer);
+        [this](const ctl::Request& request, ClientId client, const ControlServer::Answer& answer) {
+          handle(request, client, answer);
+        },
+        [this](ClientId client) {
+          if (announcements_.client_gone(client)) announce_for_clients();
         });
     if (!control) return control.error();
     control_ = std::move(*control);
@@ -100,6 +110,7 @@ class Daemon {
     stopping_ = true;
     control_.reset();
     exporter_.reset();
+    lease_timer_.cancel();
     if (routing_) routing_->stop(false);
     if (claims_) claims_->stop();
     if (containers_) containers_->stop();
@@ -129,7 +140,46 @@ class Daemon {
     routing_->announce(all.blocks, all.hosts, all.covered);
   }
 
-  void handle(const ctl::Request& request, const ControlServer::Answer& answer) {
+  [[nodiscard]] std::filesystem::path announcements_file() const {
+    return options_.state_directory / "announcements";
+  }
+
+  /// The leases have changed.
+  void announce_for_clients() {
+    routing_->announce_for_clients(announcements_.wanted());
+    const auto deadline = announcements_.deadline();
+    if (!deadline) {
+      lease_timer_.cancel();
+      return;
+    }
+    lease_timer_.expires_after(std::max(*deadline - Clock::now(), Clock::duration::zero()));
+    lease_timer_.async_wait([this](const boost::system::error_code& error) {
+      if (error || stopping_ || !announcements_.expire(Clock::now())) return;
+      announce_for_clients();
+      save_announcements();
+    });
+  }
+
+  void save_announcements() {
+    if (auto saved = announcements_.save(announcements_file(), Clock::now()); !saved)
+      spdlog::error(saved.error().message);
+  }
+
+  ctl::Reply changed(ctl::Reply reply, bool bound) {
+    if (!std::holds_alternative<ctl::Done>(reply)) return reply;
+    announce_for_clients();
+    if (!bound) save_announcements();
+    return reply;
+  }
+
+  ctl::Announcements announcements_view(Time now) const {
+    ctl::Announcements view = announcements_.view(now);
+    for (ctl::Announcement& each : view.announcements)
+      each.advertised = routing_->speaker().advertised_to(*Prefix::parse(each.prefix));
+    return view;
+  }
+
+  void handle(const ctl::Request& request, ClientId client, const ControlServer::Answer& answer) {
     const Time now = Clock::now();
     std::visit(Overloaded{
                    [&](const ctl::AddRequest& add) { containers_->add(add, answer); },
@@ -143,6 +193,16 @@ class Daemon {
                    [&](const ctl::IpamCheckRequest& check) { answer(examine(check)); },
                    [&](const ctl::ReleaseBlockRequest& release) { answer(released(release)); },
                    [&](const ctl::ContainersRequest&) { answer(containers_view(world(), now)); },
+                   [&](const ctl::AnnounceRequest& announce) {
+                     answer(changed(announcements_.announce(announce, client, now), announce.hold));
+                   },
+                   [&](const ctl::WithdrawRequest& withdraw) {
+                     answer(changed(announcements_.withdraw(withdraw, client), false));
+                   },
+                   [&](const ctl::AnnouncementsRequest&) { answer(announcements_view(now)); },
+                   [&](const ctl::MrtRequest& mrt) {
+                     answer(mrt_dumps_.answer(mrt, routing_->speaker(), now));
+                   },
                },
                request);
   }
@@ -248,6 +308,9 @@ class Daemon {
   std::vector<std::string> complaints_;
   asio::io_context io_;
   asio::signal_set signals_;
+  asio::steady_timer lease_timer_;
+  Announcements announcements_;
+  MrtDumps mrt_dumps_;
   std::unique_ptr<Containers> containers_;
   std::unique_ptr<Routing> routing_;
   std::unique_ptr<Claims> claims_;

@@ -119,7 +119,12 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       if (!originated_.contains(prefix)) speaker_.originate(prefix, now);
     }
     for (const Prefix& prefix : originated_) {
-      if (!wanted.contains(prefix)) speaker_.withdraw(prefix, now);
+      if (wanted.contains(prefix)) continue;
+      if (const auto client = for_clients_.find(prefix); client != for_clients_.end()) {
+        speaker_.originate(client->second, now);
+      } else {
+        speaker_.withdraw(prefix, now);
+      }
     }
     for (const Prefix& prefix : shielded_) {
       if (table_ && !shielded.contains(prefix)) table_->unwant_blackhole(prefix, now);
@@ -128,6 +133,20 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     originated_ = std::move(wanted);
     transport_->poke();
     pump();
+  }
+
+  void announce_for_clients(const std::vector<bgp::Origination>& wanted) {
+    const Time now = Clock::now();
+    std::map<Prefix, bgp::Origination> next;
+    for (const bgp::Origination& each : wanted) {
+      next.emplace(each.prefix, each);
+      if (!originated_.contains(each.prefix)) speaker_.originate(each, now);
+    }
+    for (const auto& [prefix, what] : for_clients_) {
+      if (!next.contains(prefix) && !originated_.contains(prefix)) speaker_.withdraw(prefix, now);
+    }
+    for_clients_ = std::move(next);
+    transport_->poke();
   }
 
   void apply(const bgp::Settings& settings) {
@@ -377,6 +396,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   asio::steady_timer audit_timer_;
   std::set<Prefix> originated_;
   std::set<Prefix> shielded_;
+  std::map<Prefix, bgp::Origination> for_clients_;
   std::vector<ConnectedSubnet> resolved_;
   std::set<Family> families_synced_;
   std::map<std::uint32_t, LinkState> link_states_;
@@ -399,6 +419,9 @@ Routing::~Routing() = default;
 void Routing::announce(const std::vector<Prefix>& blocks, const std::vector<Prefix>& hosts,
                        const std::vector<Prefix>& covered) {
   loop_->announce(blocks, hosts, covered);
+}
+void Routing::announce_for_clients(const std::vector<bgp::Origination>& wanted) {
+  loop_->announce_for_clients(wanted);
 }
 void Routing::apply(const bgp::Settings& settings) {
   loop_->apply(settings);

@@ -29,7 +29,13 @@ std::vector<Request> every_request() {
           ClaimsRequest{},
           IpamCheckRequest{},
           IpamCheckRequest{true},
-          ReleaseBlockRequest{"containers", 11, 4711}};
+          ReleaseBlockRequest{"containers", 11, 4711},
+          AnnounceRequest{*Prefix::parse("10.0.0.1/32"), {"65001:1", "no-export"}, 7, 30, false},
+          AnnounceRequest{*Prefix::parse("fd00::1/128"), {}, std::nullopt, std::nullopt, true},
+          WithdrawRequest{*Prefix::parse("10.0.0.1/32"), true},
+          AnnouncementsRequest{},
+          MrtRequest{},
+          MrtRequest{7}};
 }
 
 TEST(RequestLine, ComesBackAsItWas) {
