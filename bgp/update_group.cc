@@ -149,7 +149,8 @@ void UpdateGroup::expect_withdrawals(const Stream& stream, std::uint64_t from) {
 /// Members that hold up too much fall back to their place in the table and the journal.
 void UpdateGroup::relieve(Stream& stream) {
   ++stream.members;  // lest it closes with the last of them
-  while (stream.backlog > max_backlog_) {
+  // One segment alone stays, however long: the paths of a single prefix may exceed any backlog.
+  while (stream.backlog > max_backlog_ && stream.segments.size() > 1) {
     expect_withdrawals(stream, stream.first);
     const std::uint64_t oldest = stream.first;
     Stream& behind = open(stream.segments.front().start);

@@ -211,13 +211,13 @@ struct Peer {
   std::chrono::seconds keepalive{0};
   std::vector<std::string> capabilities;
   std::vector<PeerFamily> families;
-  /// RFC 4456
-  bool route_reflector_client = false;
   /// Why the last session ended or the next does not come up; empty when it never did.
   std::string last_error;
   std::uint64_t messages_received = 0;
   std::uint64_t messages_sent = 0;
   std::uint64_t established_count = 0;
+  /// RFC 4456
+  bool route_reflector_client = false;
   bool operator==(const Peer&) const = default;
 };
 
@@ -229,8 +229,6 @@ struct Peers {
 struct Path {
   /// Name of the peer, or "local".
   std::string peer;
-  /// RFC 7911, as the peer gave it; 0 without add-path.
-  std::uint32_t path_id = 0;
   std::string next_hop;
   /// As an operator writes it: "65001 65010", sets in braces.
   std::string as_path;
@@ -238,14 +236,16 @@ struct Path {
   std::optional<std::uint32_t> local_pref;
   std::optional<std::uint32_t> med;
   std::vector<std::string> communities;
-  /// RFC 4456 8; empty where the path was not reflected.
-  std::string originator_id;
-  std::vector<std::string> cluster_list;
   bool best = false;
   /// Shares the load with the best path.
   bool multipath = false;
   /// The rung of the decision process at which it lost; empty for the best.
   std::string lost_at;
+  /// RFC 7911, as the peer gave it; 0 without add-path.
+  std::uint32_t path_id = 0;
+  /// RFC 4456 8; empty where the path was not reflected.
+  std::string originator_id = {};
+  std::vector<std::string> cluster_list = {};
   bool operator==(const Path&) const = default;
 };
 

@@ -456,9 +456,10 @@ TEST_F(AdjOutTest, RepeatsTheTableOnRefreshButNotEndOfRib) {
 TEST_F(AdjOutTest, MarksTheBeginningAndTheEndOfARefresh) {
   AdjOutPeer enhanced = how(true, 1);
   enhanced.negotiated.enhanced_route_refresh = true;
+  announce(2, "10.1.0.0/16", path_of({65002}));
+  decide();
   join(1, enhanced);
   join(3, how(true, 3));
-  announce(2, "10.1.0.0/16", path_of({65002}));
   adj_out_.refresh(PeerId{1}, Family::ipv4);
   EXPECT_EQ(drained(1).order, "routes EoR ");
   drained(3);
