@@ -1,6 +1,6 @@
-// weft as a route reflector between BIRD, FRR and GoBGP of Debian 12, all three in one namespace on
-// addresses of their own: reflection (RFC 4456), add-path
-// both ways (RFC 7911).
+// weft as a route reflector between BIRD, FRR and GoBGP of Debian 12, BIRD and GoBGP in one
+// namespace, FRR (which takes no next hop that is an address of its host) in another: reflection
+// (RFC 4456), add-path both ways (RFC 7911).
 #include <gmock/gmock.h>
 #include <net/if.h>
 
@@ -23,7 +23,7 @@ using system_test::shell;
 using system_test::TwoHosts;
 
 constexpr const char* bird_address = "192.0.2.2";
-constexpr const char* frr_address = "192.0.2.3";
+constexpr const char* frr_address = "198.51.100.2";
 constexpr const char* gobgp_address = "192.0.2.4";
 
 /// The reflector: a speaker with its transport in the namespace of the thread that makes it.
@@ -34,9 +34,11 @@ class Reflector {
         transport_(io_, speaker_,
                    {[](const std::vector<RouteChange>&) {}, [](SyncDone) {},
                     [this](const LogLine& line) { log += line.text + "\n"; }}) {
-    const auto index = ::if_nametoindex("weft0");
-    speaker_.connected({{*Address::parse("192.0.2.1"), *Prefix::parse("192.0.2.0/24"), index}},
-                       Clock::now());
+    speaker_.connected(
+        {{*Address::parse("192.0.2.1"), *Prefix::parse("192.0.2.0/24"), ::if_nametoindex("weft0")},
+         {*Address::parse("198.51.100.1"), *Prefix::parse("198.51.100.0/24"),
+          ::if_nametoindex("weft1")}},
+        Clock::now());
     const auto listening = transport_.listen();
     if (!listening) throw std::runtime_error(listening.error().message);
     transport_.poke();
@@ -101,13 +103,22 @@ class ReflectorInterop : public testing::Test {
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
     hosts_ = std::make_unique<TwoHosts>();
-    must("ip -n " + hosts_->b + " address add 192.0.2.3/24 dev weft0");
     must("ip -n " + hosts_->b + " address add 192.0.2.4/24 dev weft0");
+    frr_host_ = hosts_->b + "f";
+    must("ip netns add " + frr_host_);
+    must("ip -n " + frr_host_ + " link set lo up");
+    must("ip link add weft1 netns " + hosts_->a + " type veth peer name weft1 netns " + frr_host_);
+    must("ip -n " + hosts_->a + " address add 198.51.100.1/24 dev weft1");
+    must("ip -n " + frr_host_ + " address add 198.51.100.2/24 dev weft1");
+    must("ip -n " + hosts_->a + " link set weft1 up");
+    must("ip -n " + frr_host_ + " link set weft1 up");
+    must("ip -n " + frr_host_ + " route add 192.0.2.0/24 via 198.51.100.1");
     inside_ = std::make_unique<Inside>(hosts_->a);
   }
   void TearDown() override {
     inside_.reset();
     daemons_.clear();
+    if (!frr_host_.empty()) shell("ip netns del " + frr_host_);
     hosts_.reset();
   }
 
@@ -115,7 +126,11 @@ class ReflectorInterop : public testing::Test {
     return (hosts_->directory / name).string();
   }
   void start(const std::vector<std::string>& words, const std::string& log) {
-    daemons_.push_back(std::make_unique<Process>(hosts_->b, words, file(log)));
+    start(hosts_->b, words, log);
+  }
+  void start(const std::string& host, const std::vector<std::string>& words,
+             const std::string& log) {
+    daemons_.push_back(std::make_unique<Process>(host, words, file(log)));
   }
 
   /// 10.2.0.0/16 and the shared 10.9.0.0/16.
@@ -144,13 +159,12 @@ router bgp 65001
  bgp router-id 192.0.2.3
  no bgp default ipv4-unicast
  no bgp network import-check
- neighbor 192.0.2.1 remote-as 65001
- neighbor 192.0.2.1 update-source 192.0.2.3
- neighbor 192.0.2.1 timers connect 1
+ neighbor 198.51.100.1 remote-as 65001
+ neighbor 198.51.100.1 timers connect 1
  address-family ipv4 unicast
   network 10.3.0.0/16
   network 10.9.0.0/16
-  neighbor 192.0.2.1 activate
+  neighbor 198.51.100.1 activate
 )" + family_lines + R"( exit-address-family
 )");
     for (const auto& [program, with] : {std::pair{"zebra", zebra}, std::pair{"bgpd", config}}) {
@@ -163,8 +177,7 @@ router bgp 65001
                                      file("zserv.api"),
                                      "--vty_socket",
                                      hosts_->directory.string()};
-      if (std::string(program) == "bgpd") words.insert(words.end(), {"-l", "192.0.2.3"});
-      start(words, std::string(program) + ".log");
+      start(frr_host_, words, std::string(program) + ".log");
     }
   }
   std::string frr(const std::string& prefix) const {
@@ -205,6 +218,7 @@ router bgp 65001
   std::string logs() const { return shell("tail -n 30 " + file("*.log")); }
 
   std::unique_ptr<TwoHosts> hosts_;
+  std::string frr_host_;
   std::unique_ptr<Inside> inside_;
   std::vector<std::unique_ptr<Process>> daemons_;
 };
@@ -219,7 +233,7 @@ TEST_F(ReflectorInterop, ReflectsBetweenBirdFrrAndGobgp) {
 
   EXPECT_TRUE(weft.hears([&] { return bird("10.3.0.0/16"); }, "BGP.originator_id: 192.0.2.3"));
   EXPECT_TRUE(weft.hears([&] { return bird("10.4.0.0/16"); }, "BGP.cluster_list: 10.255.0.1"));
-  EXPECT_THAT(bird("10.3.0.0/16"), testing::HasSubstr("BGP.next_hop: 192.0.2.3"));
+  EXPECT_THAT(bird("10.3.0.0/16"), testing::HasSubstr("BGP.next_hop: 198.51.100.2"));
   EXPECT_TRUE(weft.hears([&] { return frr("10.2.0.0/16"); },
                          "Originator: 192.0.2.2, Cluster list: 10.255.0.1"))
       << frr("10.2.0.0/16");
