@@ -45,6 +45,7 @@ double run_one(const Load& load, unsigned number) {
     variables.push_back(std::string("WEFT_SOCKET=") + socket);
   }
   std::vector<char*> environment;
+  environment.reserve(variables.size() + 1);
   for (std::string& text : variables) environment.push_back(text.data());
   environment.push_back(nullptr);
   std::string program = load.plugin;

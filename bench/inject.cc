@@ -1,7 +1,8 @@
 // inject N NETNS ADDRESS: waits on ADDRESS:179 for the daemon under test, speaks BGP to it, sends N
 // IPv4 routes, ten to an UPDATE as a router's table comes, and prints the seconds from the first
-// octet of them until all N are in the kernel of the network namespace NETNS. The daemon may be any
-// that connects to AS 4200000001.
+// octet of them until all N are in the kernel of the network namespace NETNS; then, when a line
+// comes on its input, closes the session and prints the seconds until they have left the kernel.
+// The daemon may be any that connects to AS 4200000001.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <linux/rtnetlink.h>
@@ -13,6 +14,7 @@
 
 #include <array>
 #include <charconv>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -186,6 +188,16 @@ int main(int argc, char** argv) {
     std::this_thread::sleep_for(std::chrono::microseconds(500));
   }
   fmt::print("{:.4f}\n", std::chrono::duration<double>(Clock::now() - start).count());
+  std::fflush(stdout);
   sender.join();
+  if (std::getchar() == EOF) return 0;
+
+  const Time drop = Clock::now();
+  ::shutdown(session.get(), SHUT_RDWR);
+  while (has(*kernel, last) || installed(*kernel) > 0) {
+    if (Clock::now() - drop > patience) fail("the routes stay in the kernel");
+    std::this_thread::sleep_for(std::chrono::microseconds(500));
+  }
+  fmt::print("{:.4f}\n", std::chrono::duration<double>(Clock::now() - drop).count());
   return 0;
 }

@@ -71,12 +71,13 @@ struct AdjOut::World {
     key.negotiated = relevant(how.negotiated, family);
     key.rules.family = family;
     key.rules.external = how.external;
-    key.rules.local_as = how.local_as;
+    if (how.external) key.rules.as_path = how.as_path;
     key.rules.policy = how.policy;
-    key.rules.next_hop_self = how.next_hop_self;
+    key.rules.next_hop_rule = how.next_hop_rule;
     key.rules.reflector_client = how.reflector_client;
     key.rules.cluster_id = how.cluster_id;
     key.rules.extended_next_hop = key.negotiated.families.front().extended_next_hop;
+    key.rules.role = how.role;
     if (key.negotiated.families.front().add_path_send) {
       key.rules.add_path = how.add_path;
       if (how.add_path.paths == AddPathSend::Paths::one)

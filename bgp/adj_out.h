@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "bgp/as_path_rules.h"
 #include "bgp/capabilities.h"
 #include "bgp/policy.h"
 #include "bgp/rib.h"
@@ -23,17 +24,19 @@ namespace weft::bgp {
 /// What of a session decides what the peer is told, and how, in one family.
 struct AdjOutPeer {
   bool external = true;
-  /// The AS this session speaks for; prepended on eBGP.
-  Asn local_as;
   Policy policy;
   /// The family is among what was negotiated.
   Negotiated negotiated;
   /// Ours, as the peer is to use it: of the family, or IPv6 for IPv4 routes where RFC 8950 was
   /// negotiated.
   PathNextHop next_hop;
-  /// On iBGP: `next_hop` also for what was learned from eBGP. eBGP and what we originate always use
-  /// it.
-  bool next_hop_self = false;
+  /// `next_hop` or that of the path. What we originate always has ours, what we reflect (RFC 4456
+  /// 10) never.
+  NextHopRule next_hop_rule = NextHopRule::automatic;
+  /// On eBGP.
+  AsPathRules as_path;
+  /// Ours towards the peer (RFC 9234).
+  std::optional<Role> role = {};
   /// RFC 4456: whether the peer is a client of ours, and our CLUSTER_ID.
   bool reflector_client = false;
   RouterId cluster_id;

@@ -1,6 +1,7 @@
 #include "bgp/advertisement.h"
 
 #include <utility>
+#include <variant>
 
 namespace weft::bgp {
 
@@ -8,33 +9,67 @@ namespace {
 
 /// RFC 1997: who may hear of a path that carries the well-known communities. We are no
 /// confederation, so its members are the AS.
-bool communities_allow(const AttributeFacts& facts, bool external) {
+bool communities_allow(const AttributeFacts& facts, const ExportRules& rules) {
   if (facts.no_advertise) return false;
-  return !external || (!facts.no_export && !facts.no_export_subconfed);
+  if (!rules.external) return true;
+  // RFC 3765: not from one of equals to another.
+  if (facts.no_peer && rules.role == Role::peer) return false;
+  return !facts.no_export && !facts.no_export_subconfed;
+}
+
+/// RFC 9234 5: what was for customers only goes to no provider, peer or route server.
+bool role_allows(const AttributeFacts& facts, const ExportRules& rules) {
+  if (!rules.external || !rules.role || !facts.has_only_to_customer) return true;
+  return *rules.role == Role::provider || *rules.role == Role::rs_server;
+}
+
+/// And what goes to a customer, a peer or a client is marked.
+bool role_marks(const ExportRules& rules) {
+  return rules.role == Role::provider || rules.role == Role::peer || rules.role == Role::rs_server;
+}
+
+bool can_be_told(const ExportRules& rules, const Address& next_hop) {
+  const bool encodable = next_hop.family() == rules.family ||
+                         (rules.family == Family::ipv4 && rules.extended_next_hop);
+  // A link-local next hop means nothing beyond its link.
+  return encodable && !next_hop.is_unspecified() && (next_hop.is_v4() || !next_hop.is_link_local());
+}
+
+/// What policy says, else what the session says: as it came within the AS, ours to others. A
+/// reflector leaves it alone (RFC 4456 10), so a session's `self` is for eBGP's paths only.
+NextHopId advertised_next_hop(const ExportRules& rules, const AppliedPolicy::Verdict& verdict,
+                              Rib& rib, const BestPath& best, bool reflected) {
+  bool unchanged = rules.external ? rules.next_hop_rule == NextHopRule::unchanged
+                                  : reflected || rules.next_hop_rule != NextHopRule::self;
+  if (verdict.next_hop) {
+    if (const Address* given = std::get_if<Address>(&*verdict.next_hop)) {
+      if (!can_be_told(rules, *given)) return NextHopId::local;
+      return rib.next_hop(best.peer, *given).value_or(NextHopId::local);
+    }
+    unchanged = std::get<NextHopRewrite>(*verdict.next_hop) == NextHopRewrite::unchanged;
+  }
+  if (!unchanged || best.peer == PeerId::local) return NextHopId::local;
+  return can_be_told(rules, rib.next_hop(best.next_hop).address) ? best.next_hop : NextHopId::local;
 }
 
 }  // namespace
 
-std::optional<Advertisement> advertised_as(const ExportRules& rules, const Rib& rib,
-                                           const Prefix& prefix, const BestPath& best) {
+std::optional<Advertisement> advertised_as(const ExportRules& rules, AppliedPolicy& policy,
+                                           Rib& rib, const Prefix& prefix, const BestPath& best) {
   const bool originated = best.peer == PeerId::local;
   const bool internal = !originated && !rib.peer(best.peer).external;
   // RFC 4271 9.2: no iBGP to iBGP, unless one of the two is our client (RFC 4456 6).
   const bool reflected = internal && !rules.external;
   if (reflected && !rules.reflector_client && !rib.peer(best.peer).reflector_client) return {};
-  if (!communities_allow(rib.attributes().facts(best.attributes), rules.external)) return {};
-  if (!rules.policy.accepts(prefix, originated)) return {};
-  Advertisement made{best.attributes, NextHopId::local, best.peer};
-  // A reflector leaves the next hop alone (RFC 4456 10), so next-hop-self is for eBGP's paths only.
-  if (!rules.external && !originated && (reflected || !rules.next_hop_self)) {
-    const Address& named = rib.next_hop(best.next_hop).address;
-    const bool encodable =
-        named.family() == rules.family || (rules.family == Family::ipv4 && rules.extended_next_hop);
-    // A link-local next hop means nothing beyond its link.
-    const bool reachable = named.is_v4() || !named.is_link_local();
-    if (encodable && reachable) made.next_hop = best.next_hop;
-  }
-  return made;
+  const AttributeFacts& facts = rib.attributes().facts(best.attributes);
+  if (!communities_allow(facts, rules) || !role_allows(facts, rules)) return {};
+  const AppliedPolicy::Verdict verdict =
+      policy.judge(rib, {prefix, best.attributes, best.next_hop, best.peer});
+  if (!verdict.accepted) return {};
+  // What policy has put on it counts as if it had come with it.
+  if (!communities_allow(rib.attributes().facts(verdict.attributes), rules)) return {};
+  const NextHopId next_hop = advertised_next_hop(rules, verdict, rib, best, reflected);
+  return Advertisement{verdict.attributes, next_hop, best.peer, verdict.prepend, verdict.med_set};
 }
 
 Attributes exported(const ExportRules& rules, const Rib& rib, const Advertisement& advertisement) {
@@ -47,10 +82,12 @@ Attributes exported(const ExportRules& rules, const Rib& rib, const Advertisemen
     }
     return out;
   }
-  out.as_path.prepend(rules.local_as);
+  to_external(out.as_path, rules.as_path);
+  out.as_path.prepend(rules.as_path.local_as, advertisement.prepend);
   out.local_pref.reset();
+  if (role_marks(rules) && !out.only_to_customer) out.only_to_customer = rules.as_path.local_as;
   // RFC 4271 5.1.4: a MED came for us, not for the AS after us; our own routes may have one.
-  if (advertisement.source != PeerId::local) out.med.reset();
+  if (advertisement.source != PeerId::local && !advertisement.keeps_med) out.med.reset();
   // Optional non-transitive, for one AS alone (RFC 4456 8).
   out.originator_id.reset();
   out.cluster_list.clear();
@@ -68,7 +105,8 @@ AdvertisementTable::~AdvertisementTable() {
 AdvertisementTable::Id& AdvertisementTable::bucket_of(const Advertisement& what) {
   std::uint64_t state =
       static_cast<std::uint64_t>(what.attributes) << 32 | static_cast<std::uint64_t>(what.next_hop);
-  state = (state ^ static_cast<std::uint64_t>(what.source) << 20) * 0x9e3779b97f4a7c15U;
+  state =
+      (state ^ static_cast<std::uint64_t>(what.source) << 20 ^ what.prepend) * 0x9e3779b97f4a7c15U;
   return buckets_[(state >> 32) & (buckets_.size() - 1)];
 }
 

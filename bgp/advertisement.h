@@ -9,7 +9,10 @@
 #include <optional>
 #include <vector>
 
+#include "bgp/applied_policy.h"
+#include "bgp/as_path_rules.h"
 #include "bgp/attributes.h"
+#include "bgp/capabilities.h"
 #include "bgp/policy.h"
 #include "bgp/rib.h"
 #include "bgp/settings.h"
@@ -21,9 +24,9 @@ namespace weft::bgp {
 struct ExportRules {
   Family family = Family::ipv4;
   bool external = true;
-  Asn local_as;
+  AsPathRules as_path;
   Policy policy;
-  bool next_hop_self = false;
+  NextHopRule next_hop_rule = NextHopRule::automatic;
   /// The peers are clients: they hear of internal paths whoever these came from (RFC 4456 6).
   bool reflector_client = false;
   /// What reflected paths are marked with (RFC 4456 8).
@@ -32,6 +35,8 @@ struct ExportRules {
   AddPathSend add_path;
   /// RFC 8950: IPv4 routes may keep an IPv6 next hop.
   bool extended_next_hop = false;
+  /// Ours towards the peers (RFC 9234); none: not spoken.
+  std::optional<Role> role = {};
   bool operator==(const ExportRules&) const = default;
 };
 
@@ -40,12 +45,17 @@ struct Advertisement {
   AttributeId attributes = AttributeId::none;
   NextHopId next_hop = NextHopId::local;
   PeerId source = PeerId::local;
+  /// Our AS so many times more than once.
+  std::uint16_t prepend = 0;
+  /// The MED is meant for the peer: policy set it.
+  bool keeps_med = false;
   bool operator==(const Advertisement&) const = default;
 };
 
-/// None: the group is not to hear of it.
-std::optional<Advertisement> advertised_as(const ExportRules& rules, const Rib& rib,
-                                           const Prefix& prefix, const BestPath& best);
+/// None: the group is not to hear of it. `policy`: that of `rules`. The advertisement is to be
+/// interned before the next one is asked for.
+std::optional<Advertisement> advertised_as(const ExportRules& rules, AppliedPolicy& policy,
+                                           Rib& rib, const Prefix& prefix, const BestPath& best);
 /// The attributes that go out; the path's own are in the store.
 Attributes exported(const ExportRules& rules, const Rib& rib, const Advertisement& advertisement);
 

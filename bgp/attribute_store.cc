@@ -91,6 +91,9 @@ void read_communities(Bytes value, AttributeFacts& facts) {
     facts.no_export |= community == community::no_export;
     facts.no_advertise |= community == community::no_advertise;
     facts.no_export_subconfed |= community == community::no_export_subconfed;
+    facts.no_peer |= community == community::no_peer;
+    facts.graceful_shutdown |= community == community::graceful_shutdown;
+    facts.blackhole |= community == community::blackhole;
   }
 }
 
@@ -124,6 +127,10 @@ AttributeFacts AttributeStore::facts_of(Bytes canonical) const {
       case AttributeType::communities:
         read_communities(value, facts);
         break;
+      case AttributeType::only_to_customer:
+        facts.only_to_customer = in.u32();
+        facts.has_only_to_customer = true;
+        break;
       case AttributeType::originator_id:
         facts.originator = in.u32();
         facts.own_originator = facts.originator == id_.value;
@@ -152,15 +159,17 @@ Bytes AttributeStore::value(AttributeId id, std::uint8_t type) const {
   return found;
 }
 
-bool AttributeStore::holds(AttributeId id, Bytes canonical) const {
+bool AttributeStore::holds(AttributeId id, Bytes canonical, AttributeId original) const {
+  if (record(id).original != static_cast<std::uint32_t>(original)) return false;
   const Bytes held = octets(id);
   return held.size() == canonical.size() &&
          (held.empty() || std::memcmp(held.data(), canonical.data(), held.size()) == 0);
 }
 
-AttributeId AttributeStore::intern(Bytes canonical, AttributeId likely) {
+AttributeId AttributeStore::intern(Bytes canonical, AttributeId likely, AttributeId original) {
   assert(canonical.size() <= max_size);
-  if (likely != AttributeId::none && holds(likely, canonical)) {
+  assert(original == AttributeId::none || record(original).original == 0);
+  if (likely != AttributeId::none && holds(likely, canonical, original)) {
     hold(likely);
     return likely;
   }
@@ -169,7 +178,7 @@ AttributeId AttributeStore::intern(Bytes canonical, AttributeId likely) {
   for (std::uint32_t at = buckets_[hashed & (buckets_.size() - 1)]; at != 0;) {
     const AttributeId id{at};
     Record& known = record(id);
-    if (known.tag == tag && holds(id, canonical)) {
+    if (known.tag == tag && holds(id, canonical, original)) {
       ++known.uses;
       return id;
     }
@@ -184,12 +193,14 @@ AttributeId AttributeStore::intern(Bytes canonical, AttributeId likely) {
                 1,
                 slab.allocate(),
                 bucket,
+                static_cast<std::uint32_t>(original),
                 static_cast<std::uint16_t>(canonical.size()),
                 tag};
   if (!canonical.empty()) {
     std::memcpy(slab.at(made.block), canonical.data(), canonical.size());
   }
   bucket = static_cast<std::uint32_t>(id);
+  if (original != AttributeId::none) hold(original);
   ++size_;
   return id;
 }
@@ -213,9 +224,11 @@ void AttributeStore::forget(AttributeId id) {
   while (*link != static_cast<std::uint32_t>(id)) link = &record(AttributeId{*link}).next;
   *link = gone.next;
   slabs_[class_of(gone.length)].release(gone.block);
+  const auto original = AttributeId{std::exchange(gone.original, 0)};
   gone.next = free_;
   free_ = static_cast<std::uint32_t>(id);
   --size_;
+  if (original != AttributeId::none) release(original);
 }
 
 void AttributeStore::grow() {

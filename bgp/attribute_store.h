@@ -34,6 +34,8 @@ struct AttributeFacts {
   std::uint32_t neighbour_as = 0;
   /// ORIGINATOR_ID (RFC 4456 8); 0 where absent.
   std::uint32_t originator = 0;
+  /// ONLY_TO_CUSTOMER (RFC 9234 5), where has_only_to_customer says so.
+  std::uint32_t only_to_customer = 0;
   /// AS numbers in sequences plus one for each AS_SET (RFC 4271 9.1.2.2 a); confederation segments
   /// count nothing.
   std::uint16_t path_length = 0;
@@ -48,6 +50,10 @@ struct AttributeFacts {
   bool no_export : 1 = false;            ///< RFC 1997
   bool no_advertise : 1 = false;         ///< RFC 1997
   bool no_export_subconfed : 1 = false;  ///< RFC 1997
+  bool no_peer : 1 = false;              ///< RFC 3765
+  bool graceful_shutdown : 1 = false;    ///< RFC 8326
+  bool blackhole : 1 = false;            ///< RFC 7999
+  bool has_only_to_customer : 1 = false;
   bool has_local_pref : 1 = false;
   bool has_med : 1 = false;
 
@@ -68,7 +74,14 @@ class AttributeStore {
 
   /// The id of `canonical`, held once more: each intern() and hold() needs its release(). `likely`
   /// is tried first: the set of the peer's last UPDATE. Asserts on more than max_size octets.
-  [[nodiscard]] AttributeId intern(Bytes canonical, AttributeId likely = AttributeId::none);
+  /// `original`: the set as it was received, where policy made this one of it; it is held as long.
+  [[nodiscard]] AttributeId intern(Bytes canonical, AttributeId likely = AttributeId::none,
+                                   AttributeId original = AttributeId::none);
+  /// As received: the set itself, or what policy made it of.
+  [[nodiscard]] AttributeId original(AttributeId id) const {
+    const std::uint32_t of = record(id).original;
+    return of == 0 ? id : AttributeId{of};
+  }
   void hold(AttributeId id) { ++record(id).uses; }
   void release(AttributeId id) {
     if (--record(id).uses == 0) forget(id);
@@ -91,6 +104,7 @@ class AttributeStore {
     std::uint32_t uses = 0;
     std::uint32_t block = 0;  // in the slab of `length`
     std::uint32_t next = 0;   // the next set of the same hash bucket, or of the free list
+    std::uint32_t original = 0;
     std::uint16_t length = 0;
     std::uint16_t tag = 0;  // more of the hash, so that few others' octets are compared
   };
@@ -104,7 +118,7 @@ class AttributeStore {
   [[nodiscard]] const Record& record(AttributeId id) const {
     return const_cast<AttributeStore*>(this)->record(id);
   }
-  [[nodiscard]] bool holds(AttributeId id, Bytes canonical) const;
+  [[nodiscard]] bool holds(AttributeId id, Bytes canonical, AttributeId original) const;
   [[nodiscard]] AttributeId allocate();
   void forget(AttributeId id);
   void grow();

@@ -558,6 +558,13 @@ constexpr std::array community_names{
 
 }  // namespace
 
+std::optional<Community> community::named(std::string_view name) {
+  for (const CommunityName& each : community_names) {
+    if (each.name == name) return each.community;
+  }
+  return std::nullopt;
+}
+
 std::string Community::text() const {
   for (const CommunityName& each : community_names) {
     if (each.community == *this) return std::string(each.name);

@@ -117,6 +117,8 @@ inline constexpr Community no_export{0xffffff01};            // RFC 1997
 inline constexpr Community no_advertise{0xffffff02};         // RFC 1997
 inline constexpr Community no_export_subconfed{0xffffff03};  // RFC 1997
 inline constexpr Community no_peer{0xffffff04};              // RFC 3765
+/// The well-known community of this name, as Community::text() writes it.
+std::optional<Community> named(std::string_view name);
 }  // namespace community
 
 /// RFC 4360: type in the highest octet.

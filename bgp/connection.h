@@ -2,6 +2,7 @@
 // to the transport, lines for the log. Plain data.
 #pragma once
 
+#include <chrono>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "net/ip.h"
+#include "net/secret.h"
 
 namespace weft::bgp {
 
@@ -20,14 +22,25 @@ struct ConnectionId {
   auto operator<=>(const ConnectionId&) const = default;
 };
 
-/// Connect and answer with opened() or failed(). With `gtsm` TTL 255 out and nothing less in (RFC
-/// 5082).
+/// What every socket of a peer is set up with, whoever connects.
+struct SocketSetup {
+  /// Time to live (hop limit) of what is sent, and the least of what is taken (RFC 5082); 0: any.
+  std::uint8_t ttl = 255;
+  std::uint8_t least_ttl = 255;
+  /// SO_BINDTODEVICE; empty: any interface.
+  std::string interface;
+  /// RFC 2385.
+  std::optional<Secret> password;
+  bool operator==(const SocketSetup&) const = default;
+};
+
+/// Connect and answer with opened() or failed().
 struct ConnectTo {
   ConnectionId connection;
   Address remote;
   std::uint16_t port = 179;
   std::optional<Address> source;
-  bool gtsm = true;
+  SocketSetup setup;
 };
 /// Output waits: call produce() as soon as all that was produced before is written.
 struct OutputReady {
@@ -40,6 +53,18 @@ struct CloseConnection {
   std::vector<std::byte> last{};
 };
 using Action = std::variant<ConnectTo, OutputReady, CloseConnection>;
+
+/// What the kernel says of a connection (TCP_INFO).
+struct TcpFacts {
+  std::chrono::microseconds rtt{0};
+  /// Octets of the largest segment sent.
+  std::uint32_t mss = 0;
+  /// Segments sent again, ever.
+  std::uint32_t retransmits = 0;
+  /// Octets sent and not acknowledged, or not sent yet.
+  std::uint32_t send_queue = 0;
+  std::uint32_t receive_queue = 0;
+};
 
 enum class Level : std::uint8_t { debug, info, warning, error };
 

@@ -77,7 +77,10 @@ class Climbers {
 
 /// RFC 4271 9.1.2.2 c, asked of all that reached the rung at once: going pair by pair along a list,
 /// the outcome would depend on the order.
-void drop_worse_med(Climbers& climbers) {
+void drop_worse_med(Climbers& climbers, bool whatever_as) {
+  if (whatever_as) {
+    return climbers.keep_least(Rung::med, [](const Candidate& path) { return path.med; });
+  }
   const std::span<Candidate> rivals = climbers.standing();
   if (rivals.size() < 2) return;
   std::sort(rivals.begin(), rivals.end(), [](const Candidate& a, const Candidate& b) {
@@ -122,7 +125,7 @@ std::size_t decide(std::span<Candidate> candidates, const MultipathLimits& limit
   paths.keep_least(Rung::local_origin, [](const Candidate& path) { return !path.local; });
   paths.keep_least(Rung::as_path_length, [](const Candidate& path) { return path.path_length; });
   paths.keep_least(Rung::origin, [](const Candidate& path) { return path.origin; });
-  drop_worse_med(paths);
+  drop_worse_med(paths, limits.always_compare_med);
   paths.keep_least(Rung::external, [](const Candidate& path) { return !path.external; });
   paths.keep_least(Rung::igp_metric, [](const Candidate& path) { return path.igp_metric; });
 

@@ -69,6 +69,10 @@ struct MultipathLimits {
   std::uint16_t paths = 16;
   /// RFC 7938 5: AS paths of equal length may differ.
   bool relax = true;
+  /// MULTI_EXIT_DISC is compared whichever AS it came from, not only within one.
+  bool always_compare_med = false;
+
+  bool operator==(const MultipathLimits&) const = default;
 };
 
 /// Judges every candidate, and orders them: the best, those that share its load, the others by how

@@ -47,6 +47,7 @@ bool is_acceptable(Asn theirs, const FsmSettings& settings) {
   if (theirs == Asn{0}) return false;  // RFC 7607
   return std::visit(Overloaded{
                         [&](RemoteAs kind) {
+                          if (kind == RemoteAs::automatic) return true;
                           return (kind == RemoteAs::internal) == (theirs == settings.local_as);
                         },
                         [&](Asn wanted) { return theirs == wanted; },

@@ -112,10 +112,12 @@ class Record {
     const bool learned = path.peer != PeerId::local;
     if (learned && rib_.peer(path.peer).address != dump_.peers[*peer].address) return 0;
     attributes_.clear();
-    const Bytes own = rib_.attributes().octets(path.attributes);
+    const AttributeStore& store = rib_.attributes();
+    const Bytes own = store.octets(store.original(path.attributes));
     attributes_.assign(own.begin(), own.end());
     const Family family = route_.prefix.family();
-    encode_next_hop(learned ? rib_.next_hop(path.next_hop) : none(family), family, attributes_);
+    encode_next_hop(learned ? rib_.received_next_hop(path.next_hop) : none(family), family,
+                    attributes_);
     if (attributes_.size() > std::numeric_limits<std::uint16_t>::max()) return 0;
     Writer entry(out);
     entry.u16(static_cast<std::uint16_t>(*peer));

@@ -1,6 +1,7 @@
-// MRT: the table as a TABLE_DUMP_V2 file that bgpdump, GoBGP and others read. Pure: records come
-// out as bytes, slice by slice, so that no table is so large that the loop stalls. Not here: files,
-// and the update streams (BGP4MP) of RFC 6396. RFC 6396 4.3, 8050.
+// MRT: the table as a TABLE_DUMP_V2 file that bgpdump, GoBGP and others read: paths as they were
+// received, before import policies. Pure: records come out as bytes, slice by slice, so that no
+// table is so large that the loop stalls. Not here: files, and the update streams (BGP4MP) of RFC
+// 6396. RFC 6396 4.3, 8050.
 #pragma once
 
 #include <cstddef>

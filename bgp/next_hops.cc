@@ -51,6 +51,18 @@ bool NextHopTable::is_special(const Address& address, std::uint32_t ifindex) con
   });
 }
 
+NextHops NextHopTable::gateways(PeerId peer) const {
+  NextHops found;
+  const Address& own = facts(peer).address;
+  for (const Entry& entry : entries_) {
+    if (entry.free || entry.view.peer != peer || !entry.usable || !entry.view.resolved) continue;
+    const NextHop& to = *entry.view.resolved;
+    if (entry.view.address != own && to.gateway != own) continue;
+    if (std::find(found.begin(), found.end(), to) == found.end()) found.push_back(to);
+  }
+  return found;
+}
+
 std::optional<NextHop> NextHopTable::resolve(const PeerNextHop& named) const {
   const RibPeer& by = facts(named.peer);
   if (!is_link_local_v6(named.address)) {
@@ -68,6 +80,7 @@ std::optional<NextHop> NextHopTable::resolve(const PeerNextHop& named) const {
 
 bool NextHopTable::resolve_again(Entry& entry) const {
   PeerNextHop& named = entry.view;
+  if (named.discard) return !std::exchange(entry.usable, true);
   const std::uint32_t ifindex = facts(named.peer).ifindex;
   named.special = is_special(named.address, ifindex) ||
                   (named.link_local && is_special(*named.link_local, ifindex));
@@ -117,10 +130,11 @@ NextHopTable::Changed NextHopTable::connected(std::vector<ConnectedSubnet> subne
 }
 
 std::optional<NextHopId> NextHopTable::intern(PeerId peer, const Address& address,
-                                              const std::optional<Address>& link_local) {
+                                              const std::optional<Address>& link_local,
+                                              NextHopId original) {
   const auto index = static_cast<std::size_t>(peer);
-  assert(peer != PeerId::local && index < peers_.size());
-  const Name name{peer, address, link_local};
+  assert(index < peers_.size());
+  const Name name{peer, address, link_local, original};
   if (const auto known = by_name_.find(name); known != by_name_.end()) return known->second;
   if (in_use_[index] >= Rib::max_next_hops) return {};
   if (free_.empty() && entries_.size() > 0xffffff) return {};
@@ -133,6 +147,9 @@ std::optional<NextHopId> NextHopTable::intern(PeerId peer, const Address& addres
   Entry& made = entry(id);
   made = Entry{};
   made.view = {peer, address, link_local, false, {}};
+  made.view.discard = original != NextHopId::local && address.is_unspecified();
+  made.original = original;
+  if (original != NextHopId::local) hold(original);
   resolve_again(made);
   by_name_.emplace(name, id);
   ++in_use_[index];
@@ -144,10 +161,12 @@ void NextHopTable::recycle() {
   if (sets_.size() - free_sets_.size() > recycle_sets_at_) recycle_sets();
   if (idle_.empty()) return;
   bool any = false;
-  for (const NextHopId id : idle_) {
+  for (std::size_t i = 0; i < idle_.size(); ++i) {  // an original may follow what came of it
+    const NextHopId id = idle_[i];
     Entry& each = entry(id);
     if (each.uses != 0 || each.free) continue;
-    by_name_.erase({each.view.peer, each.view.address, each.view.link_local});
+    by_name_.erase({each.view.peer, each.view.address, each.view.link_local, each.original});
+    if (each.original != NextHopId::local) release(std::exchange(each.original, NextHopId::local));
     --in_use_[static_cast<std::size_t>(each.view.peer)];
     each.free = true;
     free_.push_back(id);
@@ -201,7 +220,9 @@ NextHopSet NextHopTable::set_of(std::vector<NextHopId>& members) {
   auto known = combinations_.find(members);
   if (known == combinations_.end()) {
     NextHops resolved;
-    for (const NextHopId each : members) resolved.push_back(*entry(each).view.resolved);
+    for (const NextHopId each : members) {
+      if (!entry(each).view.discard) resolved.push_back(*entry(each).view.resolved);
+    }
     std::sort(resolved.begin(), resolved.end());
     resolved.erase(std::unique(resolved.begin(), resolved.end()), resolved.end());
     if (combinations_.size() >= idle_sets) combinations_.clear();

@@ -28,8 +28,19 @@ class NextHopTable {
   [[nodiscard]] Changed connected(std::vector<ConnectedSubnet> subnets);
 
   /// None: the peer has max_next_hops in use. The number lasts until recycle() unless it is held.
+  /// `original`: the one as it was received, where policy gave this in its place.
   [[nodiscard]] std::optional<NextHopId> intern(PeerId peer, const Address& address,
-                                                const std::optional<Address>& link_local);
+                                                const std::optional<Address>& link_local,
+                                                NextHopId original = NextHopId::local);
+  /// As received: the next hop itself, or what policy replaced.
+  [[nodiscard]] NextHopId original(NextHopId id) const {
+    const NextHopId of = entry(id).original;
+    return of == NextHopId::local ? id : of;
+  }
+  /// Where packets are dropped; `original`: what it takes the place of.
+  [[nodiscard]] std::optional<NextHopId> discard(PeerId peer, NextHopId original) {
+    return intern(peer, Address(), {}, original);
+  }
   void hold(NextHopId id) { ++entry(id).uses; }
   void release(NextHopId id) {
     if (--entry(id).uses == 0 && id != NextHopId::local) idle_.push_back(id);
@@ -37,6 +48,8 @@ class NextHopTable {
   /// Forgets what nobody holds: next hops, and sets when there are many.
   void recycle();
 
+  /// Those the peer named that are its own address and resolve.
+  [[nodiscard]] NextHops gateways(PeerId peer) const;
   [[nodiscard]] PeerId peer(NextHopId id) const { return entry(id).view.peer; }
   [[nodiscard]] bool usable(NextHopId id) const { return entry(id).usable; }
   [[nodiscard]] const PeerNextHop& view(NextHopId id) const { return entry(id).view; }
@@ -65,6 +78,7 @@ class NextHopTable {
     bool usable = false;
     bool free = false;
     NextHopSet single;
+    NextHopId original = NextHopId::local;  // none
   };
   struct Set {
     NextHops members;
@@ -75,6 +89,7 @@ class NextHopTable {
     PeerId peer;
     Address address;
     std::optional<Address> link_local;
+    NextHopId original = NextHopId::local;
     bool operator==(const Name&) const = default;
   };
   struct HashOfName {

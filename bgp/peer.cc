@@ -37,6 +37,17 @@ bool is_protocol_error(const Notification& why) {
 
 }  // namespace
 
+SocketSetup setup_of(const PeerSettings& peer) {
+  SocketSetup setup;
+  const auto hops = static_cast<std::uint8_t>(peer.multihop - 1);
+  // Without GTSM a single hop still gets 255: the peer may ask for it.
+  setup.ttl = peer.uses_gtsm() || hops == 0 ? 255 : peer.multihop;
+  setup.least_ttl = peer.uses_gtsm() ? static_cast<std::uint8_t>(255 - hops) : 0;
+  setup.interface = peer.bind_interface;
+  setup.password = peer.password;
+  return setup;
+}
+
 std::string_view name(PeerState state) {
   static constexpr std::array<std::string_view, 6> names{"Idle",     "Connect",     "Active",
                                                          "OpenSent", "OpenConfirm", "Established"};
@@ -64,10 +75,11 @@ void MessageCounts::count(MessageType type, std::size_t size) {
   }
 }
 
-Peer::Peer(PeerSettings settings, Asn local_as, RouterId local_id, std::uint16_t tag,
+Peer::Peer(PeerSettings settings, Asn node_as, RouterId local_id, std::uint16_t tag,
            std::uint32_t seed, Outbox& out, Time now)
     : settings_(std::move(settings)),
-      local_as_(local_as),
+      node_as_(node_as),
+      local_as_(settings_.local_as.value_or(node_as)),
       local_id_(local_id),
       tag_(tag),
       fsm_(fsm_settings()),
@@ -75,7 +87,7 @@ Peer::Peer(PeerSettings settings, Asn local_as, RouterId local_id, std::uint16_t
       out_(out),
       shutdown_(settings_.shutdown),
       since_(now),
-      log_window_(now) {
+      log_budget_(log_limit, now) {
   if (!shutdown_) start_at_ = now;
 }
 
@@ -208,6 +220,9 @@ void Peer::handle_open(Slot& slot, const Frame& frame, Time now) {
   slot.negotiated = negotiate(slot.ours, open->capabilities);
   slot.theirs = *open;
   const TheirOpen theirs{open->asn, open->id, open->hold_time};
+  if (const std::string why = role_fault(*open); !why.empty()) {
+    return feed(slot, Malformed{{Fault::RoleMismatch}}, why, now);
+  }
   if (slot.negotiated.families.empty()) {
     // RFC 5492 5: the data says what we could not do without.
     Capabilities wanted;
@@ -224,9 +239,22 @@ void Peer::handle_open(Slot& slot, const Frame& frame, Time now) {
     resolve_collision(slot, now);
 }
 
+/// RFC 9234 4.2: empty when the roles fit, or are not spoken of.
+std::string Peer::role_fault(const Open& open) const {
+  if (!settings_.role || open.asn == local_as_) return {};
+  const auto& theirs = open.capabilities.role;
+  if (!theirs && settings_.role_strict) {
+    return fmt::format("the peer says no role, we are its {}", name(*settings_.role));
+  }
+  if (!theirs || roles_fit(*settings_.role, *theirs)) return {};
+  return fmt::format("the peer says that it is our {}, we are its {}", name(*theirs),
+                     name(*settings_.role));
+}
+
 void Peer::handle_notification(Slot& slot, const Frame& frame, Time now) {
   const Notification theirs = decode_notification(frame.body());
-  const std::string reason = fmt::format("received {}", text(theirs));
+  last_received_ = text(theirs);
+  const std::string reason = fmt::format("received {}", last_received_);
   if (!std::holds_alternative<Established>(slot.state)) fail(reason, Level::warning, now);
   feed(slot, NotificationReceived{theirs}, reason, now);
 }
@@ -349,6 +377,16 @@ void Peer::reset(Fault fault, std::string_view text, Time now) {
   }
 }
 
+void Peer::hold_down(std::chrono::seconds wait, Time now) {
+  if (wait == std::chrono::seconds{0}) {
+    shutdown_ = true;
+    start_at_.reset();
+    return;
+  }
+  refuse_ = true;
+  start_at_ = now + wait;
+}
+
 void Peer::lose_session(std::string_view why, Time now) {
   if (Slot* slot = session_slot()) feed(*slot, TcpFailed{}, why, now);
 }
@@ -380,11 +418,22 @@ bool Peer::needs_reset(const PeerSettings& running, const PeerSettings& wanted) 
   softened.import_filter = running.import_filter;
   softened.export_filter = running.export_filter;
   softened.prefix_limit = running.prefix_limit;
+  softened.accepted_prefix_limit = running.accepted_prefix_limit;
+  softened.prefix_limit_action = running.prefix_limit_action;
+  softened.prefix_limit_restart = running.prefix_limit_restart;
+  softened.graceful_shutdown = running.graceful_shutdown;
+  softened.blackhole = running.blackhole;
+  softened.delay_open = running.delay_open;
+  softened.range_limit = running.range_limit;
+  // Another key is taken over by the running connection; with or without one are two things.
+  if (running.password && wanted.password) softened.password = running.password;
+  softened.password_file = running.password_file;
   return softened != running;
 }
 
 void Peer::apply(const PeerSettings& settings) {
   settings_ = settings;
+  local_as_ = settings_.local_as.value_or(node_as_);
   fsm_ = fsm_settings();
 }
 
@@ -413,27 +462,21 @@ std::size_t Peer::half_open() const {
   }));
 }
 
+bool Peer::is_connected() const {
+  return std::any_of(slots_.begin(), slots_.end(),
+                     [](const Slot& slot) { return slot.in_use && has_connection(slot.state); });
+}
+
 bool Peer::is_external() const {
   if (session_) return session_->external;
   if (const auto* kind = std::get_if<RemoteAs>(&settings_.remote_as))
-    return *kind == RemoteAs::external;
+    return *kind != RemoteAs::internal;  // a guess for automatic, until the peer has spoken
   return std::get<Asn>(settings_.remote_as) != local_as_;
 }
 
 void Peer::log(Level level, std::string_view text, Time now) {
-  if (now - log_window_ >= std::chrono::minutes{1}) {
-    log_window_ = now;
-    log_lines_ = 0;
-  }
-  if (log_lines_ >= log_limit) {
-    ++log_held_back_;
-    return;
-  }
-  ++log_lines_;
-  std::string line = fmt::format("peer {}: {}", settings_.name, text);
-  if (log_held_back_ != 0) line += fmt::format(" ({} lines held back before this)", log_held_back_);
-  log_held_back_ = 0;
-  out_.log.push_back({level, std::move(line)});
+  std::string line = log_budget_.admit(fmt::format("peer {}: {}", settings_.name, text), now);
+  if (!line.empty()) out_.log.push_back({level, std::move(line)});
 }
 
 // ---- inside
@@ -498,8 +541,10 @@ void Peer::feed(Slot& slot, const Event& event, std::string_view reason, Time no
 void Peer::carry_out(Slot& slot, const Actions& actions, Time now) {
   if (actions.drop || actions.notify) {
     if (slot.id != ConnectionId{}) {
-      if (actions.notify)
+      if (actions.notify) {
         sent_.count(MessageType::notification, header_size + 2 + actions.notify->data.size());
+        last_sent_ = text(*actions.notify);
+      }
       std::vector<std::byte> last = std::move(slot.control);
       if (actions.notify) encode(*actions.notify, last);
       if (!actions.notify) last.clear();
@@ -509,8 +554,8 @@ void Peer::carry_out(Slot& slot, const Actions& actions, Time now) {
   }
   if (actions.connect) {
     slot.id = new_connection();
-    out_.actions.emplace_back(
-        ConnectTo{slot.id, settings_.address, settings_.port, settings_.source, settings_.gtsm});
+    out_.actions.emplace_back(ConnectTo{slot.id, settings_.address, settings_.port,
+                                        settings_.source, setup_of(settings_)});
   }
   if (actions.send_open) {
     slot.ours = our_capabilities();
@@ -653,8 +698,9 @@ Capabilities Peer::our_capabilities() const {
   }
   ours.route_refresh = true;
   ours.enhanced_route_refresh = true;
-  ours.extended_message = true;
+  ours.extended_message = settings_.extended_messages;
   ours.four_octet_as = local_as_;
+  ours.role = settings_.role;
   // No family in it: we keep nothing over a restart, but we send and want End-of-RIB (RFC 4724 3).
   ours.graceful_restart = GracefulRestart{};
   const bool has_ipv4 = std::find(settings_.families.begin(), settings_.families.end(),
@@ -672,6 +718,7 @@ FsmSettings Peer::fsm_settings() const {
   fsm.remote_as = settings_.remote_as;
   fsm.hold_time = settings_.hold_time;
   fsm.connect_retry = settings_.connect_retry;
+  fsm.delay_open = settings_.delay_open;
   fsm.passive = settings_.passive;
   return fsm;
 }

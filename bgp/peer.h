@@ -17,6 +17,7 @@
 #include "bgp/capabilities.h"
 #include "bgp/connection.h"
 #include "bgp/fsm.h"
+#include "bgp/log_budget.h"
 #include "bgp/message.h"
 #include "bgp/settings.h"
 #include "bgp/types.h"
@@ -38,6 +39,9 @@ inline constexpr unsigned log_limit = 30;
 enum class PeerState : std::uint8_t { idle, connect, active, open_sent, open_confirm, established };
 /// "Idle", "Connect", "Active", "OpenSent", "OpenConfirm", "Established"
 std::string_view name(PeerState state);
+
+/// What the sockets of this peer need (RFC 5082, 2385).
+[[nodiscard]] SocketSetup setup_of(const PeerSettings& peer);
 
 struct MessageCounts {
   std::uint64_t open = 0;
@@ -68,8 +72,8 @@ class Peer {
  public:
   /// `out` must outlive the peer. Connects at the first tick() unless settings.shutdown. `tag`
   /// stands in the low 16 bits of each ConnectionId, so that whoever sees one knows whose it is.
-  Peer(PeerSettings settings, Asn local_as, RouterId local_id, std::uint16_t tag,
-       std::uint32_t seed, Outbox& out, Time now);
+  Peer(PeerSettings settings, Asn node_as, RouterId local_id, std::uint16_t tag, std::uint32_t seed,
+       Outbox& out, Time now);
 
   // Connections, see Speaker. An id that is not of this peer (any more) is ignored.
 
@@ -102,6 +106,8 @@ class Peer {
   void shutdown(Fault fault, std::string_view text, Time now);
   /// Down and up again.
   void reset(Fault fault, std::string_view text, Time now);
+  /// Not again before `wait` is over, nor for the peer; 0: not before start().
+  void hold_down(std::chrono::seconds wait, Time now);
   /// The session falls without a word: what carried it is gone.
   void lose_session(std::string_view why, Time now);
   /// Drops everything without a word.
@@ -120,10 +126,16 @@ class Peer {
   [[nodiscard]] Time since() const { return since_; }
   [[nodiscard]] bool is_shutdown() const { return shutdown_; }
   [[nodiscard]] const std::string& last_error() const { return last_error_; }
+  [[nodiscard]] const std::string& last_sent_notification() const { return last_sent_; }
+  [[nodiscard]] const std::string& last_received_notification() const { return last_received_; }
+  /// Something outside keeps the session down, such as a key the kernel does not take.
+  void hindered(std::string_view why, Time now) { fail(why, Level::error, now); }
   [[nodiscard]] const MessageCounts& received_counts() const { return received_; }
   [[nodiscard]] const MessageCounts& sent_counts() const { return sent_; }
   [[nodiscard]] std::uint64_t established_count() const { return established_count_; }
   [[nodiscard]] std::size_t half_open() const;
+  /// Some connection is open.
+  [[nodiscard]] bool is_connected() const;
   [[nodiscard]] bool is_external() const;
   void count_sent(MessageType type, std::size_t size) { sent_.count(type, size); }
   void log(Level level, std::string_view text, Time now);
@@ -166,6 +178,7 @@ class Peer {
   void send(Slot& slot, const Message& message);
   void handle(Slot& slot, const Frame& frame, Time now);
   void handle_open(Slot& slot, const Frame& frame, Time now);
+  [[nodiscard]] std::string role_fault(const Open& open) const;
   void handle_notification(Slot& slot, const Frame& frame, Time now);
   void resolve_collision(Slot& slot, Time now);
   void contend(Time now);
@@ -176,6 +189,8 @@ class Peer {
   [[nodiscard]] FsmSettings fsm_settings() const;
 
   PeerSettings settings_;
+  Asn node_as_;
+  /// What the session speaks for (RFC 7705).
   Asn local_as_;
   RouterId local_id_;
   std::uint16_t tag_;
@@ -199,13 +214,13 @@ class Peer {
   PeerState shown_ = PeerState::idle;
   Time since_;
   std::string last_error_;
+  std::string last_sent_;
+  std::string last_received_;
   MessageCounts received_;
   MessageCounts sent_;
   std::uint64_t established_count_ = 0;
 
-  Time log_window_;
-  unsigned log_lines_ = 0;
-  unsigned log_held_back_ = 0;
+  LogBudget log_budget_;
 };
 
 }  // namespace weft::bgp

@@ -1,13 +1,25 @@
 #include "bgp/policy.h"
 
 #include <algorithm>
+#include <cassert>
 
 namespace weft::bgp {
 
-Policy Policy::import(const Settings& settings, const PeerSettings& peer, bool external) {
+Policy Policy::of(const Filter& filter, Form host, const Policies& policies) {
   Policy policy;
-  const Filter filter = peer.import_filter.value_or(external ? Filter::host : Filter::accept);
-  policy.form_ = filter == Filter::accept ? Form::everything : Form::inside;
+  if (filter == Filter::accept) policy.form_ = Form::everything;
+  if (filter == Filter::host) policy.form_ = host;
+  const auto rules = policies.find(filter.name);
+  if (filter.is_template() || rules == policies.end()) return policy;
+  policy.form_ = Form::rules;
+  policy.rules_ = rules->second;
+  return policy;
+}
+
+Policy Policy::import(const Settings& settings, const PeerSettings& peer, bool external,
+                      const Policies& policies) {
+  const Filter otherwise = external ? Filter::host : Filter::accept;
+  Policy policy = of(peer.import_filter.value_or(otherwise), Form::inside, policies);
   if (policy.form_ == Form::inside) {
     policy.pools_ = settings.pools;
     policy.default_route_ = settings.default_route;
@@ -15,16 +27,17 @@ Policy Policy::import(const Settings& settings, const PeerSettings& peer, bool e
   return policy;
 }
 
-Policy Policy::to_export(const Settings&, const PeerSettings& peer, bool external) {
-  Policy policy;
-  const Filter filter = peer.export_filter.value_or(external ? Filter::host : Filter::accept);
-  policy.form_ = filter == Filter::accept ? Form::everything : Form::originated;
-  return policy;
+Policy Policy::to_export(const Settings&, const PeerSettings& peer, bool external,
+                         const Policies& policies) {
+  const Filter otherwise = external ? Filter::host : Filter::accept;
+  return of(peer.export_filter.value_or(otherwise), Form::originated, policies);
 }
 
 bool Policy::accepts(const Prefix& prefix, bool originated) const {
+  assert(form_ != Form::rules);
   switch (form_) {
     case Form::nothing:
+    case Form::rules:
       return false;
     case Form::everything:
       return true;

@@ -27,17 +27,20 @@ constexpr std::uint32_t multipath = 32;
 
 /// The mark of a prefix in its table: its next-hop set, or this when it is ours.
 constexpr std::uint32_t local_mark = (1U << RouteTable<1>::mark_bits) - 1;
-static_assert(Rib::max_next_hop_sets <= local_mark);
+/// Or this when packets to it are dropped.
+constexpr std::uint32_t blackhole_mark = local_mark - 1;
+static_assert(Rib::max_next_hop_sets <= blackhole_mark);
 static_assert(Rib::max_prefixes == RouteTable<1>::max_size);
 static_assert(Rib::max_paths == RouteTable<1>::max_paths);
 
 RouteKind kind_of(std::uint32_t mark) {
   if (mark == 0) return RouteKind::none;
+  if (mark == blackhole_mark) return RouteKind::blackhole;
   return mark == local_mark ? RouteKind::local : RouteKind::via;
 }
 
 NextHopSet set_of(std::uint32_t mark) {
-  return {mark == local_mark ? 0 : mark};
+  return {mark >= blackhole_mark ? 0 : mark};
 }
 
 void set(Path& path, std::uint32_t flags) {
@@ -59,6 +62,7 @@ struct Shared {
   MultipathLimits limits;
   NextHopTable next_hops;
   bool all_paths_watched = false;
+  bool wait_for_install = false;
 };
 
 template <std::size_t Words>
@@ -94,19 +98,41 @@ class FamilyRib {
 
   /// Every path of the peer that has all of `flags`.
   void drop(PeerId peer, std::uint32_t flags) {
-    for (NetId net = 0; net < table_.places() && counts(peer).received != 0; ++net) {
-      if (!table_.alive(net)) continue;
-      for (std::size_t i = table_.paths(net).size; i-- > 0;) {
-        const Path& path = table_.paths(net).paths[i];
-        if (peer_of(path) == peer && (path.flags & flags) == flags) remove(net, i);
+    NetId from = 0;
+    drop_some(peer, flags, from, table_.places());
+  }
+  bool drop_some(PeerId peer, std::uint32_t flags, NetId& from, std::size_t limit) {
+    const auto end = static_cast<NetId>(std::min<std::size_t>(from + limit, table_.places()));
+    for (; from < end && counts(peer).received != 0; ++from) {
+      if (!table_.alive(from)) continue;
+      for (std::size_t i = table_.paths(from).size; i-- > 0;) {
+        const Path& path = table_.paths(from).paths[i];
+        if (peer_of(path) == peer && (path.flags & flags) == flags) remove(from, i);
       }
     }
+    return from >= table_.places() || counts(peer).received == 0;
   }
 
   void mark_stale(PeerId peer) {
     for_each_path([&](NetId, Path& path) {
       if (peer_of(path) == peer) set(path, stale);
     });
+  }
+
+  void import_again(NetId from, NetId count,
+                    const std::function<std::optional<Rib::Imported>(const Rib::Received&)>& ask) {
+    const NetId end = std::min<NetId>(table_.places(), from + count);
+    for (NetId net = from; net < end; ++net) {
+      if (!table_.alive(net)) continue;
+      const Prefix prefix = table_.prefix(net);
+      for (Path& path : table_.paths(net)) {
+        const PeerId peer = peer_of(path);
+        if (peer == PeerId::local) continue;
+        const Rib::Received received{peer, prefix, shared_.store.original(attributes_of(path)),
+                                     shared_.next_hops.original(next_hop_of(path))};
+        if (const auto imported = ask(received)) import_one(net, path, peer, *imported);
+      }
+    }
   }
 
   /// Decides again where some path passes `affected`.
@@ -194,6 +220,22 @@ class FamilyRib {
     return counts_[index];
   }
 
+  [[nodiscard]] bool awaits_install(NetId net) const {
+    return net < awaits_install_.size() && awaits_install_[net];
+  }
+  void installed(const Prefix& prefix) {
+    const auto net = table_.find(prefix);
+    if (!net || !awaits_install(*net)) return;
+    awaits_install_[*net] = false;
+    journal_.touch(*net);
+  }
+  void nothing_waits() {
+    for (NetId net = 0; net < awaits_install_.size(); ++net) {
+      if (awaits_install_[net]) journal_.touch(net);
+    }
+    awaits_install_.clear();
+  }
+
   RouteTable<Words>& table() { return table_; }
   Journal& journal() { return journal_; }
   [[nodiscard]] std::uint64_t routes() const { return routes_; }
@@ -210,8 +252,11 @@ class FamilyRib {
 
   [[nodiscard]] bool loops(const Path& path) const {
     const AttributeFacts& facts = shared_.store.facts(attributes_of(path));
-    return next_hop_of(path) != NextHopId::local &&
-           (facts.own_as_count != 0 || facts.own_originator || facts.own_cluster);
+    if (next_hop_of(path) == NextHopId::local) return false;
+    if (facts.own_originator || facts.own_cluster) return true;
+    // Mostly 0, so that the peer is seldom asked.
+    return facts.own_as_count != 0 &&
+           facts.own_as_count > shared_.next_hops.facts(peer_of(path)).allow_own_as;
   }
 
   [[nodiscard]] std::size_t index_of(const PathList& list, PeerId peer, std::uint32_t id) const {
@@ -254,6 +299,25 @@ class FamilyRib {
       clear(old, stale);
       return;
     }
+    shared_.store.hold(attributes_of(path));
+    shared_.next_hops.hold(next_hop_of(path));
+    let_go(old, peer);
+    old = path;
+    count(old, peer, 1);
+    touch(net);
+  }
+
+  void import_one(NetId net, Path& old, PeerId peer, const Rib::Imported& imported) {
+    Path path;
+    path.attributes = static_cast<std::uint32_t>(imported.attributes);
+    path.next_hop = static_cast<std::uint32_t>(imported.next_hop) & 0xffffff;
+    path.flags = imported.filtered ? filtered : 0;
+    if (loops(path)) set(path, looped);
+    if (old.attributes == path.attributes && old.next_hop == path.next_hop &&
+        (old.flags & refused) == (path.flags & refused)) {
+      return;
+    }
+    set(path, fresh | (old.flags & stale));
     shared_.store.hold(attributes_of(path));
     shared_.next_hops.hold(next_hop_of(path));
     let_go(old, peer);
@@ -369,6 +433,7 @@ class FamilyRib {
   [[nodiscard]] std::uint32_t mark_for(const PathList& list, std::size_t sharing) {
     if (sharing == 0) return 0;
     if (next_hop_of(list.paths[0]) == NextHopId::local) return local_mark;
+    if (shared_.next_hops.view(next_hop_of(list.paths[0])).discard) return blackhole_mark;
     if (sharing == 1) return shared_.next_hops.set_of_one(next_hop_of(list.paths[0])).value;
     members_.clear();
     for (const Path& path : list) {
@@ -385,6 +450,10 @@ class FamilyRib {
     originated_ -= (old == local_mark ? 1U : 0U);
     shared_.next_hops.count(set_of(wanted), set_of(old));
     table_.set_mark(net, wanted);
+    if (shared_.wait_for_install || !awaits_install_.empty()) {
+      if (net >= awaits_install_.size()) awaits_install_.resize(table_.places());
+      awaits_install_[net] = shared_.wait_for_install && kind_of(wanted) == RouteKind::via;
+    }
     changes.push_back({table_.prefix(net), kind_of(wanted), set_of(wanted)});
   }
 
@@ -400,6 +469,8 @@ class FamilyRib {
 
   Shared& shared_;
   RouteTable<Words> table_;
+  /// By NetId: the FIB was told and has not answered.
+  std::vector<bool> awaits_install_;
   Journal journal_;
   std::vector<NetId> touched_;
   std::size_t touched_done_ = 0;
@@ -445,12 +516,23 @@ Rib::~Rib() = default;
 
 void Rib::attach(PeerId peer, const RibPeer& facts) {
   assert(peer != PeerId::local);
+  ++attached_;
   tables_->resolved_anew(tables_->shared.next_hops.attach(peer, facts));
 }
 
 std::optional<NextHopId> Rib::next_hop(PeerId peer, const Address& address,
-                                       const std::optional<Address>& link_local) {
-  return tables_->shared.next_hops.intern(peer, address, link_local);
+                                       const std::optional<Address>& link_local,
+                                       NextHopId original) {
+  return tables_->shared.next_hops.intern(peer, address, link_local, original);
+}
+
+std::optional<NextHopId> Rib::discard(PeerId peer, NextHopId original) {
+  return tables_->shared.next_hops.discard(peer, original);
+}
+
+void Rib::import_again(Family family, NetId from, NetId count,
+                       const std::function<std::optional<Imported>(const Received&)>& import) {
+  tables_->of(family, [&](auto& rib) { rib.import_again(from, count, import); });
 }
 
 void Rib::prefetch(std::span<const Nlri> nlri) const {
@@ -479,6 +561,10 @@ bool Rib::withdraw(PeerId peer, const Prefix& prefix, std::uint32_t path_id) {
 
 void Rib::drop(PeerId peer, Family family) {
   tables_->of(family, [&](auto& rib) { rib.drop(peer, 0); });
+}
+
+bool Rib::drop_some(PeerId peer, Family family, NetId& from, std::size_t limit) {
+  return tables_->of(family, [&](auto& rib) { return rib.drop_some(peer, 0, from, limit); });
 }
 
 void Rib::mark_stale(PeerId peer, Family family) {
@@ -533,6 +619,26 @@ std::uint64_t Rib::paths(Family family) const {
 
 const PeerNextHop& Rib::next_hop(NextHopId id) const {
   return tables_->shared.next_hops.view(id);
+}
+const PeerNextHop& Rib::received_next_hop(NextHopId id) const {
+  return next_hop(tables_->shared.next_hops.original(id));
+}
+void Rib::wait_for_install(bool yes) {
+  if (tables_->shared.wait_for_install == yes) return;
+  tables_->shared.wait_for_install = yes;
+  if (yes) return;
+  for (const Family family : {Family::ipv4, Family::ipv6}) {
+    tables_->of(family, [](auto& rib) { rib.nothing_waits(); });
+  }
+}
+void Rib::installed(const Prefix& prefix) {
+  tables_->of(prefix.family(), [&](auto& rib) { rib.installed(prefix); });
+}
+bool Rib::awaits_install(Family family, NetId net) const {
+  return tables_->of(family, [&](auto& rib) { return rib.awaits_install(net); });
+}
+NextHops Rib::gateways(PeerId peer) const {
+  return tables_->shared.next_hops.gateways(peer);
 }
 const RibPeer& Rib::peer(PeerId peer) const {
   return tables_->shared.next_hops.facts(peer);

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "bgp/attribute_store.h"
@@ -45,6 +46,10 @@ struct RibPeer {
   std::uint32_t ifindex = 0;
   /// What it says is reflected to all internal peers (RFC 4456 6).
   bool reflector_client = false;
+  /// For policies that ask for it.
+  std::string name = {};
+  /// Times our own AS may stand in its paths.
+  std::uint8_t allow_own_as = 0;
 };
 
 /// A next hop and what has become of it.
@@ -57,6 +62,8 @@ struct PeerNextHop {
   bool special = false;
   /// Where packets go; none while unresolved.
   std::optional<NextHop> resolved;
+  /// Packets are dropped: policy has put this in place of what the peer named (RFC 7999).
+  bool discard = false;
 };
 
 enum class Announced : std::uint8_t {
@@ -123,7 +130,7 @@ class Rib {
   /// Distinct next hops of one peer.
   static constexpr std::size_t max_next_hops = 65536;
   /// Distinct next-hop sets in use.
-  static constexpr std::size_t max_next_hop_sets = (1U << 22) - 1;
+  static constexpr std::size_t max_next_hop_sets = (1U << 22) - 2;
 
   /// `store` must outlive this. `seed` keeps a peer from choosing hash collisions.
   Rib(AttributeStore& store, const MultipathLimits& limits, std::uint64_t seed = 0);
@@ -136,10 +143,16 @@ class Rib {
   /// The peer's session is up; its facts hold for all of its paths, also those kept from its last
   /// session.
   void attach(PeerId peer, const RibPeer& facts);
+  /// Calls of attach() so far: what was known of peers by number may be over since.
+  [[nodiscard]] std::uint64_t attached() const { return attached_; }
   /// The id for announce(). Valid until the next decide() unless a path uses it. None:
   /// max_next_hops is reached.
+  /// `original`: what the peer named, where the import policy gives this in its place.
   [[nodiscard]] std::optional<NextHopId> next_hop(PeerId peer, const Address& address,
-                                                  const std::optional<Address>& link_local = {});
+                                                  const std::optional<Address>& link_local = {},
+                                                  NextHopId original = NextHopId::local);
+  /// The next hop that stands for dropping packets, in place of `original`.
+  [[nodiscard]] std::optional<NextHopId> discard(PeerId peer, NextHopId original);
   /// Brings closer what announce() and withdraw() of these, all of one family, will touch; some 16
   /// at a time.
   void prefetch(std::span<const Nlri> nlri) const;
@@ -153,10 +166,29 @@ class Rib {
   bool withdraw(PeerId peer, const Prefix& prefix, std::uint32_t path_id = 0);
   /// All paths of the peer and family.
   void drop(PeerId peer, Family family);
+  /// Of the places from `from` on, at most `limit`; moves `from` on. True: there are no more.
+  bool drop_some(PeerId peer, Family family, NetId& from, std::size_t limit);
   /// Keeps the paths, marked, until each is announced again or sweep_stale() takes it (RFC
   /// 4724 4.2).
   void mark_stale(PeerId peer, Family family);
   void sweep_stale(PeerId peer, Family family);
+  /// A path as received, before the import policy.
+  struct Received {
+    PeerId peer = PeerId::local;
+    Prefix prefix;
+    AttributeId attributes = AttributeId::none;
+    NextHopId next_hop = NextHopId::local;
+  };
+  /// The same after it; the original may be found from `attributes` and `next_hop` again.
+  struct Imported {
+    AttributeId attributes = AttributeId::none;
+    NextHopId next_hop = NextHopId::local;
+    bool filtered = false;
+  };
+  /// Asks `import` anew about the learned paths of `count` places from `from` on; none: as it is.
+  /// Nothing is asked of a peer for it: a set that policy changed knows what it was made of.
+  void import_again(Family family, NetId from, NetId count,
+                    const std::function<std::optional<Imported>(const Received&)>& import);
 
   // This node
 
@@ -178,6 +210,15 @@ class Rib {
   /// Sorted; valid for as long as a prefix uses the set and until the decide() after.
   [[nodiscard]] const NextHops& next_hops(NextHopSet set) const;
 
+  // What the kernel has
+
+  /// True: a learned route of which the FIB was told goes to nobody before installed() names it;
+  /// those before it stand meanwhile. False, at first: nothing waits, what did goes out.
+  void wait_for_install(bool yes);
+  /// The kernel leads the prefix where the last RouteChange said.
+  void installed(const Prefix& prefix);
+  [[nodiscard]] bool awaits_install(Family family, NetId net) const;
+
   // Views
 
   [[nodiscard]] PathCounts counts(PeerId peer, Family family) const;
@@ -186,6 +227,10 @@ class Rib {
   [[nodiscard]] std::uint64_t originated(Family family) const;
   [[nodiscard]] std::uint64_t paths(Family family) const;
   [[nodiscard]] const PeerNextHop& next_hop(NextHopId id) const;
+  /// As the peer named it: the next hop itself, or what policy replaced.
+  [[nodiscard]] const PeerNextHop& received_next_hop(NextHopId id) const;
+  /// Where packets go that the peer itself forwards: next hops in use that are its own address.
+  [[nodiscard]] NextHops gateways(PeerId peer) const;
   [[nodiscard]] const RibPeer& peer(PeerId peer) const;
   [[nodiscard]] AttributeStore& attributes() const { return store_; }
   [[nodiscard]] std::optional<RouteView> route(const Prefix& prefix) const;
@@ -216,6 +261,7 @@ class Rib {
 
  private:
   struct Tables;
+  std::uint64_t attached_ = 0;
   AttributeStore& store_;
   std::unique_ptr<Tables> tables_;
 };

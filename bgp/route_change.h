@@ -16,9 +16,10 @@ struct NextHopSet {
 };
 
 enum class RouteKind : std::uint8_t {
-  none,   ///< no route any more
-  via,    ///< learned: through `next_hops`
-  local,  ///< originated here: the owner of the prefix installs what it wants, not bgp
+  none,       ///< no route any more
+  via,        ///< learned: through `next_hops`
+  local,      ///< originated here: the owner of the prefix installs what it wants, not bgp
+  blackhole,  ///< learned: packets are to be dropped (RFC 7999)
 };
 
 struct RouteChange {

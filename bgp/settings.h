@@ -11,19 +11,48 @@
 #include <variant>
 #include <vector>
 
+#include "bgp/capabilities.h"
+#include "bgp/policy_settings.h"
 #include "bgp/types.h"
 #include "net/ip.h"
+#include "net/secret.h"
 
 namespace weft::bgp {
 
-/// `remote-as: external`: any AS but ours (RFC 7938 practice); `internal`: ours.
-enum class RemoteAs : std::uint8_t { external, internal };
+/// `remote-as: external`: any AS but ours (RFC 7938 practice); `internal`: ours; `automatic`:
+/// whatever the peer says.
+enum class RemoteAs : std::uint8_t { external, internal, automatic };
 
-/// What is let through on one side of a session.
+/// What becomes of private AS numbers (RFC 6996) in paths told to a peer.
+enum class RemovePrivate : std::uint8_t { none, all, replace };
+
+/// Whose next hop goes out. `automatic`: ours on eBGP and for what this node originates, the path's
+/// own on iBGP; `self`: ours on iBGP too; `unchanged`: the path's own on eBGP too.
+enum class NextHopRule : std::uint8_t { automatic, self, unchanged };
+
+/// Peers that one range lets in unless it says otherwise.
+inline constexpr std::uint32_t default_range_limit = 100;
+/// Octets of a TCP MD5 key (RFC 2385; the kernel's TCP_MD5SIG_MAXKEYLEN).
+inline constexpr std::size_t max_password = 80;
+
+/// What is let through on one side of a session: a template, or a policy of Settings::policies.
 /// `host`: RFC 8212-safe template of a fabric host. In: prefixes inside our pools, and the default
 /// route when Settings::default_route is set. Out: what this node originates, nothing it learned.
 /// `accept`: everything that is loop-free.
-enum class Filter : std::uint8_t { host, accept };
+struct Filter {
+  std::string name;
+
+  static const Filter host;
+  static const Filter accept;
+  [[nodiscard]] bool is_template() const { return *this == host || *this == accept; }
+  bool operator==(const Filter&) const = default;
+};
+inline const Filter Filter::host{"host"};
+inline const Filter Filter::accept{"accept"};
+
+/// What becomes of a peer with more prefixes than its limit. `close`: Cease/1 (RFC 4486).
+/// `discard`: what is beyond is not held. `warn`: it is said.
+enum class PrefixLimitAction : std::uint8_t { close, discard, warn };
 
 /// RFC 7911: which paths of a prefix a peer is told.
 struct AddPathSend {
@@ -44,10 +73,33 @@ struct PeerSettings {
   std::string name;
   std::string description;
   Address address;
+  /// Not one peer but a template: whoever connects from inside of the prefix becomes a passive peer
+  /// of its own, named by its address. `address` then is that of the peer, and empty in the
+  /// template itself.
+  std::optional<Prefix> range;
+  /// Peers of the range at a time, 1..4096.
+  std::uint32_t range_limit = default_range_limit;
   std::uint16_t port = 179;
   std::variant<RemoteAs, Asn> remote_as = RemoteAs::external;
+  /// RFC 7705: the AS this session speaks for instead of the node's. Unless no_prepend, it is put
+  /// in front of what the peer says; unless replace, the node's stands behind it in what goes out.
+  std::optional<Asn> local_as;
+  bool local_as_no_prepend = false;
+  bool local_as_replace = false;
+  /// The peer's own AS in paths told to it is replaced by ours.
+  bool as_override = false;
+  /// Times our own AS may stand in a path of the peer, 0..10.
+  std::uint8_t allow_own_as = 0;
+  RemovePrivate remove_private = RemovePrivate::none;
+  NextHopRule next_hop = NextHopRule::automatic;
   /// Local address of the session; default: chosen by the kernel's route to the peer.
   std::optional<Address> source;
+  /// Packets of the session leave and arrive by this interface only; empty: by any.
+  std::string bind_interface;
+  /// RFC 2385: 1..80 octets. For a range the key of all of its prefix.
+  std::optional<Secret> password;
+  /// Where `password` was read from; empty: it stood in the configuration.
+  std::string password_file;
   /// Families to negotiate (RFC 4760), at least one.
   std::vector<Family> families{Family::ipv4, Family::ipv6};
   /// RFC 7911: families in which the peer may tell us several paths of a prefix.
@@ -56,8 +108,11 @@ struct PeerSettings {
   std::map<Family, AddPathSend> add_path_send;
   /// Never connect, only accept.
   bool passive = false;
-  /// RFC 5082: send with TTL 255 and refuse what arrives with less. Only for a peer one hop away.
-  bool gtsm = true;
+  /// Hops to the peer, at most, 1..255.
+  std::uint8_t multihop = 1;
+  /// RFC 5082: send with TTL 255 and refuse what came over more hops than `multihop`. Unless set,
+  /// on for a peer one hop away.
+  std::optional<bool> gtsm;
   bool shutdown = false;
   /// RFC 4456: we reflect to this internal peer what other internal peers say, and what it says to
   /// all of them.
@@ -66,6 +121,10 @@ struct PeerSettings {
   std::chrono::seconds hold_time{9};
   /// 1..65535 s, jittered by 0.75..1.0 (RFC 4271 10).
   std::chrono::seconds connect_retry{5};
+  /// RFC 4271 8.1.1 DelayOpen: how long to wait for the peer's OPEN before ours goes out, 0..240 s.
+  std::chrono::seconds delay_open{0};
+  /// RFC 8654: offer messages of up to 65535 octets.
+  bool extended_messages = true;
   /// First wait after a session ended by an error, 0..3600 s; doubles up to 30 s (RFC 4271 8.1.1
   /// DampPeerOscillations).
   std::chrono::seconds idle_hold{1};
@@ -74,9 +133,26 @@ struct PeerSettings {
   /// Default by session type: eBGP `host`, iBGP `accept`.
   std::optional<Filter> import_filter;
   std::optional<Filter> export_filter;
-  /// Ends the session with Cease/1 above this many prefixes of one family (RFC 4486). 1..2^32-1;
-  /// none: no limit.
+  /// Paths of one family from the peer, before the import policy and after it, that are too many.
+  /// 1..2^32-1; none: no limit.
   std::optional<std::uint32_t> prefix_limit;
+  std::optional<std::uint32_t> accepted_prefix_limit;
+  PrefixLimitAction prefix_limit_action = PrefixLimitAction::close;
+  /// Before the session is tried again, 1..86400 s; 0: not before the operator starts it.
+  std::chrono::seconds prefix_limit_restart{300};
+
+  /// RFC 9234: what we are to this external peer.
+  std::optional<Role> role;
+  /// The peer has to say its role, too.
+  bool role_strict = false;
+  /// RFC 8326: routes that ask to be used last are.
+  bool graceful_shutdown = true;
+  /// RFC 7999: host routes of the peer may ask to be dropped.
+  bool blackhole = false;
+
+  [[nodiscard]] bool uses_gtsm() const { return gtsm.value_or(multihop == 1); }
+  /// One of those that a range let in.
+  [[nodiscard]] bool is_dynamic() const { return range && address != Address(); }
 
   bool operator==(const PeerSettings&) const = default;
 };
@@ -95,10 +171,16 @@ struct Settings {
   std::uint16_t multipath = 16;
   /// RFC 7938 5: equal AS path length is enough for multipath, the ASes may differ.
   bool multipath_relax = true;
+  /// MULTI_EXIT_DISC is compared whichever AS it came from.
+  bool always_compare_med = false;
   /// Filter::host takes 0.0.0.0/0 and ::/0 from peers as well.
   bool default_route = false;
   /// Filter::host takes prefixes inside these; `config` puts the pools here.
   std::vector<Prefix> pools;
+  /// Names for the rules of policies; each name once.
+  std::vector<PrefixSet> prefix_sets;
+  std::vector<CommunitySet> community_sets;
+  std::vector<PolicySettings> policies;
   std::vector<PeerSettings> peers;
 
   bool operator==(const Settings&) const = default;

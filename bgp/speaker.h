@@ -42,6 +42,11 @@ inline constexpr std::size_t produce_size = 64UL * 1024;
 inline constexpr std::size_t receive_size = 64UL * 1024;
 /// Initial synchronisation is called done after this long even if a peer still owes its End-of-RIB.
 inline constexpr std::chrono::seconds sync_limit{60};
+/// A peer of a range is shown for so long after its last connection, so that its last error can be
+/// read.
+inline constexpr std::chrono::seconds range_linger{60};
+/// Peers of ranges at a time, over all ranges.
+inline constexpr std::size_t dynamic_limit = 4096;
 
 /// A refresh whose end the peer does not mark in this time is taken for ended (RFC 7313 4).
 inline constexpr std::chrono::minutes refresh_limit{10};
@@ -55,6 +60,17 @@ struct SyncDone {
   bool timed_out = false;
 };
 
+/// A peer that forwards for us went with its session and its routes: what leads through it need not
+/// wait for the decision process. Comes before the RouteChanges that follow from it; when all of
+/// these have been taken, `reachable` ends it, for what leads there then does so by another peer's
+/// word.
+struct GatewayChange {
+  Address gateway;
+  std::uint32_t ifindex = 0;
+  bool reachable = false;
+  bool operator==(const GatewayChange&) const = default;
+};
+
 // ---- what an operator sees
 
 struct PeerFamilyStatus {
@@ -65,6 +81,9 @@ struct PeerFamilyStatus {
   std::uint64_t advertised = 0;  ///< in Adj-RIB-Out
   bool end_of_rib_received = false;
   bool end_of_rib_sent = false;
+  /// Not held because of a limit (PrefixLimitAction::discard), in this session.
+  std::uint64_t discarded = 0;
+  bool above_limit = false;
 };
 
 struct PeerStatus {
@@ -78,14 +97,32 @@ struct PeerStatus {
   bool shutdown = false;
   PeerState state = PeerState::idle;
   Time since;
+  /// RFC 2385 keys are in use.
+  bool password = false;
+  /// Of the running session; none when it is down.
+  std::optional<ConnectionId> connection;
+  /// What each side announced, as in `capabilities`.
+  std::vector<std::string> our_capabilities;
+  /// Octets of the largest messages either way (RFC 8654).
+  std::size_t max_send = 0;
+  std::size_t max_receive = 0;
+  std::chrono::seconds connect_retry{0};
+  std::chrono::seconds send_hold{0};
+  SocketSetup setup;
+  /// The last NOTIFICATION of each direction, as one line; empty: there was none.
+  std::string last_sent_notification;
+  std::string last_received_notification;
   RouterId router_id;
   std::chrono::seconds hold_time{0};
   std::chrono::seconds keepalive{0};
   /// What both sides announced, as short names: "four-octet-as", "route-refresh", "ipv4-unicast", …
   std::vector<std::string> capabilities;
   std::vector<PeerFamilyStatus> families;
+  /// The range that let it in.
+  std::optional<Prefix> range;
   std::optional<std::uint32_t> prefix_limit;
   bool route_reflector_client = false;
+  std::optional<std::uint32_t> accepted_prefix_limit;
   /// Why the last session ended or the next does not come up, with who said it; empty when it never
   /// did.
   std::string last_error;
@@ -99,6 +136,25 @@ struct PeerStatus {
   std::uint64_t stale_swept = 0;
   /// Octets produced and not yet written.
   std::size_t output_octets = 0;
+};
+
+struct RuleStatus {
+  std::string name;
+  RuleVerdict then = RuleVerdict::accept;
+  /// Routes that met the rule since it was last changed, each time they were asked about.
+  std::uint64_t import_hits = 0;
+  std::uint64_t export_hits = 0;
+};
+
+struct PolicyStatus {
+  std::string name;
+  /// Names of peers.
+  std::vector<std::string> import_of;
+  std::vector<std::string> export_of;
+  std::vector<RuleStatus> rules;
+  /// Rejected because no rule matched.
+  std::uint64_t import_unmatched = 0;
+  std::uint64_t export_unmatched = 0;
 };
 
 struct PathStatus {
@@ -135,6 +191,16 @@ struct RouteCounts {
   std::uint64_t paths = 0;
 };
 
+/// A range and how far it is used.
+struct RangeStatus {
+  std::string name;
+  Prefix range;
+  std::uint32_t limit = 0;
+  std::uint32_t peers = 0;
+  /// Connections refused because the range was full.
+  std::uint64_t refused = 0;
+};
+
 class Speaker {
  public:
   /// `seed` feeds all jitter: the same seed and inputs give the same outputs. Peers start at once.
@@ -149,8 +215,10 @@ class Speaker {
   /// close it and forget.
   [[nodiscard]] std::optional<ConnectionId> accepted(const Address& remote, const Address& local,
                                                      Time now);
-  /// Whether accepted connections of this peer need RFC 5082; only asked for addresses of peers.
-  [[nodiscard]] bool wants_gtsm(const Address& remote) const;
+  /// How the sockets of this peer are set up; only asked for addresses that accepted() let in.
+  [[nodiscard]] SocketSetup socket_setup(const Address& remote) const;
+  /// The kernel does not take the peer's key, or a range's: shown as the peer's error.
+  void hindered(std::string_view peer, std::string_view why, Time now);
   void opened(ConnectionId connection, const Address& local, Time now);
   /// connect() did not succeed.
   void failed(ConnectionId connection, std::string_view why, Time now);
@@ -188,6 +256,10 @@ class Speaker {
   /// The whole table, each time it changes: resolves next hops, and gives our own of the other
   /// family.
   void connected(std::vector<ConnectedSubnet> subnets, Time now);
+  /// True: learned routes are told to others only after installed() ; false at first.
+  void wait_for_install(bool yes, Time now);
+  /// The kernel has acknowledged these as the last RouteChange of each said.
+  void installed(const std::vector<Prefix>& prefixes, Time now);
   /// Single-hop eBGP sessions over the interface fall at once (RFC 4271 8.2.1.3, "fast external
   /// failover").
   void link_down(std::uint32_t ifindex, Time now);
@@ -211,6 +283,7 @@ class Speaker {
   // Outputs: what happened since the last call, in order.
 
   [[nodiscard]] std::vector<Action> take_actions();
+  [[nodiscard]] std::vector<GatewayChange> take_gateway_changes();
   [[nodiscard]] std::vector<RouteChange> take_route_changes();
   [[nodiscard]] std::vector<SyncDone> take_sync_done();
   [[nodiscard]] std::vector<LogLine> take_log();
@@ -223,9 +296,16 @@ class Speaker {
 
   [[nodiscard]] const Settings& settings() const;
   [[nodiscard]] std::vector<PeerStatus> peers() const;
+  [[nodiscard]] std::vector<PolicyStatus> policies() const;
+  [[nodiscard]] std::vector<RangeStatus> ranges() const;
   [[nodiscard]] std::optional<RouteStatus> route(const Prefix& prefix) const;
+  /// The route that packets to the address take: the longest match that has a usable path.
+  [[nodiscard]] std::optional<RouteStatus> route(const Address& address) const;
   /// Every route, in no particular order. `each` must not call the speaker.
   void routes(const std::function<void(const RouteStatus&)>& each) const;
+  /// What the FIB was told of each prefix with a route, in no particular order. `each` must not
+  /// call the speaker but for next_hops().
+  void selected(const std::function<void(const Prefix&, RouteKind, NextHopSet)>& each) const;
   [[nodiscard]] RouteCounts counts(Family family) const;
   /// An MRT dump of all paths held, refused ones too. `unix_now`: seconds of UNIX time.
   [[nodiscard]] MrtDump begin_mrt_dump(std::uint32_t unix_now, Time now) const;

@@ -1,7 +1,10 @@
 #include "bgp/transport.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -19,6 +22,9 @@
 #include <map>
 #include <unordered_map>
 #include <utility>
+
+#include "bgp/ranges.h"
+#include "bgp/tcp_md5.h"
 
 namespace weft::bgp {
 namespace {
@@ -65,24 +71,52 @@ void close_on_exec(Socket& socket) {
   ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
 }
 
-/// RFC 5082: what leaves has TTL 255, so that the peer may ask for it.
+/// Of what leaves; 255, so that the peer may ask for it (RFC 5082).
 template <typename Socket>
-error_code send_far(Socket& socket, Family family) {
-  return family == Family::ipv4 ? set_option(socket, IPPROTO_IP, IP_TTL, 255)
-                                : set_option(socket, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 255);
+error_code send_ttl(Socket& socket, Family family, int ttl) {
+  return family == Family::ipv4 ? set_option(socket, IPPROTO_IP, IP_TTL, ttl)
+                                : set_option(socket, IPPROTO_IPV6, IPV6_UNICAST_HOPS, ttl);
 }
-/// RFC 5082: what arrives has TTL 255 or is not seen.
+/// RFC 5082: what arrives with less is not seen.
 template <typename Socket>
-error_code accept_near(Socket& socket, Family family, bool wanted) {
-  const int minimum = wanted ? 255 : 0;
-  return family == Family::ipv4 ? set_option(socket, IPPROTO_IP, IP_MINTTL, minimum)
-                                : set_option(socket, IPPROTO_IPV6, IPV6_MINHOPCOUNT, minimum);
+error_code accept_ttl(Socket& socket, Family family, int least) {
+  return family == Family::ipv4 ? set_option(socket, IPPROTO_IP, IP_MINTTL, least)
+                                : set_option(socket, IPPROTO_IPV6, IPV6_MINHOPCOUNT, least);
 }
+template <typename Socket>
+error_code bind_interface(Socket& socket, const std::string& name) {
+  if (::setsockopt(socket.native_handle(), SOL_SOCKET, SO_BINDTODEVICE, name.c_str(),
+                   static_cast<socklen_t>(name.size() + 1)) == 0)
+    return {};
+  return {errno, boost::system::system_category()};
+}
+
+/// A listening socket and the keys the kernel holds on it (RFC 2385).
+struct Listener {
+  explicit Listener(asio::io_context& io) : acceptor(io) {}
+  tcp::acceptor acceptor;
+  std::map<Prefix, Secret> keys;
+
+  /// As the kernel looks it up: the longest prefix wins.
+  [[nodiscard]] const Secret* key_of(const Address& remote) const {
+    const Secret* key = nullptr;
+    unsigned length = 0;
+    for (const auto& [prefix, each] : keys) {
+      if (!prefix.contains(remote) || (key != nullptr && prefix.length() < length)) continue;
+      key = &each;
+      length = prefix.length();
+    }
+    return key;
+  }
+};
 
 struct Connection {
   Connection(asio::io_context& io, ConnectionId name) : id(name), socket(io), patience(io) {}
 
   ConnectionId id;
+  Address remote;
+  /// The key its socket has.
+  std::optional<Secret> password;
   tcp::socket socket;
   std::vector<std::byte> output;
   bool writing = false;
@@ -106,7 +140,7 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
   bool stopped = false;
   bool poking = false;
   bool poke_again = false;
-  std::map<tcp::endpoint, std::shared_ptr<tcp::acceptor>> listeners;
+  std::map<tcp::endpoint, std::shared_ptr<Listener>> listeners;
   std::unordered_map<std::uint64_t, Shared> connections;
   std::vector<Shared> leaving;
   /// Shared by all connections: read and handed to the speaker in one go.
@@ -122,17 +156,19 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
     const bool all = addresses.empty();
     if (all) addresses = {Address::ipv4(0), Address::ipv6({})};
     Result<void> result;
-    std::map<tcp::endpoint, std::shared_ptr<tcp::acceptor>> wanted;
+    std::map<tcp::endpoint, std::shared_ptr<Listener>> wanted;
     for (const Address& address : addresses) {
       const tcp::endpoint endpoint = endpoint_of(address, settings.port);
-      auto& acceptor = wanted[endpoint];
+      auto& listener = wanted[endpoint];
       if (const auto open = listeners.find(endpoint); open != listeners.end())
-        acceptor = open->second;
-      if (acceptor == nullptr) acceptor = std::make_shared<tcp::acceptor>(io);
+        listener = open->second;
+      if (listener == nullptr) listener = std::make_shared<Listener>(io);
       const error_code error =
-          acceptor->is_open() ? error_code{} : open_listener(acceptor, endpoint);
+          listener->acceptor.is_open() ? error_code{} : open_listener(listener, endpoint);
       if (!error) {
-        static_cast<void>(accept_near(*acceptor, address.family(), all_near(address.family())));
+        static_cast<void>(
+            accept_ttl(listener->acceptor, address.family(), least_ttl(address.family())));
+        set_keys(*listener, address.family());
         continue;
       }
       wanted.erase(endpoint);
@@ -143,25 +179,69 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
                        std::to_string(settings.port) + ": " + error.message()};
       }
     }
-    for (const auto& [endpoint, acceptor] : listeners) {
+    for (const auto& [endpoint, listener] : listeners) {
       error_code ignored;
-      if (!wanted.contains(endpoint)) acceptor->close(ignored);
+      if (!wanted.contains(endpoint)) listener->acceptor.close(ignored);
     }
     listeners = std::move(wanted);
+    change_keys();
     return result;
   }
 
-  /// A wrong-TTL client must not even complete its handshake, if no peer of the family is further
-  /// away.
-  [[nodiscard]] bool all_near(Family family) const {
-    const auto& peers = speaker.settings().peers;
-    return std::all_of(peers.begin(), peers.end(), [&](const PeerSettings& peer) {
-      return peer.address.family() != family || peer.gtsm;
-    });
+  static Prefix sources_of(const PeerSettings& peer) {
+    return is_range(peer) ? *peer.range : Prefix::host(peer.address);
   }
 
-  error_code open_listener(const std::shared_ptr<tcp::acceptor>& acceptor,
+  /// A wrong-TTL client must not even complete its handshake, as far as no peer of the family is
+  /// further away.
+  [[nodiscard]] int least_ttl(Family family) const {
+    int least = 255;
+    for (const PeerSettings& peer : speaker.settings().peers) {
+      if (sources_of(peer).family() == family)
+        least = std::min<int>(least, setup_of(peer).least_ttl);
+    }
+    return least;
+  }
+
+  /// The keys of all peers and ranges of the family, and no other.
+  void set_keys(Listener& listener, Family family) {
+    std::map<Prefix, const PeerSettings*> wanted;
+    for (const PeerSettings& peer : speaker.settings().peers) {
+      const Prefix from = sources_of(peer);
+      if (peer.password && from.family() == family) wanted.emplace(from, &peer);
+    }
+    const int socket = listener.acceptor.native_handle();
+    std::erase_if(listener.keys, [&](const auto& held) {
+      if (wanted.contains(held.first)) return false;
+      static_cast<void>(set_md5_key(socket, held.first, std::nullopt));
+      return true;
+    });
+    for (const auto& [from, peer] : wanted) {
+      const auto held = listener.keys.find(from);
+      if (held != listener.keys.end() && held->second == *peer->password) continue;
+      if (const auto set = set_md5_key(socket, from, peer->password, wanted.size()); !set) {
+        listener.keys.erase(from);
+        speaker.hindered(peer->name, set.error().message, Clock::now());
+        continue;
+      }
+      listener.keys.insert_or_assign(from, *peer->password);
+    }
+  }
+
+  /// Running connections take another key over: while both sides are being told, TCP repeats.
+  void change_keys() {
+    for (const auto& [id, connection] : connections) {
+      const auto key = speaker.socket_setup(connection->remote).password;
+      if (!key || !connection->password || *key == *connection->password) continue;
+      const auto set =
+          set_md5_key(connection->socket.native_handle(), Prefix::host(connection->remote), key);
+      if (set) connection->password = key;
+    }
+  }
+
+  error_code open_listener(const std::shared_ptr<Listener>& listener,
                            const tcp::endpoint& endpoint) {
+    tcp::acceptor* const acceptor = &listener->acceptor;
     error_code error;
     acceptor->open(endpoint.protocol(), error);
     if (error) return error;
@@ -171,7 +251,7 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
     if (!error && v6) error = set_option(*acceptor, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     // An address that comes up later is listened on as soon as it does.
     if (!error) error = set_option(*acceptor, IPPROTO_IP, IP_FREEBIND, 1);
-    if (!error) error = send_far(*acceptor, v6 ? Family::ipv6 : Family::ipv4);
+    if (!error) error = send_ttl(*acceptor, v6 ? Family::ipv6 : Family::ipv4, 255);
     if (!error) acceptor->bind(endpoint, error);
     if (!error) acceptor->listen(backlog, error);
     if (!error) acceptor->non_blocking(true, error);
@@ -180,19 +260,19 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
       acceptor->close(ignored);
       return error;
     }
-    spawn(accept_loop(shared_from_this(), acceptor));
+    spawn(accept_loop(shared_from_this(), listener));
     return {};
   }
 
   static asio::awaitable<void> accept_loop(std::shared_ptr<Sockets> self,
-                                           std::shared_ptr<tcp::acceptor> acceptor) {
+                                           std::shared_ptr<Listener> listener) {
     for (;;) {
       tcp::socket socket(self->io);
       tcp::endpoint from;
-      const auto [error] = co_await acceptor->async_accept(socket, from, no_throw);
-      if (self->stopped || !acceptor->is_open()) co_return;
+      const auto [error] = co_await listener->acceptor.async_accept(socket, from, no_throw);
+      if (self->stopped || !listener->acceptor.is_open()) co_return;
       if (!error) {
-        self->accepted(std::move(socket), from);
+        self->accepted(std::move(socket), from, *listener);
         self->poke();
         continue;
       }
@@ -207,7 +287,7 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
     }
   }
 
-  void accepted(tcp::socket socket, const tcp::endpoint& from) {
+  void accepted(tcp::socket socket, const tcp::endpoint& from, const Listener& listener) {
     error_code error;
     const tcp::endpoint here = socket.local_endpoint(error);
     if (error) return;
@@ -221,8 +301,18 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
     }
     auto connection = std::make_shared<Connection>(io, *id);
     connection->socket = std::move(socket);
+    connection->remote = remote;
     connections.emplace(id->value, connection);
-    error = prepare(*connection, remote.family(), speaker.wants_gtsm(remote));
+    const SocketSetup setup = speaker.socket_setup(remote);
+    const Secret* key = listener.key_of(remote);
+    // The kernel has let in only what was signed with this key; what it does not hold it did not
+    // ask for.
+    if (setup.password && (key == nullptr || *key != *setup.password)) {
+      forget(connection);
+      return speaker.closed(*id, "the listening socket has no TCP MD5 key for it", Clock::now());
+    }
+    connection->password = setup.password;
+    error = prepare(*connection, setup);
     if (error) return gone(connection, error);
     spawn(read_loop(shared_from_this(), connection));
   }
@@ -231,23 +321,37 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
 
   void connect(const ConnectTo& to) {
     auto connection = std::make_shared<Connection>(io, to.connection);
+    connection->remote = to.remote;
     connections.emplace(to.connection.value, connection);
     const tcp::endpoint remote = endpoint_of(to.remote, to.port);
     error_code error;
     connection->socket.open(remote.protocol(), error);
     if (!error) close_on_exec(connection->socket);
-    if (!error) error = prepare(*connection, to.remote.family(), to.gtsm);
+    if (!error) error = prepare(*connection, to.setup);
+    if (!error && to.setup.password) {
+      const auto set = set_md5_key(connection->socket.native_handle(), Prefix::host(to.remote),
+                                   to.setup.password);
+      if (!set) {
+        forget(connection);
+        return speaker.failed(to.connection, set.error().message, Clock::now());
+      }
+      connection->password = to.setup.password;
+    }
     if (!error && to.source) connection->socket.bind(endpoint_of(*to.source, 0), error);
     if (error) return failed(connection, error);
     spawn(connect_to(shared_from_this(), connection, remote));
   }
 
-  static error_code prepare(Connection& connection, Family family, bool gtsm) {
+  static error_code prepare(Connection& connection, const SocketSetup& setup) {
+    const Family family = connection.remote.family();
     error_code error;
     connection.socket.non_blocking(true, error);
     if (!error) connection.socket.set_option(tcp::no_delay(true), error);
-    if (!error) error = send_far(connection.socket, family);
-    if (!error && gtsm) error = accept_near(connection.socket, family, true);
+    if (!error) error = send_ttl(connection.socket, family, setup.ttl);
+    if (!error && setup.least_ttl != 0)
+      error = accept_ttl(connection.socket, family, setup.least_ttl);
+    if (!error && !setup.interface.empty())
+      error = bind_interface(connection.socket, setup.interface);
     return error;
   }
 
@@ -390,6 +494,9 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
     poking = true;
     do {
       poke_again = false;
+      for (const GatewayChange& change : speaker.take_gateway_changes()) {
+        if (callbacks.gateway) callbacks.gateway(change);
+      }
       for (Action& action : speaker.take_actions()) carry_out(std::move(action));
       for (LogLine& line : speaker.take_log()) {
         if (callbacks.log) callbacks.log(std::move(line));
@@ -456,7 +563,7 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
     stopped = true;
     error_code ignored;
     timer.cancel(ignored);
-    for (const auto& [endpoint, acceptor] : listeners) acceptor->close(ignored);
+    for (const auto& [endpoint, listener] : listeners) listener->acceptor.close(ignored);
     for (const auto& [id, connection] : connections) connection->socket.close(ignored);
     for (const Shared& connection : leaving) {
       connection->socket.close(ignored);
@@ -484,6 +591,25 @@ Result<void> Transport::listen() {
 
 void Transport::poke() {
   sockets_->poke();
+}
+
+std::optional<TcpFacts> Transport::tcp_facts(ConnectionId connection) const {
+  const auto found = sockets_->connections.find(connection.value);
+  if (found == sockets_->connections.end()) return std::nullopt;
+  const int socket = found->second->socket.native_handle();
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
+  TcpFacts facts;
+  facts.rtt = std::chrono::microseconds(info.tcpi_rtt);
+  facts.mss = info.tcpi_snd_mss;
+  facts.retransmits = info.tcpi_total_retrans;
+  int waiting = 0;
+  if (::ioctl(socket, SIOCOUTQ, &waiting) == 0)
+    facts.send_queue = static_cast<std::uint32_t>(waiting);
+  if (::ioctl(socket, SIOCINQ, &waiting) == 0)
+    facts.receive_queue = static_cast<std::uint32_t>(waiting);
+  return facts;
 }
 
 std::size_t Transport::connections() const {

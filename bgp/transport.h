@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ struct Callbacks {
   std::function<void(LogLine)> log;
   /// How late the speaker's timer was served: what its turn had to wait for on a busy loop.
   std::function<void(Clock::duration)> served_late = nullptr;
+  /// Before the routes that follow from it.
+  std::function<void(const GatewayChange&)> gateway = {};
 };
 
 class Transport {
@@ -47,6 +50,8 @@ class Transport {
   /// (originate(), connected(), apply(), shutdown_peer(), …); cheap when there is nothing.
   void poke();
 
+  /// None: there is no such connection (any more).
+  [[nodiscard]] std::optional<TcpFacts> tcp_facts(ConnectionId connection) const;
   /// Connections still open, those that write their last words included.
   [[nodiscard]] std::size_t connections() const;
 

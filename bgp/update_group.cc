@@ -14,6 +14,8 @@ constexpr std::uint32_t id_bits = maybe - 1;
 
 /// Prefixes and paths looked at, and octets packed, in one go: what bounds the time a step takes.
 constexpr std::size_t batch_places = 16384;
+/// The same where each may have to go through the rules of a policy.
+constexpr std::size_t batch_places_with_rules = 1024;
 constexpr std::size_t batch_octets = 48UL * 1024;
 }  // namespace
 
@@ -22,6 +24,7 @@ UpdateGroup::UpdateGroup(Rib& rib, Key key, const PathNextHop& next_hop, std::si
       key_(std::move(key)),
       next_hop_(next_hop),
       max_backlog_(backlog),
+      policy_(key_.rules.policy, Direction::to_export),
       advertisements_(rib) {
   if (key_.rules.add_path.paths != AddPathSend::Paths::one) told_paths_.emplace(advertisements_);
   open({journal().end(), 0, true, true}).from_nothing = true;
@@ -233,9 +236,11 @@ bool UpdateGroup::full(const UpdateBatch& batch) const {
 }
 
 void UpdateGroup::scan(Stream& stream, UpdateBatch& batch) {
+  const std::size_t most =
+      key_.rules.policy.rules() == nullptr ? batch_places : batch_places_with_rules;
   if (stream.at.walking) {
     const NetId places = rib_.places(key_.rules.family);
-    for (std::size_t i = 0; i < batch_places && !full(batch) && stream.at.walk < places;) {
+    for (std::size_t i = 0; i < most && !full(batch) && stream.at.walk < places;) {
       i += consider(stream, stream.at.walk++, batch);
     }
     stream.at.walking = stream.at.walk < places;
@@ -245,13 +250,15 @@ void UpdateGroup::scan(Stream& stream, UpdateBatch& batch) {
   stream.at.position =
       journal().walk(stream.at.position, journal().end(), [&](const Journal::Entry& entry) {
         count += consider(stream, entry.net, batch);
-        return count < batch_places && !full(batch);
+        return count < most && !full(batch);
       });
 }
 
 /// Returns how many prefixes and paths were looked at.
 std::size_t UpdateGroup::consider(const Stream& stream, NetId net, UpdateBatch& batch) {
   if (!rib_.alive(key_.rules.family, net)) return 1;
+  // The journal brings it again once the kernel has it.
+  if (rib_.awaits_install(key_.rules.family, net)) return 1;
   const bool main = &stream == streams_.front().get();
   if (told_paths_) {
     find_wanted(net);
@@ -275,7 +282,7 @@ AdvertisementTable::Id UpdateGroup::current(NetId net) {
   const Family family = key_.rules.family;
   const auto best = rib_.best(family, net);
   if (!best) return 0;
-  const auto made = advertised_as(key_.rules, rib_, rib_.prefix(family, net), *best);
+  const auto made = advertised_as(key_.rules, policy_, rib_, rib_.prefix(family, net), *best);
   return made ? advertisements_.intern(*made) : 0;
 }
 

@@ -20,6 +20,7 @@
 
 #include "bgp/adj_out.h"
 #include "bgp/advertisement.h"
+#include "bgp/applied_policy.h"
 #include "bgp/told_paths.h"
 #include "bgp/update_batch.h"
 #include "bgp/update_segment.h"
@@ -183,6 +184,7 @@ class UpdateGroup {
   Key key_;
   PathNextHop next_hop_;
   std::size_t max_backlog_;
+  AppliedPolicy policy_;
   AdvertisementTable advertisements_;
   std::vector<Member*> members_;
   std::vector<std::unique_ptr<Stream>> streams_;  // the main one first

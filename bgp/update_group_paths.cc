@@ -38,7 +38,7 @@ void UpdateGroup::find_wanted(NetId net) {
   for (const UsablePath& each : usable_) {
     if (room == 0) break;
     if (mode.paths == AddPathSend::Paths::ecmp && !each.multipath) continue;
-    const auto made = advertised_as(key_.rules, rib_, rib_.prefix(family, net), each.path);
+    const auto made = advertised_as(key_.rules, policy_, rib_, rib_.prefix(family, net), each.path);
     if (!made) continue;
     wanted_.push_back({each.path_id, advertisements_.intern(*made)});
     --room;

@@ -30,7 +30,12 @@ std::vector<std::string> fixed_keys_changed(const Config& running, const Config&
   compare("bgp.cluster-id", running.bgp.cluster_id, wanted.bgp.cluster_id);
   compare("bgp.port", running.bgp.port, wanted.bgp.port);
   compare("fib.install", running.fib.install, wanted.fib.install);
+  compare("fib.wait-install", running.fib.wait_install, wanted.fib.wait_install);
   compare("fib.table", running.fib.table, wanted.fib.table);
+  compare("fib.route-mtu", running.fib.route_mtu, wanted.fib.route_mtu);
+  compare("fib.resilient-buckets", running.fib.resilient_buckets, wanted.fib.resilient_buckets);
+  compare("fib.resilient-idle-time", running.fib.resilient_idle_time,
+          wanted.fib.resilient_idle_time);
   compare("fib.metric", running.fib.metric, wanted.fib.metric);
   return keys;
 }
@@ -47,9 +52,19 @@ Impact impact_of(const bgp::PeerSettings& before, const bgp::PeerSettings& after
   same.import_filter = after.import_filter;
   same.export_filter = after.export_filter;
   same.prefix_limit = after.prefix_limit;
+  same.accepted_prefix_limit = after.accepted_prefix_limit;
+  same.prefix_limit_action = after.prefix_limit_action;
+  same.prefix_limit_restart = after.prefix_limit_restart;
+  same.graceful_shutdown = after.graceful_shutdown;
+  same.blackhole = after.blackhole;
+  same.range_limit = after.range_limit;
+  same.delay_open = after.delay_open;
+  same.password_file = after.password_file;
+  if (before.password && after.password) same.password = after.password;
   if (!(same == after)) return Impact::reset;
   const bool filters =
-      before.import_filter != after.import_filter || before.export_filter != after.export_filter;
+      before.import_filter != after.import_filter || before.export_filter != after.export_filter ||
+      before.graceful_shutdown != after.graceful_shutdown || before.blackhole != after.blackhole;
   return filters ? Impact::refilter : Impact::live;
 }
 
@@ -96,12 +111,18 @@ std::vector<Change> diff(const Config& running, const Config& wanted) {
   }
   diff_pools(running.ipam, wanted.ipam, changes);
   if (running.bgp.multipath != wanted.bgp.multipath ||
-      running.bgp.multipath_relax != wanted.bgp.multipath_relax) {
+      running.bgp.multipath_relax != wanted.bgp.multipath_relax ||
+      running.bgp.always_compare_med != wanted.bgp.always_compare_med) {
     changes.emplace_back(DecisionChanged{});
   }
   if (running.bgp.default_route != wanted.bgp.default_route ||
       sorted(running.bgp.pools) != sorted(wanted.bgp.pools)) {
     changes.emplace_back(HostFilterChanged{});
+  }
+  if (running.bgp.policies != wanted.bgp.policies ||
+      running.bgp.prefix_sets != wanted.bgp.prefix_sets ||
+      running.bgp.community_sets != wanted.bgp.community_sets) {
+    changes.emplace_back(PoliciesChanged{});
   }
   for (const auto& peer : wanted.bgp.peers) {
     const auto* before = find(running.bgp.peers, peer.name);
@@ -143,6 +164,9 @@ std::string describe(const Change& change) {
           [](const DecisionChanged&) { return std::string("multipath changed"); },
           [](const HostFilterChanged&) {
             return std::string("what the filter host lets in changed");
+          },
+          [](const PoliciesChanged&) {
+            return std::string("policies changed, routes are filtered again");
           },
           [](const ExporterChanged&) { return std::string("the exporter listens elsewhere"); },
           [](const CniChanged&) { return std::string("what containers get through CNI changed"); },

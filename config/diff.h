@@ -79,6 +79,11 @@ struct DecisionChanged {
 struct HostFilterChanged {
   bool operator==(const HostFilterChanged&) const = default;
 };
+/// policies, prefix-sets, community-sets: routes of the peers that use them are filtered again;
+/// sessions stay.
+struct PoliciesChanged {
+  bool operator==(const PoliciesChanged&) const = default;
+};
 struct ExporterChanged {
   bool operator==(const ExporterChanged&) const = default;
 };
@@ -88,7 +93,7 @@ struct CniChanged {
 
 using Change = std::variant<RestartNeeded, PeerRemoved, PoolRemoved, PoolChanged, PoolAdded,
                             DefaultPoolChanged, IpamChanged, DecisionChanged, HostFilterChanged,
-                            PeerChanged, PeerAdded, ExporterChanged, CniChanged>;
+                            PoliciesChanged, PeerChanged, PeerAdded, ExporterChanged, CniChanged>;
 
 /// In the order of the variant: what goes makes room first. Peers are the same by name, pools too.
 /// Empty: nothing to do.

@@ -9,6 +9,9 @@
 #include <type_traits>
 #include <utility>
 
+#include "config/password.h"
+#include "config/policies.h"
+
 namespace weft::config {
 namespace {
 
@@ -81,8 +84,8 @@ Key<Settings> duration(std::string_view name, seconds Settings::*member, Range r
       [](const seconds& value) { return fmt::format("{}", value.count()); });
 }
 
-template <typename Settings>
-Key<Settings> boolean(std::string_view name, bool Settings::*member, const std::string& text) {
+template <typename Settings, typename Member>
+Key<Settings> boolean(std::string_view name, Member Settings::*member, const std::string& text) {
   return key_of(
       name, member, "true or false", text,
       [](Reader& reader, const Node& node) { return reader.boolean(node); },
@@ -108,6 +111,19 @@ Key<Settings> address(std::string_view name, Member Settings::*member, const std
       [](const Address& value) { return yaml_text(value.text()); });
 }
 
+/// A prefix of either family.
+template <typename Settings>
+Key<Settings> prefix(std::string_view name, std::optional<Prefix> Settings::*member,
+                     const std::string& text) {
+  return key_of(
+      name, member, "IPv4 or IPv6 prefix", text,
+      [](Reader& reader, const Node& node) {
+        const bool v6 = node.text.find(':') != std::string::npos;
+        return reader.prefix(node, v6 ? Family::ipv6 : Family::ipv4);
+      },
+      [](const Prefix& value) { return yaml_text(value.text()); });
+}
+
 template <typename Settings>
 Key<Settings> prefix(std::string_view name, std::optional<Prefix> Settings::*member, Family family,
                      const std::string& text) {
@@ -123,6 +139,13 @@ Key<Settings> structure(std::string_view name, const std::string& type, const st
   key.name = name;
   key.type = type;
   key.text = text;
+  return key;
+}
+
+/// Structure that is printed on one line.
+template <typename Settings>
+Key<Settings> written(Key<Settings> key, std::string (*write)(const Settings&)) {
+  key.write = write;
   return key;
 }
 
@@ -483,9 +506,10 @@ using RemoteAs = std::variant<bgp::RemoteAs, bgp::Asn>;
 std::optional<RemoteAs> read_remote_as(Reader& reader, const Node& node) {
   if (node.kind == Node::Kind::scalar && node.text == "external") return bgp::RemoteAs::external;
   if (node.kind == Node::Kind::scalar && node.text == "internal") return bgp::RemoteAs::internal;
+  if (node.kind == Node::Kind::scalar && node.text == "auto") return bgp::RemoteAs::automatic;
   if (node.kind != Node::Kind::scalar ||
       node.text.find_first_not_of("0123456789") != std::string::npos) {
-    reader.fail(node, "must be external, internal or an AS number");
+    reader.fail(node, "must be external, internal, auto or an AS number");
     return std::nullopt;
   }
   const auto asn = reader.asn(node);
@@ -496,10 +520,92 @@ std::optional<RemoteAs> read_remote_as(Reader& reader, const Node& node) {
 std::string write_remote_as(const RemoteAs& remote) {
   return std::visit(
       Overloaded{[](bgp::RemoteAs type) {
+                   if (type == bgp::RemoteAs::automatic) return std::string("auto");
                    return std::string(type == bgp::RemoteAs::external ? "external" : "internal");
                  },
                  [](bgp::Asn asn) { return fmt::format("{}", asn.value); }},
       remote);
+}
+
+/// Address of a peer; a template has none.
+Key<bgp::PeerSettings> peer_address() {
+  auto key = address("address", &bgp::PeerSettings::address,
+                     "Address of the peer; no two peers have the same.");
+  key.write = [](const bgp::PeerSettings& peer) {
+    return peer.range ? std::optional<std::string>() : yaml_text(peer.address.text());
+  };
+  return key;
+}
+
+/// One of some words that stand for the values 0, 1, … of an enumeration.
+template <typename Enum>
+Key<bgp::PeerSettings> choice(std::string_view name, Enum bgp::PeerSettings::*member,
+                              std::vector<std::string_view> words, const std::string& text) {
+  const std::string all = fmt::format("{}", fmt::join(words, ", "));
+  return key_of(
+      name, member, "one of " + all, text,
+      [words, all](Reader& reader, const Node& node) -> std::optional<Enum> {
+        const auto found = std::find(words.begin(), words.end(), node.text);
+        if (node.kind == Node::Kind::scalar && found != words.end())
+          return static_cast<Enum>(found - words.begin());
+        reader.fail(node, "must be one of " + all);
+        return std::nullopt;
+      },
+      [words](Enum value) { return std::string(words[static_cast<std::size_t>(value)]); });
+}
+
+Key<bgp::PeerSettings> range_limit() {
+  auto key = number("limit", &bgp::PeerSettings::range_limit, {.least = 1, .most = 4096},
+                    "Peers of listen at a time; whoever comes later is refused.");
+  const auto write = key.write;
+  key.write = [write](const bgp::PeerSettings& peer) {
+    return peer.range ? write(peer) : std::nullopt;
+  };
+  key.absent = fmt::format("{}", bgp::default_range_limit);
+  return key;
+}
+
+Key<bgp::PeerSettings> password() {
+  Key<bgp::PeerSettings> key;
+  key.name = "password";
+  key.type = fmt::format("text of 1 to {} octets", bgp::max_password);
+  key.text =
+      "Key of TCP MD5 signatures (RFC 2385), the same on both sides; of a range, that of all who "
+      "connect from it. It is shown nowhere. Changed on a reload, the session stays as long as the "
+      "peer follows within its hold time.";
+  key.read = [](Reader& reader, const Node& node, bgp::PeerSettings& peer) {
+    if (auto secret = read_password(reader, node, bgp::max_password)) {
+      peer.password = std::move(*secret);
+      peer.password_file.clear();
+    }
+  };
+  key.write = [](const bgp::PeerSettings&) { return std::optional<std::string>(); };
+  key.absent = "none; never shown";
+  return key;
+}
+
+Key<bgp::PeerSettings> password_file() {
+  Key<bgp::PeerSettings> key;
+  key.name = "password-file";
+  key.type = "absolute path";
+  key.text =
+      "File whose only line is the password, read at the start and on every reload; not to be "
+      "read by others (mode 0600 or 0640).";
+  key.read = [](Reader& reader, const Node& node, bgp::PeerSettings& peer) {
+    constexpr std::size_t path_limit = 4096;
+    const auto path = reader.text(node, path_limit);
+    if (!path) return;
+    auto secret = read_password_file(*path, bgp::max_password);
+    if (!secret) return reader.fail(node, fmt::format("{} {}", *path, secret.error().message));
+    peer.password = std::move(*secret);
+    peer.password_file = *path;
+  };
+  key.write = [](const bgp::PeerSettings& peer) {
+    return peer.password_file.empty() ? std::optional<std::string>()
+                                      : yaml_text(peer.password_file);
+  };
+  key.absent = "none";
+  return key;
 }
 
 std::optional<std::vector<Family>> read_families(Reader& reader, const Node& node) {
@@ -579,16 +685,46 @@ std::string write_add_path_send(const std::map<Family, bgp::AddPathSend>& send) 
   return fmt::format("{{{}}}", fmt::join(texts, ", "));
 }
 
+/// Whether there is such a policy is known when all of the document is, see check_filter().
 std::optional<bgp::Filter> read_filter(Reader& reader, const Node& node) {
-  if (node.kind == Node::Kind::scalar && node.text == "host") return bgp::Filter::host;
-  if (node.kind == Node::Kind::scalar && node.text == "accept") return bgp::Filter::accept;
-  reader.fail(node,
-              "must be host or accept; policies with names are not supported by this version");
+  auto name = reader.word(node, name_limit, "-_");
+  if (!name) return std::nullopt;
+  return bgp::Filter{std::move(*name)};
+}
+
+constexpr std::array roles{bgp::Role::provider, bgp::Role::rs_server, bgp::Role::rs_client,
+                           bgp::Role::customer, bgp::Role::peer};
+
+std::optional<bgp::Role> read_role(Reader& reader, const Node& node) {
+  for (const bgp::Role role : roles) {
+    if (node.kind == Node::Kind::scalar && node.text == name(role)) return role;
+  }
+  reader.fail(node, "must be provider, customer, peer, rs-server or rs-client");
   return std::nullopt;
 }
 
-std::string write_filter(bgp::Filter filter) {
-  return filter == bgp::Filter::host ? "host" : "accept";
+constexpr std::array<std::pair<std::string_view, bgp::PrefixLimitAction>, 3> limit_actions{
+    {{"close", bgp::PrefixLimitAction::close},
+     {"discard", bgp::PrefixLimitAction::discard},
+     {"warn", bgp::PrefixLimitAction::warn}}};
+
+std::optional<bgp::PrefixLimitAction> read_limit_action(Reader& reader, const Node& node) {
+  for (const auto& [word, action] : limit_actions) {
+    if (node.kind == Node::Kind::scalar && node.text == word) return action;
+  }
+  reader.fail(node, "must be close, discard or warn");
+  return std::nullopt;
+}
+
+std::string write_limit_action(bgp::PrefixLimitAction action) {
+  for (const auto& [word, each] : limit_actions) {
+    if (each == action) return std::string(word);
+  }
+  return "close";
+}
+
+std::string write_filter(const bgp::Filter& filter) {
+  return filter.is_template() ? filter.name : yaml_text(filter.name);
 }
 
 // exporter
@@ -663,8 +799,7 @@ template <>
 const std::vector<Refusal>& refusals<Config>() {
   static const std::vector<Refusal> table{
       {"bfd", "BFD is not supported by this version"},
-      {"policies",
-       "policies with names are not supported by this version; peers say host or accept"},
+      {"policies", "policies belong under bgp: as bgp.policies"},
       {"docker", "the Docker plugin is not supported by this version"},
       {"peers", "peers belong under bgp: as bgp.peers"},
       {"asn", "asn belongs under node:"},
@@ -821,6 +956,9 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
              "At most so many paths share the load of one prefix (ECMP)."),
       boolean("multipath-relax", &Settings::multipath_relax,
               "Paths of equal AS path length share the load even when the ASes differ (RFC 7938)."),
+      boolean("always-compare-med", &Settings::always_compare_med,
+              "MULTI_EXIT_DISC decides between paths of different ASes, too (RFC 4271, section "
+              "9.1.2.2, compares those of one AS only)."),
       otherwise(key_of("cluster-id", &Settings::cluster_id, "IPv4 address",
                        "Marks what this node reflects between internal peers (RFC 4456). Give all "
                        "reflectors of one set of clients the same.",
@@ -828,6 +966,20 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
                 "node.router-id"),
       boolean("default-route", &Settings::default_route,
               "The filter host takes 0.0.0.0/0 and ::/0 from peers as well."),
+      written(structure<Settings>("prefix-sets", "mapping of name to list of prefixes, at most 256",
+                                  "Prefixes under a name, for the rules of policies; each may have "
+                                  "'ge N' and 'le N' behind it."),
+              write_prefix_sets),
+      written(structure<Settings>(
+                  "community-sets", "mapping of name to list of communities, at most 256",
+                  "Communities of all kinds under a name, for the rules of policies."),
+              write_community_sets),
+      written(
+          structure<Settings>("policies", "mapping of name to list of rules, at most 64",
+                              "What peers may name as import and export: up to 256 rules, tried in "
+                              "order. The first that matches decides; what no rule matches is "
+                              "rejected."),
+          write_policies),
       structure<Settings>("groups", "mapping of name to group, at most 256",
                           "What peers share: any key of a peer but address, name and group. A peer "
                           "names its group, and what it says itself wins."),
@@ -838,8 +990,6 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
 template <>
 const std::vector<Refusal>& refusals<bgp::Settings>() {
   static const std::vector<Refusal> table{
-      {"policies",
-       "policies with names are not supported by this version; peers say host or accept"},
       {"asn", "asn belongs under node:"},
       {"router-id", "router-id belongs under node:"},
       {"graceful-restart", "graceful restart is not supported by this version"}};
@@ -850,11 +1000,16 @@ template <>
 const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
   using bgp::PeerSettings;
   static const std::vector<Key<PeerSettings>> table{
-      with(otherwise(address("address", &PeerSettings::address,
-                             "Address of the peer; no two peers have the same."),
-                     "none; must be given"),
+      with(otherwise(peer_address(), "none; a peer needs address or listen"), Duty::identity),
+      with(otherwise(prefix("listen", &PeerSettings::range,
+                            "Instead of address: whoever connects from inside of this prefix is a "
+                            "peer, up to limit of them. weftd never connects to them itself. Each "
+                            "has a name of its own, its address, and is forgotten a minute after "
+                            "its last connection. Of ranges one inside another the longest holds."),
+                     "none"),
            Duty::identity),
-      with(otherwise(word("name", &PeerSettings::name, "-_.:",
+      range_limit(),
+      with(otherwise(word("name", &PeerSettings::name, "-_.:/",
                           "Name of the peer in weftctl, logs and metrics; no two have the same."),
                      "the address"),
            Duty::identity),
@@ -870,14 +1025,52 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
                 return value.empty() ? std::optional<std::string>() : yaml_text(value);
               }),
           "none"),
-      key_of("remote-as", &PeerSettings::remote_as, "external, internal or an AS number",
-             "AS of the peer. external: any but ours; internal: ours.", read_remote_as,
-             write_remote_as),
+      key_of("remote-as", &PeerSettings::remote_as, "external, internal, auto or an AS number",
+             "AS of the peer. external: any but ours; internal: ours; auto: whatever it says.",
+             read_remote_as, write_remote_as),
+      otherwise(key_of(
+                    "local-as", &PeerSettings::local_as, "AS number",
+                    "The AS this session speaks for instead of node.asn (RFC 7705). The peer sees "
+                    "it, then node.asn; and it is put in front of the paths the peer sends.",
+                    [](Reader& reader, const Node& node) { return reader.asn(node); },
+                    [](bgp::Asn asn) { return fmt::format("{}", asn.value); }),
+                "node.asn"),
+      boolean("local-as-no-prepend", &PeerSettings::local_as_no_prepend,
+              "local-as is not put in front of the paths the peer sends."),
+      boolean("local-as-replace", &PeerSettings::local_as_replace,
+              "The peer sees local-as alone, without node.asn behind it."),
+      boolean("as-override", &PeerSettings::as_override,
+              "Where the peer's own AS stands in a path told to it, ours takes its place, so that "
+              "sites of one AS hear of each other."),
+      number("allowas-in", &PeerSettings::allow_own_as, {.least = 0, .most = 10},
+             "Paths of the peer are taken although our own AS stands in them, up to so many "
+             "times."),
+      choice("remove-private", &PeerSettings::remove_private, {"none", "all", "replace"},
+             "What becomes of private AS numbers (RFC 6996) in paths told to the peer: all takes "
+             "them out, replace puts ours in their place. The peer's own AS stays."),
+      choice(
+          "next-hop", &PeerSettings::next_hop, {"auto", "self", "unchanged"},
+          "Whose next hop the peer is told. auto: ours on external sessions, that of the path on "
+          "internal ones; self: ours always; unchanged: that of the path always. What this node "
+          "originates has ours."),
       number("port", &PeerSettings::port, {.least = 1, .most = 65535},
              "TCP port the peer listens on."),
       otherwise(address("source", &PeerSettings::source,
                         "Local address of the session, of the family of address."),
                 "chosen by the kernel's route to the peer"),
+      otherwise(key_of(
+                    "bind-interface", &PeerSettings::bind_interface, "name of an interface",
+                    "Packets of the session leave and arrive by this interface alone.",
+                    [](Reader& reader, const Node& node) {
+                      constexpr std::size_t ifname_limit = 15;
+                      return reader.word(node, ifname_limit, "-_.:@");
+                    },
+                    [](const std::string& value) {
+                      return value.empty() ? std::optional<std::string>() : yaml_text(value);
+                    }),
+                "any interface"),
+      password(),
+      password_file(),
       key_of("families", &PeerSettings::families, "list of ipv4, ipv6",
              "Address families to negotiate (RFC 4760).", read_families, write_families),
       key_of("add-path-receive", &PeerSettings::add_path_receive, "list of ipv4, ipv6",
@@ -890,9 +1083,14 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
              "peer said itself is left out.",
              read_add_path_send, write_add_path_send),
       boolean("passive", &PeerSettings::passive, "Never connect, only accept."),
-      boolean("gtsm", &PeerSettings::gtsm,
-              "Send with TTL 255 and refuse what arrives with less (RFC 5082). For peers one hop "
-              "away; say false for any other."),
+      number("multihop", &PeerSettings::multihop, {.least = 1, .most = 255},
+             "Hops to the peer, at most. Above 1, packets of the session leave with this as their "
+             "TTL, unless gtsm is true."),
+      otherwise(boolean("gtsm", &PeerSettings::gtsm,
+                        "Send with TTL 255 and refuse what arrives having come over more than "
+                        "multihop hops (RFC 5082); the peer must send with TTL 255 too. Holds for "
+                        "connections of both directions."),
+                "true, but false with a multihop above 1"),
       boolean("shutdown", &PeerSettings::shutdown, "Keep the session down."),
       boolean("route-reflector-client", &PeerSettings::route_reflector_client,
               "This internal peer is a client of ours (RFC 4456): it is told what other internal "
@@ -903,25 +1101,63 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
                "and the session waits for ever."),
       duration("connect-retry", &PeerSettings::connect_retry, {.least = 1, .most = 65535},
                "Between two attempts to connect; shortened by up to a quarter at random."),
+      duration("delay-open", &PeerSettings::delay_open, {.least = 0, .most = 240},
+               "How long a new connection waits for the peer's OPEN before ours goes out (RFC 4271 "
+               "8.1.1)."),
+      boolean("extended-messages", &PeerSettings::extended_messages,
+              "Offer messages of up to 65535 octets (RFC 8654)."),
       duration("idle-hold", &PeerSettings::idle_hold, {.least = 0, .most = 3600},
                "First wait after a session ended by an error; doubles up to 30 seconds."),
       duration("send-hold", &PeerSettings::send_hold, {.least = 1, .most = 65535, .zero_too = true},
                "A peer that takes nothing we send for so long is dropped (RFC 9687); longer than "
                "hold-time. 0: never."),
-      otherwise(key_of("import", &PeerSettings::import_filter, "host or accept",
-                       "What is taken from the peer. host: prefixes inside of the pools, and "
-                       "the default route with bgp.default-route. accept: everything.",
-                       read_filter, write_filter),
-                "host for external peers, accept for internal ones"),
-      otherwise(key_of("export", &PeerSettings::export_filter, "host or accept",
-                       "What is told to the peer. host: what this node originates, nothing it "
-                       "learned. accept: everything.",
-                       read_filter, write_filter),
-                "host for external peers, accept for internal ones"),
+      otherwise(
+          key_of("import", &PeerSettings::import_filter, "host, accept or the name of a policy",
+                 "What is taken from the peer. host: prefixes inside of the pools, and "
+                 "the default route with bgp.default-route. accept: everything. Else what the "
+                 "policy of bgp.policies lets in. A change is applied to what was received "
+                 "before; the session stays.",
+                 read_filter, write_filter),
+          "host for external peers, accept for internal ones"),
+      otherwise(
+          key_of("export", &PeerSettings::export_filter, "host, accept or the name of a policy",
+                 "What is told to the peer. host: what this node originates, nothing it "
+                 "learned. accept: everything. Else what the policy of bgp.policies lets out.",
+                 read_filter, write_filter),
+          "host for external peers, accept for internal ones"),
       otherwise(
           number("prefix-limit", &PeerSettings::prefix_limit, {.least = 1, .most = 4294967295},
-                 "More prefixes of one family than this end the session (RFC 4486)."),
-          "no limit")};
+                 "The peer may announce so many prefixes of one family; what happens with "
+                 "more, prefix-limit-action says."),
+          "no limit"),
+      otherwise(number("accepted-prefix-limit", &PeerSettings::accepted_prefix_limit,
+                       {.least = 1, .most = 4294967295},
+                       "The same, counting what the import policy lets in."),
+                "no limit"),
+      key_of(
+          "prefix-limit-action", &PeerSettings::prefix_limit_action, "close, discard or warn",
+          "close: the session ends (RFC 4486). discard: what is beyond is not held until the peer "
+          "announces it again. warn: weftd says so.",
+          read_limit_action, write_limit_action),
+      duration("prefix-limit-restart", &PeerSettings::prefix_limit_restart,
+               {.least = 1, .most = 86400, .zero_too = true},
+               "After a limit has ended the session, before it is tried again. 0: not before the "
+               "operator starts the peer."),
+      otherwise(
+          key_of("role", &PeerSettings::role, "provider, customer, peer, rs-server or rs-client",
+                 "What this node is to the peer, which has another AS (RFC 9234): the session "
+                 "comes up only if the peer's role fits, and routes leak neither way.",
+                 read_role, [](bgp::Role role) { return name(role); }),
+          "not spoken of"),
+      boolean("role-strict", &PeerSettings::role_strict,
+              "The peer must say its role, too; with role only."),
+      boolean("graceful-shutdown", &PeerSettings::graceful_shutdown,
+              "Routes with the community graceful-shutdown get LOCAL_PREF 0, so that they are used "
+              "last (RFC 8326)."),
+      boolean(
+          "blackhole", &PeerSettings::blackhole,
+          "Host routes with the community blackhole that the import policy lets in drop packets "
+          "here, and are told to nobody outside of our AS (RFC 7999).")};
   return table;
 }
 
@@ -930,14 +1166,14 @@ const std::vector<Refusal>& refusals<bgp::PeerSettings>() {
   static const std::vector<Refusal> table{
       {"interface",
        "interface peers are not supported by this version; give address and remote-as"},
-      {"listen", "ranges of peers are not supported by this version; give each peer its address"},
-      {"limit", "ranges of peers are not supported by this version; give each peer its address"},
-      {"password", "passwords are not supported by this version"},
-      {"password-file", "passwords are not supported by this version"},
       {"bfd", "BFD is not supported by this version"},
-      {"multihop", "say gtsm: false for a peer more than one hop away"},
+      {"tcp-ao",
+       "TCP-AO (RFC 5925) is not supported by this version; TCP MD5 is the key 'password'"},
+      {"ttl-security", "RFC 5082 is the key 'gtsm'"},
+      {"ebgp-multihop", "the hops to the peer are the key 'multihop'"},
       {"graceful-restart", "graceful restart is not supported by this version"},
-      {"local-as", "an AS number other than node.asn is not supported by this version"},
+      {"next-hop-self", "say next-hop: self"},
+      {"next-hop-unchanged", "say next-hop: unchanged"},
       {"keepalive", "keepalives go out at a third of hold-time; set that"},
       {"neighbor", "the address of a peer is its key 'address'"},
       {"local-address", "the local address of a session is the key 'source'"}};
@@ -949,10 +1185,27 @@ const std::vector<Key<fib::Settings>>& keys<fib::Settings>() {
   static const std::vector<Key<fib::Settings>> table{
       boolean("install", &fib::Settings::install,
               "false: never touch the kernel, for a route reflector."),
+      boolean("wait-install", &fib::Settings::wait_install,
+              "A block, and a learned route, is told to other peers only when the kernel has "
+              "acknowledged it. false: at once."),
       number("table", &fib::Settings::table, {.least = 1, .most = 4294967295},
              "Kernel routing table; 254 is main. 255 belongs to the kernel."),
       number("metric", &fib::Settings::metric, {.least = 1, .most = 4294967294},
-             "Metric of learned routes; lower wins against other routing daemons.")};
+             "Metric of learned routes; lower wins against other routing daemons."),
+      otherwise(number("route-mtu", &fib::Settings::route_mtu, {.least = 1280, .most = 65535},
+                       "MTU in octets that the host's own TCP takes for paths along learned "
+                       "routes (RTAX_MTU)."),
+                "that of the interface"),
+      otherwise(number("resilient-buckets", &fib::Settings::resilient_buckets,
+                       {.least = 1, .most = 32768},
+                       "Hash buckets of each nexthop group. With them, flows keep their next hop "
+                       "when others come and go (resilient groups, Linux 5.13); at least as many "
+                       "as a route has next hops, better some hundred."),
+                "groups are not resilient"),
+      duration("resilient-idle-time", &fib::Settings::resilient_idle_time,
+               {.least = 1, .most = 3600},
+               "A bucket of a resilient group that saw no packet for so long may move to another "
+               "next hop.")};
   return table;
 }
 
@@ -1023,6 +1276,9 @@ template void read_keys(Reader&, const Node&, ipam::EtcdClaim&);
 template void read_keys(Reader&, const Node&, ipam::Settings&);
 template void read_keys(Reader&, const Node&, bgp::Settings&);
 template void read_keys(Reader&, const Node&, bgp::PeerSettings&);
+template void read_keys(Reader&, const Node&, bgp::RuleMatch&);
+template void read_keys(Reader&, const Node&, bgp::RuleSet&);
+template void read_keys(Reader&, const Node&, bgp::RuleSettings&);
 template void read_keys(Reader&, const Node&, fib::Settings&);
 template void read_keys(Reader&, const Node&, exporter::Settings&);
 template void read_keys(Reader&, const Node&, CniSettings&);

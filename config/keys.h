@@ -63,6 +63,13 @@ template <>
 const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>();
 template <>
 const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>();
+// policy_keys.cc
+template <>
+const std::vector<Key<bgp::RuleMatch>>& keys<bgp::RuleMatch>();
+template <>
+const std::vector<Key<bgp::RuleSet>>& keys<bgp::RuleSet>();
+template <>
+const std::vector<Key<bgp::RuleSettings>>& keys<bgp::RuleSettings>();
 template <>
 const std::vector<Key<fib::Settings>>& keys<fib::Settings>();
 template <>
@@ -90,6 +97,10 @@ const std::vector<Refusal>& refusals() {
 /// Reads the keys of one mapping into `settings`; what is unknown or missing is told.
 template <typename Settings>
 void read_keys(Reader& reader, const Node& node, Settings& settings);
+
+/// What of a rule is said, as YAML on one line.
+template <typename Settings>
+std::string write_keys(const Settings& settings);
 
 /// A text as YAML: in double quotes.
 std::string yaml_text(std::string_view text);

@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "config/document.h"
 #include "config/keys.h"
+#include "config/policies.h"
 #include "config/reader.h"
 
 namespace weft::config {
@@ -242,6 +243,9 @@ struct Draft {
 
 void check_peer_has_address(Reader& reader, const Node& node) {
   // A kind of peer that was refused has been told about already.
+  if (node.find("address") != nullptr && node.find("listen") != nullptr) {
+    return reader.fail(node, "has both 'address' and 'listen'; a peer is one or a range");
+  }
   const bool other_kind = node.find("interface") != nullptr || node.find("listen") != nullptr;
   if (node.find("address") != nullptr || other_kind) return;
   reader.fail(node, "'address' is missing: the IPv4 or IPv6 address of the peer");
@@ -280,6 +284,62 @@ void check_peer_source(Reader& reader, const Draft& draft) {
   }
 }
 
+/// What only one peer or only a range can have.
+void check_range(Reader& reader, const Draft& draft) {
+  const auto refuse = [&](std::string_view key, std::string_view sentence) {
+    if (const Node* said = draft.node->find(key)) {
+      const Reader::Scope scope(reader, key);
+      reader.fail(*said, sentence);
+    }
+  };
+  if (!draft.settings.range) {
+    return refuse("limit", "goes with 'listen' only: one address is one peer");
+  }
+  if (draft.settings.passive)
+    refuse("passive", "says nothing of a range: weftd never connects to its peers");
+  refuse("source", "says nothing of a range: its peers choose the address they connect to");
+  const Prefix& range = *draft.settings.range;
+  if (range.address().is_multicast() || range.address().is_loopback()) {
+    const Reader::Scope scope(reader, "listen");
+    reader.fail(draft.at("listen"), fmt::format("{} holds no peers' addresses", range.text()));
+  }
+}
+
+/// The kernel wants signatures from all of a range with a password, so from this peer too.
+void check_range_passwords(Reader& reader, const Node& node,
+                           const std::vector<bgp::PeerSettings>& peers) {
+  for (std::size_t i = 0; i < peers.size(); ++i) {
+    const bgp::PeerSettings& peer = peers[i];
+    if (peer.password) continue;
+    const Prefix from = peer.range ? *peer.range : Prefix::host(peer.address);
+    for (const bgp::PeerSettings& range : peers) {
+      if (!range.range || !range.password || &range == &peer || !range.range->contains(from))
+        continue;
+      reader.fail(node.items[i],
+                  fmt::format("{} has no password, but lies inside of {}, which has one: give it "
+                              "one, too",
+                              from.text(), range.range->text()));
+      break;
+    }
+  }
+}
+
+void check_local_as(Reader& reader, const Draft& draft) {
+  const bgp::PeerSettings& peer = draft.settings;
+  if (peer.local_as && peer.remote_as == std::variant<bgp::RemoteAs, bgp::Asn>(*peer.local_as)) {
+    const Reader::Scope scope(reader, "local-as");
+    reader.fail(draft.at("local-as"),
+                "is the AS of the peer: an internal session can have no local-as");
+  }
+  if (peer.local_as) return;
+  for (const auto& [key, said] : {std::pair("local-as-no-prepend", peer.local_as_no_prepend),
+                                  std::pair("local-as-replace", peer.local_as_replace)}) {
+    if (!said) continue;
+    const Reader::Scope scope(reader, key);
+    reader.fail(draft.at(key), "goes with local-as only");
+  }
+}
+
 void check_peer_timers(Reader& reader, const Draft& draft) {
   // A default that is too short for a long hold-time does no harm; what was said must fit together.
   const auto [hold, send] = std::pair(draft.settings.hold_time, draft.settings.send_hold);
@@ -302,6 +362,31 @@ void check_peer_reflection(Reader& reader, const Draft& draft, const NodeSetting
               "only an internal peer can be a client; say remote-as: internal");
 }
 
+void check_peer_policies(Reader& reader, const Draft& draft, const bgp::Settings& settings) {
+  const auto check = [&](std::string_view key, const std::optional<bgp::Filter>& filter) {
+    if (!filter || draft.find(key) == nullptr) return;
+    const Reader::Scope scope(reader, key);
+    check_filter(reader, *draft.find(key), *filter, settings);
+  };
+  check("import", draft.settings.import_filter);
+  check("export", draft.settings.export_filter);
+}
+
+void check_peer_role(Reader& reader, const Draft& draft, const NodeSettings& node) {
+  const auto& remote = draft.settings.remote_as;
+  const bgp::Asn* asn = std::get_if<bgp::Asn>(&remote);
+  const bool internal = remote == std::variant<bgp::RemoteAs, bgp::Asn>(bgp::RemoteAs::internal) ||
+                        (asn != nullptr && *asn == node.asn);
+  if (draft.settings.role && internal && draft.find("role") != nullptr) {
+    const Reader::Scope scope(reader, "role");
+    reader.fail(*draft.find("role"), "is for peers of another AS (RFC 9234)");
+  }
+  if (draft.settings.role_strict && !draft.settings.role && draft.find("role-strict") != nullptr) {
+    const Reader::Scope scope(reader, "role-strict");
+    reader.fail(*draft.find("role-strict"), "goes with 'role' only");
+  }
+}
+
 Draft read_peer(Reader& reader, const Node& node, const Groups& groups) {
   Draft draft{&node, nullptr, {}};
   if (const Node* name = node.find("group")) {
@@ -318,7 +403,13 @@ Draft read_peer(Reader& reader, const Node& node, const Groups& groups) {
     }
   }
   read_keys(reader, node, draft.settings);
-  if (draft.settings.name.empty()) draft.settings.name = draft.settings.address.text();
+  if (node.find("password") != nullptr && node.find("password-file") != nullptr) {
+    reader.fail(*node.find("password-file"), "give either 'password' or 'password-file'");
+  }
+  if (draft.settings.name.empty()) {
+    draft.settings.name =
+        draft.settings.range ? draft.settings.range->text() : draft.settings.address.text();
+  }
   return draft;
 }
 
@@ -326,13 +417,17 @@ Draft read_peer(Reader& reader, const Node& node, const Groups& groups) {
 class PeerIdentities {
  public:
   void check(Reader& reader, const Draft& draft) {
-    const auto& [name, address] = std::tie(draft.settings.name, draft.settings.address);
-    const auto [first, fresh] = addresses_.try_emplace(address, draft.node->mark.line);
+    const std::string& name = draft.settings.name;
+    const bool range = draft.settings.range.has_value();
+    const std::string identity =
+        range ? draft.settings.range->text() : draft.settings.address.text();
+    const auto [first, fresh] = identities_.try_emplace(identity, draft.node->mark.line);
     if (!fresh) {
-      const Reader::Scope scope(reader, "address");
-      reader.fail(draft.at("address"), fmt::format("a peer with the address {} is in line {} "
-                                                   "already",
-                                                   address.text(), first->second));
+      const std::string_view key = range ? "listen" : "address";
+      const Reader::Scope scope(reader, key);
+      reader.fail(draft.at(key),
+                  fmt::format("a {} {} is in line {} already",
+                              range ? "range" : "peer with the address", identity, first->second));
       return;
     }
     const auto [named, unique] = names_.try_emplace(name, draft.node->mark.line);
@@ -344,7 +439,8 @@ class PeerIdentities {
   }
 
  private:
-  std::map<Address, int> addresses_;
+  /// Address or prefix.
+  std::map<std::string, int> identities_;
   std::map<std::string, int> names_;
 };
 
@@ -366,22 +462,31 @@ void read_peers(Reader& reader, const Node& node, const Groups& groups, Config& 
     Draft draft = read_peer(reader, item, groups);
     check_peer_has_address(reader, item);
     if (reader.faults() == before) {
-      check_peer_address(reader, draft, config.node);
+      if (!draft.settings.range) check_peer_address(reader, draft, config.node);
+      check_range(reader, draft);
       check_peer_source(reader, draft);
       check_peer_timers(reader, draft);
       check_peer_reflection(reader, draft, config.node);
+      check_peer_policies(reader, draft, config.bgp);
+      check_peer_role(reader, draft, config.node);
+      check_local_as(reader, draft);
       identities.check(reader, draft);
     }
     config.bgp.peers.push_back(std::move(draft.settings));
   }
+  // Only whole peers can be held against each other.
+  if (config.bgp.peers.size() == node.items.size())
+    check_range_passwords(reader, node, config.bgp.peers);
 }
 
 void read_bgp(Reader& reader, const Node& node, Config& config) {
   const Reader::Scope scope(reader, "bgp");
   read_keys(reader, node, config.bgp);
+  read_policies(reader, node, config.bgp);
   Groups groups;
   if (const Node* section = node.find("groups")) groups = read_groups(reader, *section);
   if (const Node* section = node.find("peers")) read_peers(reader, *section, groups, config);
+  check_policies(reader, node, config.bgp);
 }
 
 void read_fib(Reader& reader, const Node& node, fib::Settings& settings) {

@@ -59,6 +59,8 @@ std::string reference() {
          section<ipam::PoolSettings>("pools.<name>") +
          section<ipam::EtcdClaim>("pools.<name>.claim.etcd") + section<ipam::Settings>("ipam") +
          section<bgp::Settings>("bgp") +
+         section<bgp::RuleSettings>("bgp.policies.<name>, a list of rules") +
+         section<bgp::RuleMatch>("match of a rule") + section<bgp::RuleSet>("set of a rule") +
          section<bgp::PeerSettings>("bgp.peers and bgp.groups.<name>") +
          section<fib::Settings>("fib") + section<exporter::Settings>("exporter") +
          section<CniSettings>("cni");

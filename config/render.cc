@@ -34,9 +34,13 @@ std::string render(const Config& config) {
   text += "bgp:\n" + mapping(config.bgp, "  ");
   text += config.bgp.peers.empty() ? "  peers: []\n" : "  peers:\n";
   for (const bgp::PeerSettings& peer : config.bgp.peers) {
-    // The address comes first and always has a value, so the dash takes the place of its indent.
+    // The dash takes the place of the first line's indent, as long as that is no comment.
     std::string item = mapping(peer, "      ");
-    item[4] = '-';
+    if (item[6] == '#') {
+      text += "    -\n";
+    } else {
+      item[4] = '-';
+    }
     text += item;
   }
   text += "fib:\n" + mapping(config.fib, "  ");

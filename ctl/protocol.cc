@@ -83,7 +83,12 @@ constexpr auto fields<StatusRequest> = std::tuple{};
 template <>
 constexpr auto fields<PeersRequest> = std::tuple{};
 template <>
-constexpr auto fields<RoutesRequest> = std::tuple{Field{"prefix", &RoutesRequest::prefix}};
+constexpr auto fields<RoutesRequest> =
+    std::tuple{Field{"prefix", &RoutesRequest::prefix}, Field{"address", &RoutesRequest::address}};
+template <>
+constexpr auto fields<PeerRequest> = std::tuple{
+    Field{"peer", &PeerRequest::peer, identity_length}, Field{"verb", &PeerRequest::verb},
+    Field{"message", &PeerRequest::message, Limit{0, 255}, true}};
 template <>
 constexpr auto fields<BlocksRequest> = std::tuple{};
 template <>
@@ -97,6 +102,15 @@ constexpr auto fields<ReleaseBlockRequest> = std::tuple{
     Field{"index", &ReleaseBlockRequest::index}, Field{"revision", &ReleaseBlockRequest::revision}};
 template <>
 constexpr auto fields<ContainersRequest> = std::tuple{};
+template <>
+constexpr auto fields<PoliciesRequest> = std::tuple{};
+
+template <>
+constexpr auto fields<FibCheckRequest> =
+    std::tuple{Field{"repair", &FibCheckRequest::repair, {}, true}};
+
+template <>
+constexpr auto fields<DoctorRequest> = std::tuple{};
 
 template <>
 constexpr auto fields<AnnounceRequest> =
@@ -134,7 +148,8 @@ template <>
 constexpr auto fields<PeerFamily> = std::tuple{
     Field{"family", &PeerFamily::family},         Field{"received", &PeerFamily::received},
     Field{"accepted", &PeerFamily::accepted},     Field{"selected", &PeerFamily::selected},
-    Field{"advertised", &PeerFamily::advertised}, Field{"end_of_rib", &PeerFamily::end_of_rib}};
+    Field{"advertised", &PeerFamily::advertised}, Field{"end_of_rib", &PeerFamily::end_of_rib},
+    Field{"discarded", &PeerFamily::discarded},   Field{"above_limit", &PeerFamily::above_limit}};
 template <>
 constexpr auto fields<Peer> =
     std::tuple{Field{"name", &Peer::name},
@@ -150,13 +165,36 @@ constexpr auto fields<Peer> =
                Field{"keepalive_seconds", &Peer::keepalive},
                Field{"capabilities", &Peer::capabilities},
                Field{"families", &Peer::families},
-               Field{"route_reflector_client", &Peer::route_reflector_client},
                Field{"last_error", &Peer::last_error},
                Field{"messages_received", &Peer::messages_received},
                Field{"messages_sent", &Peer::messages_sent},
-               Field{"established_count", &Peer::established_count}};
+               Field{"established_count", &Peer::established_count},
+               Field{"range", &Peer::range, {}, true},
+               Field{"password", &Peer::password, {}, true},
+               Field{"our_capabilities", &Peer::our_capabilities, {}, true},
+               Field{"max_send", &Peer::max_send, {}, true},
+               Field{"max_receive", &Peer::max_receive, {}, true},
+               Field{"connect_retry_seconds", &Peer::connect_retry, {}, true},
+               Field{"send_hold_seconds", &Peer::send_hold, {}, true},
+               Field{"ttl", &Peer::ttl, {}, true},
+               Field{"least_ttl", &Peer::least_ttl, {}, true},
+               Field{"last_sent_notification", &Peer::last_sent_notification, {}, true},
+               Field{"last_received_notification", &Peer::last_received_notification, {}, true},
+               Field{"malformed_updates", &Peer::malformed_updates, {}, true},
+               Field{"rtt_microseconds", &Peer::rtt_microseconds},
+               Field{"mss", &Peer::mss},
+               Field{"retransmits", &Peer::retransmits},
+               Field{"send_queue", &Peer::send_queue},
+               Field{"receive_queue", &Peer::receive_queue},
+               Field{"route_reflector_client", &Peer::route_reflector_client, {}, true}};
 template <>
-constexpr auto fields<Peers> = std::tuple{Field{"peers", &Peers::peers}};
+constexpr auto fields<PeerRange> =
+    std::tuple{Field{"name", &PeerRange::name}, Field{"prefix", &PeerRange::prefix},
+               Field{"peers", &PeerRange::peers}, Field{"limit", &PeerRange::limit},
+               Field{"refused", &PeerRange::refused}};
+template <>
+constexpr auto fields<Peers> =
+    std::tuple{Field{"peers", &Peers::peers}, Field{"ranges", &Peers::ranges, {}, true}};
 template <>
 constexpr auto fields<Path> = std::tuple{Field{"peer", &Path::peer},
                                          Field{"path_id", &Path::path_id},
@@ -207,6 +245,39 @@ constexpr auto fields<Container> = std::tuple{Field{"attachment", &Container::at
 template <>
 constexpr auto fields<Containers> = std::tuple{Field{"containers", &Containers::containers}};
 template <>
+constexpr auto fields<PolicyRule> = std::tuple{
+    Field{"name", &PolicyRule::name}, Field{"then", &PolicyRule::then},
+    Field{"import_hits", &PolicyRule::import_hits}, Field{"export_hits", &PolicyRule::export_hits}};
+template <>
+constexpr auto fields<Policy> = std::tuple{Field{"name", &Policy::name},
+                                           Field{"import_of", &Policy::import_of},
+                                           Field{"export_of", &Policy::export_of},
+                                           Field{"rules", &Policy::rules},
+                                           Field{"import_unmatched", &Policy::import_unmatched},
+                                           Field{"export_unmatched", &Policy::export_unmatched}};
+template <>
+constexpr auto fields<Policies> = std::tuple{Field{"policies", &Policies::policies}};
+template <>
+constexpr auto fields<FibDifference> = std::tuple{
+    Field{"subject", &FibDifference::subject}, Field{"difference", &FibDifference::difference},
+    Field{"rib", &FibDifference::rib},         Field{"wanted", &FibDifference::wanted},
+    Field{"kernel", &FibDifference::kernel},   Field{"reason", &FibDifference::reason}};
+template <>
+constexpr auto fields<FibCheck> = std::tuple{Field{"rib_routes", &FibCheck::rib_routes},
+                                             Field{"wanted_routes", &FibCheck::wanted_routes},
+                                             Field{"kernel_routes", &FibCheck::kernel_routes},
+                                             Field{"moving", &FibCheck::moving},
+                                             Field{"differences", &FibCheck::differences},
+                                             Field{"more", &FibCheck::more},
+                                             Field{"repaired", &FibCheck::repaired},
+                                             Field{"remaining", &FibCheck::remaining}};
+template <>
+constexpr auto fields<Finding> =
+    std::tuple{Field{"subject", &Finding::subject}, Field{"state", &Finding::state},
+               Field{"message", &Finding::message}, Field{"command", &Finding::command}};
+template <>
+constexpr auto fields<Doctor> = std::tuple{Field{"findings", &Doctor::findings}};
+template <>
 constexpr auto fields<Announcement> =
     std::tuple{Field{"prefix", &Announcement::prefix},
                Field{"communities", &Announcement::communities},
@@ -233,6 +304,12 @@ constexpr std::array<std::pair<ErrorCode, std::string_view>, 5> error_codes{
      {ErrorCode::busy, "busy"},
      {ErrorCode::internal, "internal"}}};
 
+constexpr std::array<std::pair<PeerVerb, std::string_view>, 4> peer_verbs{
+    {{PeerVerb::start, "start"},
+     {PeerVerb::shutdown, "shutdown"},
+     {PeerVerb::reset, "reset"},
+     {PeerVerb::refresh, "refresh"}}};
+
 template <typename T>
 constexpr bool is_optional = false;
 template <typename T>
@@ -253,6 +330,7 @@ class Writer {
   void write(const Address& address) { write(std::string_view(address.text())); }
   void write(const Prefix& prefix) { write(std::string_view(prefix.text())); }
   void write(ErrorCode code) { write(name(code)); }
+  void write(PeerVerb verb) { write(name(verb)); }
   void write(const std::string& text) { write(std::string_view(text)); }
   void write(std::string_view text) {
     const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
@@ -403,6 +481,15 @@ class Decoder {
       if (json.get_ref<const std::string&>() == text) value = code;
     }
   }
+  void read(const Json& json, PeerVerb& value, Limit /*limit*/, const Place& at) {
+    if (!json.is_string()) return expected(at, "a text", json);
+    for (const auto& [verb, text] : peer_verbs) {
+      if (json.get_ref<const std::string&>() != text) continue;
+      value = verb;
+      return;
+    }
+    fault_ = fmt::format("field '{}' must be start, shutdown, reset or refresh", at.text());
+  }
   template <typename T>
   void read(const Json& json, std::optional<T>& value, Limit limit, const Place& at) {
     if (json.is_null()) return;
@@ -495,6 +582,8 @@ constexpr std::string_view method<PeersRequest> = "peers";
 template <>
 constexpr std::string_view method<RoutesRequest> = "routes";
 template <>
+constexpr std::string_view method<PeerRequest> = "peer";
+template <>
 constexpr std::string_view method<BlocksRequest> = "blocks";
 template <>
 constexpr std::string_view method<ClaimsRequest> = "claims";
@@ -504,6 +593,12 @@ template <>
 constexpr std::string_view method<ReleaseBlockRequest> = "release-block";
 template <>
 constexpr std::string_view method<ContainersRequest> = "containers";
+template <>
+constexpr std::string_view method<PoliciesRequest> = "policies";
+template <>
+constexpr std::string_view method<FibCheckRequest> = "fib-check";
+template <>
+constexpr std::string_view method<DoctorRequest> = "doctor";
 template <>
 constexpr std::string_view method<AnnounceRequest> = "announce";
 template <>
@@ -541,6 +636,10 @@ struct Due<RoutesRequest> {
   using Type = Routes;
 };
 template <>
+struct Due<PeerRequest> {
+  using Type = Done;
+};
+template <>
 struct Due<BlocksRequest> {
   using Type = Blocks;
 };
@@ -559,6 +658,18 @@ struct Due<ReleaseBlockRequest> {
 template <>
 struct Due<ContainersRequest> {
   using Type = Containers;
+};
+template <>
+struct Due<PoliciesRequest> {
+  using Type = Policies;
+};
+template <>
+struct Due<FibCheckRequest> {
+  using Type = FibCheck;
+};
+template <>
+struct Due<DoctorRequest> {
+  using Type = Doctor;
 };
 template <>
 struct Due<AnnounceRequest> {
@@ -616,7 +727,8 @@ Result<Request, Failure> decode_method(const std::string& wanted, const Json& js
   if constexpr (index == std::variant_size_v<Request>) {
     return bad_request(
         fmt::format("unknown method '{}'; weftd knows add, del, check, status, peers, routes, "
-                    "blocks, containers, announce, withdraw, announcements, mrt",
+                    "peer, blocks, containers, policies, fib-check, doctor, announce, withdraw, "
+                    "announcements, mrt",
                     wanted.substr(0, 64)));
   } else {
     using Message = std::variant_alternative_t<index, Request>;
@@ -686,6 +798,13 @@ Result<Reply> decode_reply(std::string_view line, const Request& request) {
     return Error{fmt::format("the reply of weftd is not understood: {}", decoder.fault())};
   }
   return reply;
+}
+
+std::string_view name(PeerVerb verb) {
+  for (const auto& [known, text] : peer_verbs) {
+    if (known == verb) return text;
+  }
+  return "refresh";
 }
 
 std::string_view name(ErrorCode code) {

@@ -89,17 +89,51 @@ struct StatusRequest {
 struct PeersRequest {
   bool operator==(const PeersRequest&) const = default;
 };
-/// All routes, or the candidates of one prefix.
+/// All routes, or the candidates of one prefix, or of the route that an address takes.
 struct RoutesRequest {
   std::optional<Prefix> prefix;
+  std::optional<Address> address = std::nullopt;
   bool operator==(const RoutesRequest&) const = default;
 };
+/// What an operator does to one session.
+enum class PeerVerb : std::uint8_t {
+  start,
+  shutdown,  ///< stays down until start, or until weftd starts anew
+  reset,     ///< down and up again
+  refresh,   ///< both sides' routes once more, the session stays (RFC 2918)
+};
+struct PeerRequest {
+  /// Name or address.
+  std::string peer;
+  PeerVerb verb = PeerVerb::refresh;
+  /// Of shutdown and reset, for the operator over there: at most 255 octets (RFC 9003).
+  std::string message;
+  bool operator==(const PeerRequest&) const = default;
+};
+
 struct BlocksRequest {
   bool operator==(const BlocksRequest&) const = default;
 };
 struct ContainersRequest {
   bool operator==(const ContainersRequest&) const = default;
 };
+/// Policies and how often their rules were met.
+struct PoliciesRequest {
+  bool operator==(const PoliciesRequest&) const = default;
+};
+
+/// Compares RIB, wanted routes and a fresh dump of the kernel.
+struct FibCheckRequest {
+  /// Lets an audit mend what differs, and looks again.
+  bool repair = false;
+  bool operator==(const FibCheckRequest&) const = default;
+};
+
+/// What weft needs of the host it runs on.
+struct DoctorRequest {
+  bool operator==(const DoctorRequest&) const = default;
+};
+
 /// Every block of the shared pools that some host has claimed in the store.
 struct ClaimsRequest {
   bool operator==(const ClaimsRequest&) const = default;
@@ -151,10 +185,11 @@ struct MrtRequest {
   bool operator==(const MrtRequest&) const = default;
 };
 
-using Request = std::variant<AddRequest, DelRequest, CheckRequest, StatusRequest, PeersRequest,
-                             RoutesRequest, BlocksRequest, ContainersRequest, ClaimsRequest,
-                             IpamCheckRequest, ReleaseBlockRequest, AnnounceRequest,
-                             WithdrawRequest, AnnouncementsRequest, MrtRequest>;
+using Request =
+    std::variant<AddRequest, DelRequest, CheckRequest, StatusRequest, PeersRequest, RoutesRequest,
+                 PeerRequest, BlocksRequest, ContainersRequest, PoliciesRequest, FibCheckRequest,
+                 DoctorRequest, ClaimsRequest, IpamCheckRequest, ReleaseBlockRequest,
+                 AnnounceRequest, WithdrawRequest, AnnouncementsRequest, MrtRequest>;
 
 // ---- replies
 
@@ -191,6 +226,9 @@ struct PeerFamily {
   std::uint64_t selected = 0;
   std::uint64_t advertised = 0;
   bool end_of_rib = false;
+  /// Not held because of a limit, in this session.
+  std::uint64_t discarded = 0;
+  bool above_limit = false;
   bool operator==(const PeerFamily&) const = default;
 };
 
@@ -216,13 +254,47 @@ struct Peer {
   std::uint64_t messages_received = 0;
   std::uint64_t messages_sent = 0;
   std::uint64_t established_count = 0;
+  /// The listen range that let it in; empty: it is listed itself.
+  std::string range;
+  /// Its connections are signed (RFC 2385).
+  bool password = false;
+  std::vector<std::string> our_capabilities;
+  /// Octets of the largest message either way (RFC 8654); 0: no session.
+  std::uint32_t max_send = 0;
+  std::uint32_t max_receive = 0;
+  std::chrono::seconds connect_retry{0};
+  std::chrono::seconds send_hold{0};
+  /// TTL of what is sent, and the least that is taken (RFC 5082); 0: any.
+  std::uint32_t ttl = 0;
+  std::uint32_t least_ttl = 0;
+  std::string last_sent_notification;
+  std::string last_received_notification;
+  std::uint64_t malformed_updates = 0;
+  /// Of the running connection.
+  std::optional<std::uint64_t> rtt_microseconds;
+  std::optional<std::uint32_t> mss;
+  std::optional<std::uint32_t> retransmits;
+  std::optional<std::uint32_t> send_queue;
+  std::optional<std::uint32_t> receive_queue;
   /// RFC 4456
   bool route_reflector_client = false;
   bool operator==(const Peer&) const = default;
 };
 
+/// A listen range and how far it is used.
+struct PeerRange {
+  std::string name;
+  std::string prefix;
+  std::uint32_t peers = 0;
+  std::uint32_t limit = 0;
+  /// Connections refused because the range was full.
+  std::uint64_t refused = 0;
+  bool operator==(const PeerRange&) const = default;
+};
+
 struct Peers {
   std::vector<Peer> peers;
+  std::vector<PeerRange> ranges;
   bool operator==(const Peers&) const = default;
 };
 
@@ -307,6 +379,80 @@ struct Containers {
   bool operator==(const Containers&) const = default;
 };
 
+struct PolicyRule {
+  std::string name;
+  /// "accept", "reject", "next"
+  std::string then;
+  /// Routes that met it, each time they were asked about, since the policy last changed.
+  std::uint64_t import_hits = 0;
+  std::uint64_t export_hits = 0;
+  bool operator==(const PolicyRule&) const = default;
+};
+
+struct Policy {
+  std::string name;
+  /// Names of peers.
+  std::vector<std::string> import_of;
+  std::vector<std::string> export_of;
+  std::vector<PolicyRule> rules;
+  /// Rejected because no rule matched.
+  std::uint64_t import_unmatched = 0;
+  std::uint64_t export_unmatched = 0;
+  bool operator==(const Policy&) const = default;
+};
+
+struct Policies {
+  std::vector<Policy> policies;
+  bool operator==(const Policies&) const = default;
+};
+
+/// One route or nexthop object on which RIB, wanted and kernel do not agree.
+struct FibDifference {
+  /// "10.0.0.0/24", "blackhole 10.64.0.0/26", "nexthop 1459617793"
+  std::string subject;
+  /// "missing", "different", "stale" (ours, wanted by nobody), "foreign"
+  std::string difference;
+  /// "10.0.0.1 dev eth1", one a next hop; of the RIB only where it is not what is wanted.
+  std::vector<std::string> rib;
+  std::vector<std::string> wanted;
+  std::vector<std::string> kernel;
+  /// Why, when weftd knows: on its way, refused, held by somebody else. Empty: it did not know.
+  std::string reason;
+  bool operator==(const FibDifference&) const = default;
+};
+
+struct FibCheck {
+  std::uint64_t rib_routes = 0;
+  std::uint64_t wanted_routes = 0;
+  std::uint64_t kernel_routes = 0;
+  /// Changed while the kernel was being read, and so not compared.
+  std::uint64_t moving = 0;
+  std::vector<FibDifference> differences;
+  /// Not named, for there are too many.
+  std::uint64_t more = 0;
+  bool repaired = false;
+  /// Differences left: of a second look when repaired.
+  std::uint64_t remaining = 0;
+  bool operator==(const FibCheck&) const = default;
+};
+
+struct Finding {
+  /// "net.ipv4.ip_forward", "systemd-networkd"
+  std::string subject;
+  /// "good", "note" (works, but not as well as it could), "wrong" (packets or routes are lost by
+  /// it)
+  std::string state;
+  std::string message;
+  /// What helps, for a root shell; empty when all is well.
+  std::string command;
+  bool operator==(const Finding&) const = default;
+};
+
+struct Doctor {
+  std::vector<Finding> findings;
+  bool operator==(const Doctor&) const = default;
+};
+
 struct ClaimedBlock {
   std::string pool;
   std::uint32_t index = 0;
@@ -373,8 +519,9 @@ struct Failure {
   bool operator==(const Failure&) const = default;
 };
 
-using Reply = std::variant<Failure, Done, Lease, Status, Peers, Routes, Blocks, Containers,
-                           ClaimedBlocks, Findings, Announcements, MrtRecords>;
+using Reply =
+    std::variant<Failure, Done, Lease, Status, Peers, Routes, Blocks, Containers, Policies,
+                 FibCheck, Doctor, ClaimedBlocks, Findings, Announcements, MrtRecords>;
 
 /// One line of JSON without the newline.
 std::string encode(const Request& request);
@@ -386,6 +533,8 @@ Result<Request, Failure> decode_request(std::string_view line);
 /// clients.
 Result<Reply> decode_reply(std::string_view line, const Request& request);
 
+/// "shutdown", … as on the wire.
+std::string_view name(PeerVerb verb);
 /// "not-found", … as on the wire.
 std::string_view name(ErrorCode code);
 

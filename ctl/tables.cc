@@ -225,8 +225,26 @@ std::string table(const Status& status, Style style) {
   return text + labelled("containers", fmt::format("{}", status.containers));
 }
 
+namespace {
+
+/// One line a range.
+std::string text_of(const std::vector<PeerRange>& ranges, Style style) {
+  std::string text;
+  for (const PeerRange& range : ranges) {
+    const Tone tone = range.peers >= range.limit ? Tone::between : Tone::good;
+    std::string line = fmt::format("{}range {}: {} of {} peers", mark(tone), harmless(range.name),
+                                   range.peers, range.limit);
+    if (range.refused != 0) line += fmt::format(", {} connections refused", range.refused);
+    text += painted(line, tone, style) + '\n';
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string table(const Peers& peers, Style style) {
-  if (peers.peers.empty()) return "no peers are configured (bgp.peers)\n";
+  if (peers.peers.empty() && peers.ranges.empty()) return "no peers are configured (bgp.peers)\n";
+  if (peers.peers.empty()) return text_of(peers.ranges, style);
   std::vector<Row> rows;
   for (const Peer& peer : peers.peers) {
     const Tone tone = tone_of_peer(peer);
@@ -249,7 +267,8 @@ std::string table(const Peers& peers, Style style) {
                    {"IPV6-IN", Align::right},
                    {"OUT", Align::right},
                    {"WHY"}},
-                  rows, style);
+                  rows, style) +
+         text_of(peers.ranges, style);
 }
 
 std::string table(const Routes& routes, Style style) {
@@ -363,6 +382,81 @@ std::string table(const Announcements& announcements, Style style) {
                   rows, style);
 }
 
+std::string table(const Policies& policies, Style style) {
+  if (policies.policies.empty()) return "no policies are configured (bgp.policies)\n";
+  std::string text;
+  for (const Policy& policy : policies.policies) {
+    if (!text.empty()) text += '\n';
+    text += fmt::format("policy {}\n", harmless(policy.name));
+    text += labelled("import of", joined(policy.import_of, ", "));
+    text += labelled("export of", joined(policy.export_of, ", "));
+    std::vector<Row> rows;
+    for (const PolicyRule& rule : policy.rules) {
+      rows.push_back({Tone::good,
+                      {harmless(rule.name), harmless(rule.then),
+                       fmt::format("{}", rule.import_hits), fmt::format("{}", rule.export_hits)}});
+    }
+    rows.push_back({Tone::good,
+                    {"(no rule)", "reject", fmt::format("{}", policy.import_unmatched),
+                     fmt::format("{}", policy.export_unmatched)}});
+    text += rendered({{"RULE"}, {"THEN"}, {"IMPORTED", Align::right}, {"EXPORTED", Align::right}},
+                     rows, style);
+  }
+  return text;
+}
+
+std::string table(const Doctor& doctor, Style style) {
+  const auto tone_of = [](const Finding& finding) {
+    if (finding.state == "good") return Tone::good;
+    return finding.state == "note" ? Tone::between : Tone::wrong;
+  };
+  std::vector<Finding> sorted = doctor.findings;
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [&](const Finding& a, const Finding& b) { return tone_of(a) > tone_of(b); });
+  std::string text;
+  for (const Finding& finding : sorted) {
+    const Tone tone = tone_of(finding);
+    text += painted(fmt::format("{}{} {}", mark(tone), harmless(finding.subject),
+                                harmless(finding.message)),
+                    tone, style) +
+            "\n";
+    if (!finding.command.empty()) text += fmt::format("      {}\n", harmless(finding.command));
+  }
+  return text;
+}
+
+std::string table(const FibCheck& check, Style style) {
+  std::string text;
+  if (!check.differences.empty()) {
+    std::vector<Row> rows;
+    for (const FibDifference& difference : check.differences) {
+      // With a reason weftd knows of it and is at work; without, nothing had told it.
+      const Tone tone = difference.reason.empty() ? Tone::wrong : Tone::between;
+      rows.push_back({tone,
+                      {dash_if_empty(difference.subject), dash_if_empty(difference.difference),
+                       joined(difference.rib, ", "), joined(difference.wanted, ", "),
+                       joined(difference.kernel, ", "), dash_if_empty(difference.reason)}});
+    }
+    text =
+        rendered({{"WHAT"}, {"DIFFERENCE"}, {"RIB"}, {"WANTED"}, {"KERNEL"}, {"WHY"}}, rows, style);
+  }
+  if (check.more != 0) text += fmt::format("~ and {} more\n", check.more);
+  const std::size_t found = check.differences.size() + check.more;
+  text += fmt::format("{} routes in the RIB, {} wanted in the kernel, {} there; {}\n",
+                      check.rib_routes, check.wanted_routes, check.kernel_routes,
+                      found == 0 ? "no difference" : fmt::format("{} differences", found));
+  if (check.moving != 0) {
+    text += fmt::format("{} routes changed meanwhile and were not compared\n", check.moving);
+  }
+  if (check.repaired) {
+    text +=
+        check.remaining == 0
+            ? std::string("repaired: a second look finds no difference\n")
+            : fmt::format("repaired: a second look still finds {} differences\n", check.remaining);
+  }
+  return text;
+}
+
 std::string detail(const Peer& peer, Style style) {
   std::string text = fmt::format("peer {}", harmless(peer.name));
   if (!peer.description.empty()) text += fmt::format(" ({})", harmless(peer.description));
@@ -377,13 +471,42 @@ std::string detail(const Peer& peer, Style style) {
   text += labelled("AS", fmt::format("{} {}", peer.asn == 0 ? "-" : fmt::format("{}", peer.asn),
                                      harmless(peer.type)));
   text += labelled("router-id", dash_if_empty(peer.router_id));
+  if (!peer.range.empty()) text += labelled("range", harmless(peer.range));
+  text += labelled("authentication", peer.password ? "TCP MD5" : "none");
+  if (peer.least_ttl != 0) {
+    text += labelled("ttl", fmt::format("{} sent, {} or more taken", peer.ttl, peer.least_ttl));
+  } else {
+    text += labelled("ttl", fmt::format("{} sent, any taken", peer.ttl));
+  }
   if (peer.route_reflector_client) text += labelled("reflection", "a client of ours (RFC 4456)");
   text += labelled("hold time", fmt::format("{}, keepalive every {}", duration_text(peer.hold_time),
                                             duration_text(peer.keepalive)));
+  text += labelled("timers",
+                   fmt::format("connect-retry {}, send-hold {}", duration_text(peer.connect_retry),
+                               duration_text(peer.send_hold)));
+  text += labelled("we said last", dash_if_empty(peer.last_sent_notification));
+  text += labelled("it said last", dash_if_empty(peer.last_received_notification));
+  if (peer.malformed_updates != 0) {
+    text += labelled("malformed", fmt::format("{} UPDATEs taken for withdrawals (RFC 7606)",
+                                              peer.malformed_updates));
+  }
+  if (peer.mss) {
+    text +=
+        labelled("TCP", fmt::format("rtt {:.3f} ms, mss {}, {} retransmits, {} octets to send, "
+                                    "{} to read",
+                                    static_cast<double>(peer.rtt_microseconds.value_or(0)) / 1e3,
+                                    *peer.mss, peer.retransmits.value_or(0),
+                                    peer.send_queue.value_or(0), peer.receive_queue.value_or(0)));
+  }
+  if (peer.max_send != 0) {
+    text += labelled("max message",
+                     fmt::format("{} octets sent, {} taken", peer.max_send, peer.max_receive));
+  }
   text += labelled("messages",
                    fmt::format("{} received, {} sent", peer.messages_received, peer.messages_sent));
   text += labelled("sessions", fmt::format("{} established so far", peer.established_count));
   text += labelled("capabilities", joined(peer.capabilities, ", "));
+  text += labelled("ours", joined(peer.our_capabilities, ", "));
   if (peer.families.empty()) return text;
   std::vector<Row> rows;
   for (const PeerFamily& family : peer.families) {
@@ -391,14 +514,18 @@ std::string detail(const Peer& peer, Style style) {
         {Tone::good,
          {dash_if_empty(family.family), fmt::format("{}", family.received),
           fmt::format("{}", family.accepted), fmt::format("{}", family.selected),
-          fmt::format("{}", family.advertised), family.end_of_rib ? "received" : "awaited"}});
+          fmt::format("{}", family.advertised), family.end_of_rib ? "received" : "awaited",
+          family.discarded != 0 ? fmt::format("{} not held", family.discarded)
+          : family.above_limit  ? "exceeded"
+                                : "-"}});
   }
   return text + rendered({{"FAMILY"},
                           {"RECEIVED", Align::right},
                           {"ACCEPTED", Align::right},
                           {"SELECTED", Align::right},
                           {"ADVERTISED", Align::right},
-                          {"END-OF-RIB"}},
+                          {"END-OF-RIB"},
+                          {"LIMIT"}},
                          rows, style);
 }
 
@@ -449,16 +576,6 @@ const Peer* find_peer(const Peers& peers, std::string_view name_or_address) {
   if (const auto named = by(&Peer::name); named != peers.peers.end()) return &*named;
   if (const auto at = by(&Peer::address); at != peers.peers.end()) return &*at;
   return nullptr;
-}
-
-std::optional<Prefix> longest_match(const Routes& routes, const Address& address) {
-  std::optional<Prefix> longest;
-  for (const Route& route : routes.routes) {
-    const auto prefix = Prefix::parse(route.prefix);
-    if (!prefix || !prefix->contains(address)) continue;
-    if (!longest || prefix->length() > longest->length()) longest = *prefix;
-  }
-  return longest;
 }
 
 }  // namespace weft::ctl

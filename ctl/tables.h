@@ -26,6 +26,12 @@ std::string table(const Peers& peers, Style style);
 std::string table(const Routes& routes, Style style);
 std::string table(const Blocks& blocks, Style style);
 std::string table(const Containers& containers, Style style);
+/// One line a rule, policy by policy, and one for what no rule of it met.
+std::string table(const Policies& policies, Style style);
+/// One line a finding, what is wrong first, each with its command.
+std::string table(const Doctor& doctor, Style style);
+/// One line a difference, then one that sums up.
+std::string table(const FibCheck& check, Style style);
 std::string table(const ClaimedBlocks& blocks, Style style);
 std::string table(const Findings& findings, Style style);
 std::string table(const Announcements& announcements, Style style);
@@ -38,7 +44,5 @@ std::string detail(const Route& route, Style style);
 
 /// The peer with this name or address.
 const Peer* find_peer(const Peers& peers, std::string_view name_or_address);
-/// The prefix of the longest route that contains `address`.
-std::optional<Prefix> longest_match(const Routes& routes, const Address& address);
 
 }  // namespace weft::ctl

@@ -24,7 +24,7 @@ namespace weft::ctl {
 namespace {
 
 /// Exit codes, as docs/weftctl.8 promises them.
-enum Exit : int { success = 0, refused = 1, usage = 2, unreachable = 3 };
+enum Exit : int { success = 0, refused = 1, usage = 2, unreachable = 3, amiss = 4 };
 
 struct Options {
   std::string socket = default_socket;
@@ -34,9 +34,11 @@ struct Options {
   std::string peer;
   /// `peers --detail`
   bool detail = false;
+  /// `peer VERB NAME --message TEXT`
+  PeerRequest order;
   /// `routes PREFIX`: a prefix or an address.
   std::string destination;
-  /// `ipam check --repair`
+  /// `fib check --repair`, `ipam check --repair`
   bool repair = false;
   /// `ipam release POOL INDEX REVISION`
   ReleaseBlockRequest release;
@@ -100,6 +102,19 @@ int show_routes(const Routes& routes, const Options& options, Style style) {
   return print(text);
 }
 
+/// What a look at the host found amiss is the exit status, for scripts.
+int verdict(const Reply& reply) {
+  if (const auto* check = std::get_if<FibCheck>(&reply)) {
+    return check->remaining > 0 ? amiss : success;
+  }
+  const auto* doctor = std::get_if<Doctor>(&reply);
+  if (doctor == nullptr) return success;
+  for (const Finding& finding : doctor->findings) {
+    if (finding.state == "wrong") return amiss;
+  }
+  return success;
+}
+
 int show(const Reply& reply, const Options& options) {
   const Style style = style_of_output();
   return std::visit(
@@ -125,19 +140,9 @@ int ask(Client& client, const Request& request, const Options& options, Time dea
   if (!line) return complain(line.error());
   const auto reply = decode_reply(*line, request);
   if (!reply) return complain(refused, reply.error().message);
-  if (!options.json) return show(*reply, options);
-  const int printed = print(*line + '\n');
-  return std::holds_alternative<Failure>(*reply) ? refused : printed;
-}
-
-/// The route an address would take is asked for by its prefix.
-int ask_for_address(Client& client, const Address& address, const Options& options, Time deadline) {
-  const auto all = client.call(RoutesRequest{}, deadline);
-  if (!all) return complain(all.error());
-  const auto* routes = std::get_if<Routes>(&*all);
-  if (routes == nullptr) return show(*all, options);
-  const auto prefix = longest_match(*routes, address);
-  return ask(client, RoutesRequest{prefix.value_or(Prefix::host(address))}, options, deadline);
+  const int printed = options.json ? print(*line + '\n') : show(*reply, options);
+  if (std::holds_alternative<Failure>(*reply)) return refused;
+  return printed == success ? verdict(*reply) : printed;
 }
 
 /// Options that were given become those of the request.
@@ -187,10 +192,11 @@ int run(const CLI::App& app, const Options& options) {
     if (!dumped) return complain(refused, dumped.error().message);
     return print(fmt::format("{} routes, {} paths\n", dumped->routes, dumped->paths));
   }
-  std::optional<Address> address;
   if (app.got_subcommand("peers")) request = PeersRequest{};
+  if (app.got_subcommand("peer")) request = options.order;
   if (app.got_subcommand("blocks")) request = BlocksRequest{};
   if (app.got_subcommand("containers")) request = ContainersRequest{};
+  if (app.got_subcommand("policies")) request = PoliciesRequest{};
   if (app.got_subcommand("ipam")) {
     const CLI::App* ipam = app.get_subcommand("ipam");
     if (ipam->got_subcommand("show")) request = BlocksRequest{};
@@ -201,7 +207,7 @@ int run(const CLI::App& app, const Options& options) {
   if (app.got_subcommand("routes")) {
     RoutesRequest routes;
     if (const auto parsed = Address::parse(options.destination)) {
-      address = *parsed;
+      routes.address = *parsed;
     } else if (!options.destination.empty()) {
       const auto prefix = Prefix::parse(options.destination);
       if (!prefix) return complain(usage, prefix.error().message);
@@ -209,11 +215,12 @@ int run(const CLI::App& app, const Options& options) {
     }
     request = routes;
   }
+  if (app.got_subcommand("doctor")) request = DoctorRequest{};
+  if (app.got_subcommand("fib")) request = FibCheckRequest{options.repair};
   const Time deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(
                                            std::chrono::duration<double>(options.timeout));
   auto client = Client::connect(options.socket, deadline);
   if (!client) return complain(client.error());
-  if (address) return ask_for_address(*client, *address, options, deadline);
   return ask(*client, request, options, deadline);
 }
 
@@ -268,11 +275,32 @@ int parse_and_run(int argc, char** argv) {
   CLI::App* peers = app.add_subcommand("peers", "BGP sessions, one line each");
   peers->add_option("NAME", options.peer, "everything about the peer with this name or address");
   peers->add_flag("--detail", options.detail, "everything about every peer");
+  CLI::App* peer = app.add_subcommand("peer", "do something to one session");
+  peer->require_subcommand(1);
+  const auto verb = [&](PeerVerb which, const char* text) {
+    CLI::App* one = peer->add_subcommand(std::string(name(which)), text);
+    one->add_option("NAME", options.order.peer, "name or address of the peer")->required();
+    one->callback([&options, which] { options.order.verb = which; });
+    return one;
+  };
+  const char* message = "what the operator over there reads, at most 255 octets (RFC 9003)";
+  verb(PeerVerb::start, "let the session come up again");
+  verb(PeerVerb::shutdown, "end the session, and keep it down until start")
+      ->add_option("--message", options.order.message, message);
+  verb(PeerVerb::reset, "end the session; it comes up again by itself")
+      ->add_option("--message", options.order.message, message);
+  verb(PeerVerb::refresh, "ask for the peer's routes and send ours again");
   CLI::App* routes = app.add_subcommand("routes", "routes and what the kernel has of them");
   routes->add_option("PREFIX", options.destination,
                      "all paths of this prefix, or of the route that an address takes");
   app.add_subcommand("blocks", "address blocks of this host");
   app.add_subcommand("containers", "containers and their addresses");
+  app.add_subcommand("policies", "policies, and how many routes met each of their rules");
+  app.add_subcommand("doctor", "what weft needs of this host, and the command where it is not so");
+  CLI::App* fib = app.add_subcommand("fib", "the kernel's routes");
+  fib->require_subcommand(1);
+  fib->add_subcommand("check", "compares RIB, wanted routes and a fresh dump of the kernel")
+      ->add_flag("--repair", options.repair, "mends what differs and looks again");
   CLI::App* ipam = app.add_subcommand("ipam", "blocks of all hosts, and what is wrong with ours");
   ipam->require_subcommand(1);
   ipam->add_subcommand("show", "address blocks of this host, as 'weftctl blocks'");
@@ -298,8 +326,9 @@ int parse_and_run(int argc, char** argv) {
   }
   if (app.get_subcommands().empty()) {
     return complain(usage,
-                    "say what to show: status, peers, routes, blocks, containers, announcements or "
-                    "ipam (see weftctl --help)");
+                    "say what to show: status, peers, routes, blocks, containers, policies, "
+                    "announcements, ipam, fib check or doctor; or peer VERB, announce, withdraw, "
+                    "mrt dump (see weftctl --help)");
   }
   return run(app, options);
 }

@@ -20,6 +20,7 @@
 #include "daemon/claims.h"
 #include "daemon/containers.h"
 #include "daemon/control_server.h"
+#include "daemon/doctor.h"
 #include "daemon/host.h"
 #include "daemon/mrt_dumps.h"
 #include "daemon/routing.h"
@@ -59,7 +60,6 @@ class Daemon {
         lease_timer_(io_) {}
 
   Result<void> start() {
-    complaints_ = prepare_sysctls();
     for (auto& complaint : put_router_addresses(config_.node))
       complaints_.push_back(std::move(complaint));
     for (const std::string& complaint : complaints_) spdlog::warn(complaint);
@@ -82,6 +82,7 @@ class Daemon {
     if (auto loaded = announcements_.load(announcements_file(), Clock::now()); !loaded)
       spdlog::warn(loaded.error().message);
     announce_for_clients();
+    mend_host();
 
     auto exporter = exporter::Server::start(config_.exporter, [this] { return scrape(); });
     if (!exporter) return exporter.error();
@@ -123,6 +124,14 @@ class Daemon {
   [[nodiscard]] World world() const {
     return {config_,     *routing_,   *containers_,      *claims_,      started_,
             started_at_, complaints_, reload_succeeded_, configured_at_};
+  }
+
+  [[nodiscard]] Patient patient() const { return patient_of(world()); }
+
+  void mend_host() {
+    for (const Finding& finding : mend(patient())) {
+      spdlog::warn("{} {}: {}", finding.subject, finding.message, finding.command);
+    }
   }
 
   std::uint32_t mtu() const {
@@ -181,30 +190,43 @@ class Daemon {
 
   void handle(const ctl::Request& request, ClientId client, const ControlServer::Answer& answer) {
     const Time now = Clock::now();
-    std::visit(Overloaded{
-                   [&](const ctl::AddRequest& add) { containers_->add(add, answer); },
-                   [&](const ctl::DelRequest& del) { containers_->del(del, answer); },
-                   [&](const ctl::CheckRequest& check) { containers_->check(check, answer); },
-                   [&](const ctl::StatusRequest&) { answer(status_view(world(), now)); },
-                   [&](const ctl::PeersRequest&) { answer(peers_view(world(), now)); },
-                   [&](const ctl::RoutesRequest& routes) { answer(routes_view(world(), routes)); },
-                   [&](const ctl::BlocksRequest&) { answer(blocks_view(world(), now)); },
-                   [&](const ctl::ClaimsRequest&) { answer(claims_view(world())); },
-                   [&](const ctl::IpamCheckRequest& check) { answer(examine(check)); },
-                   [&](const ctl::ReleaseBlockRequest& release) { answer(released(release)); },
-                   [&](const ctl::ContainersRequest&) { answer(containers_view(world(), now)); },
-                   [&](const ctl::AnnounceRequest& announce) {
-                     answer(changed(announcements_.announce(announce, client, now), announce.hold));
-                   },
-                   [&](const ctl::WithdrawRequest& withdraw) {
-                     answer(changed(announcements_.withdraw(withdraw, client), false));
-                   },
-                   [&](const ctl::AnnouncementsRequest&) { answer(announcements_view(now)); },
-                   [&](const ctl::MrtRequest& mrt) {
-                     answer(mrt_dumps_.answer(mrt, routing_->speaker(), now));
-                   },
-               },
-               request);
+    std::visit(
+        Overloaded{
+            [&](const ctl::AddRequest& add) { containers_->add(add, answer); },
+            [&](const ctl::DelRequest& del) { containers_->del(del, answer); },
+            [&](const ctl::CheckRequest& check) { containers_->check(check, answer); },
+            [&](const ctl::StatusRequest&) { answer(status_view(world(), now)); },
+            [&](const ctl::PeersRequest&) { answer(peers_view(world(), now)); },
+            [&](const ctl::PeerRequest& order) { answer(ordered(order)); },
+            [&](const ctl::RoutesRequest& routes) { answer(routes_view(world(), routes)); },
+            [&](const ctl::BlocksRequest&) { answer(blocks_view(world(), now)); },
+            [&](const ctl::ContainersRequest&) { answer(containers_view(world(), now)); },
+            [&](const ctl::ClaimsRequest&) { answer(claims_view(world())); },
+            [&](const ctl::IpamCheckRequest& check) { answer(examine(check)); },
+            [&](const ctl::ReleaseBlockRequest& release) { answer(released(release)); },
+            [&](const ctl::PoliciesRequest&) { answer(policies_view(world())); },
+            [&](const ctl::DoctorRequest&) { answer(doctor_view(world())); },
+            [&](const ctl::FibCheckRequest& check) { routing_->check_fib(check.repair, answer); },
+            [&](const ctl::AnnounceRequest& announce) {
+              answer(changed(announcements_.announce(announce, client, now), announce.hold));
+            },
+            [&](const ctl::WithdrawRequest& withdraw) {
+              answer(changed(announcements_.withdraw(withdraw, client), false));
+            },
+            [&](const ctl::AnnouncementsRequest&) { answer(announcements_view(now)); },
+            [&](const ctl::MrtRequest& mrt) {
+              answer(mrt_dumps_.answer(mrt, routing_->speaker(), now));
+            },
+        },
+        request);
+  }
+
+  ctl::Reply ordered(const ctl::PeerRequest& order) {
+    const auto done = routing_->order(order);
+    if (!done) return ctl::Failure{ctl::ErrorCode::not_found, done.error().message};
+    spdlog::info("operator: peer {} {}{}{}", order.peer, ctl::name(order.verb),
+                 order.message.empty() ? "" : ": ", order.message);
+    return ctl::Done{};
   }
 
   ctl::Reply examine(const ctl::IpamCheckRequest& request) {
@@ -279,6 +301,7 @@ class Daemon {
     }
     routing_->apply(wanted->bgp);
     config_ = std::move(*wanted);
+    mend_host();
     return true;
   }
 

@@ -4,11 +4,7 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <filesystem>
-#include <fstream>
-#include <optional>
 
 #include "fib/settings.h"
 #include "net/netlink.h"
@@ -16,41 +12,6 @@
 
 namespace weft::daemon {
 namespace {
-
-struct Sysctl {
-  const char* name;
-  int value;
-  /// Why the host needs it.
-  const char* reason;
-};
-
-constexpr Sysctl sysctls[] = {
-    {"net.ipv4.ip_forward", 1, "containers reach nothing outside this host without it"},
-    {"net.ipv6.conf.all.forwarding", 1, "containers reach nothing outside this host without it"},
-    // Layer 3 alone puts all flows between two hosts on one uplink.
-    {"net.ipv4.fib_multipath_hash_policy", 1,
-     "one flow after the other takes the same uplink without it"},
-    {"net.ipv6.fib_multipath_hash_policy", 1,
-     "one flow after the other takes the same uplink without it"},
-};
-
-std::filesystem::path path_of(std::string name) {
-  std::replace(name.begin(), name.end(), '.', '/');
-  return std::filesystem::path("/proc/sys") / name;
-}
-
-std::optional<int> read(const Sysctl& sysctl) {
-  std::ifstream file(path_of(sysctl.name));
-  int value = 0;
-  if (!(file >> value)) return std::nullopt;
-  return value;
-}
-
-bool write(const Sysctl& sysctl) {
-  std::ofstream file(path_of(sysctl.name));
-  file << sysctl.value << std::flush;
-  return file.good() && read(sysctl) == sysctl.value;
-}
 
 Result<void, netlink::Refusal> put_on_loopback(netlink::Socket& socket, const Address& address) {
   netlink::Batch batch;
@@ -66,18 +27,6 @@ Result<void, netlink::Refusal> put_on_loopback(netlink::Socket& socket, const Ad
 }
 
 }  // namespace
-
-std::vector<std::string> prepare_sysctls() {
-  std::vector<std::string> complaints;
-  for (const Sysctl& sysctl : sysctls) {
-    const auto value = read(sysctl);
-    if (value == sysctl.value || write(sysctl)) continue;
-    complaints.push_back(fmt::format("{} is {} and could not be set; {}: sysctl -w {}={}",
-                                     sysctl.name, value ? std::to_string(*value) : "not there",
-                                     sysctl.reason, sysctl.name, sysctl.value));
-  }
-  return complaints;
-}
 
 std::vector<std::string> put_router_addresses(const config::NodeSettings& node) {
   std::vector<std::string> complaints;

@@ -1,6 +1,6 @@
-// Host: what weft needs of the host it runs on, set at start where it is not so already:
-// forwarding, and the router addresses on lo. Only ever adds; what it finds is left as it is.
-// Complaints are sentences with the command that helps.
+// Host: the router addresses on lo, put there at start where they are not already. Only ever adds;
+// what it finds is left as it is. Complaints are sentences with the command that helps. Not here:
+// sysctls and what else weft needs of its host (doctor.h).
 #pragma once
 
 #include <string>
@@ -9,10 +9,6 @@
 #include "config/config.h"
 
 namespace weft::daemon {
-
-/// Sysctls of this network namespace, set when they differ. The sentences name those that could not
-/// be set.
-std::vector<std::string> prepare_sysctls();
 
 /// Puts the router-id and its IPv6 counterpart on lo, so that the host can be reached by them and
 /// speaks from them.

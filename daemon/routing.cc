@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "bgp/transport.h"
+#include "daemon/fib_check.h"
 #include "fib/programmer.h"
 #include "net/time.h"
 
@@ -56,7 +57,9 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
         speaker_(config.bgp, std::random_device{}(), Clock::now()),
         table_timer_(io),
         audit_timer_(io) {
-    if (settings_.install) table_.emplace(settings_);
+    if (!settings_.install) return;
+    table_.emplace(settings_);
+    check_.emplace(*table_, speaker_, [this](const NextHop& hop) { return describe(hop); });
   }
 
   Result<void> start() {
@@ -68,13 +71,16 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       reports_.emplace(io_, programmer_->fd());
     }
     fib::Monitor::Options options;
-    if (programmer_) options.writer_port = programmer_->port();
+    if (programmer_) options.writer_ports = programmer_->ports();
     auto monitor = fib::Monitor::open(options);
     if (!monitor) return monitor.error().within("kernel notifications");
     monitor_.emplace(std::move(*monitor));
     notifications_.emplace(io_, monitor_->fd());
     if (table_) {
       table_->start(now);
+      table_->fast_groups(programmer_->fast_groups());
+      table_->tell_installed(settings_.wait_install);
+      speaker_.wait_for_install(settings_.wait_install, now);
       for (const auto& [ifindex, link] : monitor_->links()) {
         link_states_.emplace(ifindex, LinkState{link.usable()});
         table_->link(link, now);
@@ -90,6 +96,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     callbacks.served_late = [this](Clock::duration late) {
       loop_lag_.observe(std::chrono::duration<double>(late).count());
     };
+    callbacks.gateway = [this](const bgp::GatewayChange& change) { gateway_changed(change); };
     transport_.emplace(io_, speaker_, std::move(callbacks));
     if (auto listening = transport_->listen(); !listening)
       return listening.error().within("bgp.listen");
@@ -113,13 +120,20 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     std::erase_if(shielded, [](const Prefix& prefix) { return prefix.is_host(); });
     wanted.insert(hosts.begin(), hosts.end());
     for (const Prefix& prefix : shielded) {
-      if (table_ && !shielded_.contains(prefix)) table_->want_blackhole(prefix, now);
+      if (!table_) break;
+      const bool waits =
+          settings_.wait_install && wanted.contains(prefix) && !originated_.contains(prefix);
+      if (waits) uncovered_.insert(prefix);
+      // Wanted once more, one that stands already is told of once more.
+      if (waits || !shielded_.contains(prefix)) table_->want_blackhole(prefix, now);
     }
     for (const Prefix& prefix : wanted) {
-      if (!originated_.contains(prefix)) speaker_.originate(prefix, now);
+      if (originated_.contains(prefix) || uncovered_.contains(prefix)) continue;
+      speaker_.originate(prefix, now);
     }
     for (const Prefix& prefix : originated_) {
       if (wanted.contains(prefix)) continue;
+      uncovered_.erase(prefix);
       if (const auto client = for_clients_.find(prefix); client != for_clients_.end()) {
         speaker_.originate(client->second, now);
       } else {
@@ -127,7 +141,9 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       }
     }
     for (const Prefix& prefix : shielded_) {
-      if (table_ && !shielded.contains(prefix)) table_->unwant_blackhole(prefix, now);
+      if (table_ && !shielded.contains(prefix) && !dropped_.contains(prefix)) {
+        table_->unwant_blackhole(prefix, now);
+      }
     }
     shielded_ = std::move(shielded);
     originated_ = std::move(wanted);
@@ -140,10 +156,10 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     std::map<Prefix, bgp::Origination> next;
     for (const bgp::Origination& each : wanted) {
       next.emplace(each.prefix, each);
-      if (!originated_.contains(each.prefix)) speaker_.originate(each, now);
+      if (!is_announced(each.prefix)) speaker_.originate(each, now);
     }
     for (const auto& [prefix, what] : for_clients_) {
-      if (!next.contains(prefix) && !originated_.contains(prefix)) speaker_.withdraw(prefix, now);
+      if (!next.contains(prefix) && !is_announced(prefix)) speaker_.withdraw(prefix, now);
     }
     for_clients_ = std::move(next);
     transport_->poke();
@@ -155,6 +171,49 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       spdlog::error("bgp.listen: {}", listening.error().message);
     }
     transport_->poke();
+  }
+
+  void check_fib(bool repair, FibCheck::Answer answer) {
+    if (!check_) {
+      return answer(ctl::Failure{ctl::ErrorCode::not_found,
+                                 "weftd does not touch the kernel: fib.install is false"});
+    }
+    check_->ask(repair, std::move(answer));
+    pump();
+  }
+
+  Result<void> order(const ctl::PeerRequest& order) {
+    const Time now = Clock::now();
+    Result<void> done;
+    // By name first: a peer may be called by the address of another.
+    std::string peer = order.peer;
+    const auto known = speaker_.peers();
+    const auto by = [&](const auto& is) { return std::any_of(known.begin(), known.end(), is); };
+    if (!by([&](const bgp::PeerStatus& each) { return each.name == peer; })) {
+      for (const bgp::PeerStatus& each : known) {
+        if (each.address.text() == order.peer) peer = each.name;
+      }
+    }
+    switch (order.verb) {
+      case ctl::PeerVerb::start:
+        done = speaker_.start_peer(peer, now);
+        break;
+      case ctl::PeerVerb::shutdown:
+        done = speaker_.shutdown_peer(peer, order.message, now);
+        break;
+      case ctl::PeerVerb::reset:
+        done = speaker_.reset_peer(peer, order.message, now);
+        break;
+      case ctl::PeerVerb::refresh:
+        done = speaker_.refresh_peer(peer, now);
+        break;
+    }
+    transport_->poke();
+    return done;
+  }
+
+  [[nodiscard]] std::optional<bgp::TcpFacts> tcp_facts(bgp::ConnectionId connection) const {
+    return transport_ ? transport_->tcp_facts(connection) : std::nullopt;
   }
 
   void stop(bool cease) {
@@ -180,7 +239,9 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     std::set<std::uint32_t> indexes;
     for (const bgp::PeerSettings& peer : speaker_.settings().peers) {
       for (const ConnectedSubnet& subnet : monitor_->subnets()) {
-        if (subnet.prefix.contains(peer.address)) indexes.insert(subnet.ifindex);
+        const bool here =
+            peer.range ? subnet.prefix.overlaps(*peer.range) : subnet.prefix.contains(peer.address);
+        if (here) indexes.insert(subnet.ifindex);
       }
     }
     std::vector<Uplink> links;
@@ -210,6 +271,11 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     std::uint64_t transitions = 0;
   };
 
+  /// As one of this host's own: that goes before what its clients want of it.
+  [[nodiscard]] bool is_announced(const Prefix& prefix) const {
+    return originated_.contains(prefix) && !uncovered_.contains(prefix);
+  }
+
   /// The descriptor belongs to the monitor or the programmer; Asio only waits on it.
   static void give_back(asio::posix::stream_descriptor& descriptor) {
     if (descriptor.is_open()) static_cast<void>(descriptor.release());
@@ -238,6 +304,11 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     audit_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
       if (error || self->stopped_) return;
       self->table_->audit(Clock::now());
+      const bool fast = self->programmer_->fast_groups();
+      self->table_->fast_groups(self->programmer_->assert_fast_groups());
+      if (!self->programmer_->fast_groups() && fast) {
+        spdlog::warn("net.ipv4.nexthop_compat_mode is 1 again and cannot be set to 0");
+      }
       self->pump();
       self->await_audit();
     });
@@ -293,16 +364,14 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     LinkState& state =
         link_states_.try_emplace(change.link.ifindex, LinkState{usable}).first->second;
     if (std::exchange(state.usable, usable) != usable) ++state.transitions;
-    if (!usable) {
-      speaker_.link_down(change.link.ifindex, now);
-      transport_->poke();
-    }
-    if (!table_) return;
-    if (change.removed) {
+    if (table_ && change.removed) {
       table_->link_removed(change.link.ifindex, now);
-    } else {
+    } else if (table_) {
       table_->link(change.link, now);
     }
+    if (usable) return;
+    speaker_.link_down(change.link.ifindex, now);
+    transport_->poke();
   }
 
   /// What the speaker resolves next hops with: subnets on links that carry packets, containers'
@@ -320,6 +389,22 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     if (transport_) transport_->poke();
   }
 
+  /// One message a group, on its way before the decision process has begun.
+  void gateway_changed(const bgp::GatewayChange& change) {
+    if (!table_ || stopped_) return;
+    const Time now = Clock::now();
+    table_->reachable(change.gateway, change.ifindex, change.reachable, now);
+    submit_express(now);
+  }
+
+  void submit_express(Time now) {
+    while (programmer_->express_ready()) {
+      auto batch = table_->take_express(now);
+      if (!batch) return;
+      programmer_->submit_express(std::move(*batch));
+    }
+  }
+
   void learned(const std::vector<bgp::RouteChange>& changes) {
     if (!table_) return;
     const Time now = Clock::now();
@@ -327,6 +412,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     // round, not kept.
     std::map<bgp::NextHopSet, fib::GroupRef> groups;
     for (const bgp::RouteChange& change : changes) {
+      drop_packets(change.prefix, change.kind == bgp::RouteKind::blackhole, now);
       if (change.kind != bgp::RouteKind::via) {
         table_->unwant(change.prefix, now);
         continue;
@@ -343,6 +429,18 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     pump();
   }
 
+  /// RFC 7999: a peer asked for it, or does no longer.
+  void drop_packets(const Prefix& prefix, bool wanted, Time now) {
+    if (wanted == dropped_.contains(prefix)) return;
+    if (wanted) {
+      dropped_.insert(prefix);
+      table_->want_blackhole(prefix, now);
+    } else {
+      dropped_.erase(prefix);
+      if (!shielded_.contains(prefix)) table_->unwant_blackhole(prefix, now);
+    }
+  }
+
   void synced(const bgp::SyncDone& done) {
     spdlog::info("{} routes: {}", name(done.family),
                  done.timed_out ? "not every peer has sent its End-of-RIB in time, going on without"
@@ -353,17 +451,35 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     pump();
   }
 
+  /// What the kernel has acknowledged may be told to others.
+  void tell_installed(Time now) {
+    std::vector<Prefix> learned;
+    bool covered = false;
+    for (const fib::Installed& one : table_->take_installed()) {
+      if (one.kind == fib::Kind::learned) learned.push_back(one.prefix);
+      if (one.kind != fib::Kind::blackhole || uncovered_.erase(one.prefix) == 0) continue;
+      speaker_.originate(one.prefix, now);
+      covered = true;
+    }
+    speaker_.installed(learned, now);
+    if ((covered || !learned.empty()) && transport_) transport_->poke();
+  }
+
   /// Takes in what the kernel answered, hands out what is due, and sleeps until there is more.
   void pump() {
     if (!table_ || stopped_ || !programmer_) return;
     const Time now = Clock::now();
+    table_->more_to_come(speaker_.deadline() == Time::min());
     while (auto report = programmer_->next()) table_->settle(std::move(*report), now);
     table_->tick(now);
-    while (programmer_->ready()) {
-      auto work = table_->take(now);
-      if (!work) break;
-      programmer_->submit(std::move(*work));
-    }
+    do {
+      submit_express(now);
+      while (programmer_->ready()) {
+        auto work = table_->take(now);
+        if (!work) break;
+        programmer_->submit(std::move(*work));
+      }
+    } while (check_->advance(now));
     for (const fib::Notice& notice : table_->take_notices()) {
       if (notice.warning) {
         spdlog::warn(notice.message);
@@ -371,7 +487,11 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
         spdlog::info(notice.message);
       }
     }
-    const auto deadline = table_->deadline();
+    tell_installed(now);
+    auto deadline = table_->deadline();
+    if (const auto other = check_->deadline(); other && (!deadline || *other < *deadline)) {
+      deadline = other;
+    }
     if (!deadline) {
       table_timer_.cancel();
       return;
@@ -388,6 +508,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   exporter::Histogram loop_lag_{exporter::lag_bounds()};
   std::optional<bgp::Transport> transport_;
   std::optional<fib::Table> table_;
+  std::optional<FibCheck> check_;
   std::optional<fib::Programmer> programmer_;
   std::optional<fib::Monitor> monitor_;
   std::optional<asio::posix::stream_descriptor> reports_;
@@ -396,6 +517,10 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   asio::steady_timer audit_timer_;
   std::set<Prefix> originated_;
   std::set<Prefix> shielded_;
+  /// Learned blackholes.
+  std::set<Prefix> dropped_;
+  /// Of these: not yet announced, for the kernel has not acknowledged their blackhole.
+  std::set<Prefix> uncovered_;
   std::map<Prefix, bgp::Origination> for_clients_;
   std::vector<ConnectedSubnet> resolved_;
   std::set<Family> families_synced_;
@@ -426,8 +551,17 @@ void Routing::announce_for_clients(const std::vector<bgp::Origination>& wanted) 
 void Routing::apply(const bgp::Settings& settings) {
   loop_->apply(settings);
 }
+Result<void> Routing::order(const ctl::PeerRequest& order) {
+  return loop_->order(order);
+}
+std::optional<bgp::TcpFacts> Routing::tcp_facts(bgp::ConnectionId connection) const {
+  return loop_->tcp_facts(connection);
+}
 void Routing::stop(bool cease) {
   loop_->stop(cease);
+}
+void Routing::check_fib(bool repair, std::function<void(ctl::Reply)> answer) {
+  loop_->check_fib(repair, std::move(answer));
 }
 void Routing::on_container_route_lost(std::function<void()> handler) {
   loop_->container_route_lost = std::move(handler);

@@ -13,6 +13,7 @@
 
 #include "bgp/speaker.h"
 #include "config/config.h"
+#include "ctl/protocol.h"
 #include "exporter/snapshot.h"
 #include "fib/monitor.h"
 #include "fib/table.h"
@@ -53,9 +54,17 @@ class Routing {
   /// Kernel routes stay. `cease`: tell the peers to forget us; else they see the connection close.
   void stop(bool cease);
 
+  /// The error says that there is no such peer.
+  Result<void> order(const ctl::PeerRequest& order);
+  /// Of the connection of a session; none when it is gone.
+  [[nodiscard]] std::optional<bgp::TcpFacts> tcp_facts(bgp::ConnectionId connection) const;
+
   /// Called after a route of protocol weft that leads straight to a link was taken away by somebody
   /// else.
   void on_container_route_lost(std::function<void()> handler);
+
+  /// `weftctl fib check`; answers later, on the main loop.
+  void check_fib(bool repair, std::function<void(ctl::Reply)> answer);
 
   [[nodiscard]] const bgp::Speaker& speaker() const;
   /// None when fib.install is false.

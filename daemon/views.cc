@@ -24,7 +24,7 @@ bool established(const bgp::PeerStatus& peer) {
   return peer.state == bgp::PeerState::established;
 }
 
-ctl::Peer peer_view(const bgp::PeerStatus& peer, Time now) {
+ctl::Peer peer_view(const World& world, const bgp::PeerStatus& peer, Time now) {
   ctl::Peer view;
   view.name = peer.name;
   view.description = peer.description;
@@ -40,7 +40,8 @@ ctl::Peer peer_view(const bgp::PeerStatus& peer, Time now) {
   view.capabilities = peer.capabilities;
   for (const bgp::PeerFamilyStatus& family : peer.families) {
     view.families.push_back({std::string(name(family.family)), family.received, family.accepted,
-                             family.selected, family.advertised, family.end_of_rib_received});
+                             family.selected, family.advertised, family.end_of_rib_received,
+                             family.discarded, family.above_limit});
   }
   view.route_reflector_client = peer.route_reflector_client;
   view.last_error =
@@ -48,6 +49,25 @@ ctl::Peer peer_view(const bgp::PeerStatus& peer, Time now) {
   view.messages_received = peer.received.messages();
   view.messages_sent = peer.sent.messages();
   view.established_count = peer.established_count;
+  view.range = text(peer.range);
+  view.password = peer.password;
+  view.our_capabilities = peer.our_capabilities;
+  view.max_send = static_cast<std::uint32_t>(peer.max_send);
+  view.max_receive = static_cast<std::uint32_t>(peer.max_receive);
+  view.connect_retry = peer.connect_retry;
+  view.send_hold = peer.send_hold;
+  view.ttl = peer.setup.ttl;
+  view.least_ttl = peer.setup.least_ttl;
+  view.last_sent_notification = peer.last_sent_notification;
+  view.last_received_notification = peer.last_received_notification;
+  view.malformed_updates = peer.malformed_updates;
+  if (const auto tcp = peer.connection ? world.routing.tcp_facts(*peer.connection) : std::nullopt) {
+    view.rtt_microseconds = static_cast<std::uint64_t>(tcp->rtt.count());
+    view.mss = tcp->mss;
+    view.retransmits = tcp->retransmits;
+    view.send_queue = tcp->send_queue;
+    view.receive_queue = tcp->receive_queue;
+  }
   return view;
 }
 
@@ -97,12 +117,19 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
     found.push_back(fault);
   }
   for (const bgp::PeerStatus& peer : peers) {
-    if (established(peer) || peer.shutdown) continue;
+    for (const bgp::PeerFamilyStatus& family : peer.families) {
+      if (!family.above_limit) continue;
+      found.push_back(fmt::format(
+          "peer {} has more {} prefixes than its limit allows{}", peer.name, name(family.family),
+          family.discarded == 0 ? "" : fmt::format("; {} are not held", family.discarded)));
+    }
+    // A peer of a range may come and go.
+    if (established(peer) || peer.shutdown || peer.range) continue;
     found.push_back(fmt::format("peer {} is {} for {} s{}{}", peer.name, bgp::name(peer.state),
                                 duration_cast<seconds>(now - peer.since).count(),
                                 peer.last_error.empty() ? "" : ": ", peer.last_error));
   }
-  if (peers.empty())
+  if (peers.empty() && world.config.bgp.peers.empty())
     found.emplace_back("no BGP peers are configured: nobody learns of this host's containers");
   if (const fib::Table* table = world.routing.table()) {
     const fib::Snapshot fib = table->snapshot();
@@ -116,10 +143,9 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
                                   fib.failed - fib.foreign));
     }
   }
-  if (!world.routing.fast_groups()) {
-    found.emplace_back(
-        "net.ipv4.nexthop_compat_mode is 1 and could not be set: failover is slow; "
-        "sysctl -w net.ipv4.nexthop_compat_mode=0");
+  for (const Finding& finding : examine(patient_of(world))) {
+    if (finding.state != Finding::State::wrong) continue;
+    found.push_back(fmt::format("{} {}; {}", finding.subject, finding.message, finding.command));
   }
   for (const ipam::BlockStatus& block : world.containers.allocator().blocks(now)) {
     if (block.free != 0 || block.state != ipam::BlockState::owned) continue;
@@ -135,6 +161,28 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
 }
 
 }  // namespace
+
+Patient patient_of(const World& world) {
+  Patient patient;
+  patient.installs = world.config.fib.install;
+  for (const Uplink& uplink : world.routing.uplinks()) patient.uplinks.push_back(uplink.link.name);
+  for (const ipam::LeaseStatus& held : world.containers.allocator().leases()) {
+    if (held.attached) patient.veths.push_back(host_ifname(held.lease.attachment));
+  }
+  return patient;
+}
+
+ctl::Doctor doctor_view(const World& world) {
+  ctl::Doctor view;
+  for (const Finding& finding : examine(patient_of(world))) {
+    view.findings.push_back({finding.subject,
+                             finding.state == Finding::State::good   ? "good"
+                             : finding.state == Finding::State::note ? "note"
+                                                                     : "wrong",
+                             finding.message, finding.command});
+  }
+  return view;
+}
 
 ctl::Status status_view(const World& world, Time now) {
   const bgp::Speaker& speaker = world.routing.speaker();
@@ -172,18 +220,25 @@ ctl::Status status_view(const World& world, Time now) {
 ctl::Peers peers_view(const World& world, Time now) {
   ctl::Peers view;
   for (const bgp::PeerStatus& peer : world.routing.speaker().peers())
-    view.peers.push_back(peer_view(peer, now));
+    view.peers.push_back(peer_view(world, peer, now));
+  for (const bgp::RangeStatus& range : world.routing.speaker().ranges()) {
+    view.ranges.push_back(
+        {range.name, range.range.text(), range.peers, range.limit, range.refused});
+  }
   return view;
 }
 
 ctl::Reply routes_view(const World& world, const ctl::RoutesRequest& request) {
   const bgp::Speaker& speaker = world.routing.speaker();
   ctl::Routes view;
-  if (request.prefix) {
-    const auto route = speaker.route(*request.prefix);
+  if (request.prefix || request.address) {
+    const auto route =
+        request.prefix ? speaker.route(*request.prefix) : speaker.route(*request.address);
     if (!route) {
-      return ctl::Failure{ctl::ErrorCode::not_found,
-                          fmt::format("there is no route to {}", request.prefix->text())};
+      return ctl::Failure{
+          ctl::ErrorCode::not_found,
+          fmt::format("there is no route to {}",
+                      request.prefix ? request.prefix->text() : request.address->text())};
     }
     view.routes.push_back(route_view(world, *route));
     return view;
@@ -244,6 +299,20 @@ ctl::Containers containers_view(const World& world, Time now) {
   return view;
 }
 
+ctl::Policies policies_view(const World& world) {
+  ctl::Policies view;
+  for (const bgp::PolicyStatus& policy : world.routing.speaker().policies()) {
+    ctl::Policy row{policy.name, policy.import_of,        policy.export_of,
+                    {},          policy.import_unmatched, policy.export_unmatched};
+    for (const bgp::RuleStatus& rule : policy.rules) {
+      row.rules.push_back(
+          {rule.name, std::string(name(rule.then)), rule.import_hits, rule.export_hits});
+    }
+    view.policies.push_back(std::move(row));
+  }
+  return view;
+}
+
 namespace {
 
 exporter::MessageCounts counts_of(const bgp::MessageCounts& counts) {
@@ -278,9 +347,11 @@ exporter::Peer peer_metrics(const bgp::PeerStatus& peer, Time now) {
   row.stale_swept = peer.stale_swept;
   row.capabilities = peer.capabilities;
   row.prefix_limit = peer.prefix_limit;
+  row.accepted_prefix_limit = peer.accepted_prefix_limit;
   for (const bgp::PeerFamilyStatus& family : peer.families) {
     row.families.push_back({family.family, family.received, family.accepted, family.selected,
-                            family.advertised, family.end_of_rib_received, family.end_of_rib_sent});
+                            family.advertised, family.end_of_rib_received, family.end_of_rib_sent,
+                            family.discarded});
   }
   return row;
 }
@@ -293,6 +364,7 @@ void add_fib(exporter::Snapshot& snapshot, const fib::Table& table, const Routin
                    fib.routes[i][static_cast<std::size_t>(fib::Kind::blackhole)],
                    fib.routes[i][static_cast<std::size_t>(fib::Kind::gateway)], fib.drift[i]};
   }
+  snapshot.fib_fast_groups = routing.fast_groups();
   snapshot.fib_pending = fib.pending;
   snapshot.fib_failed = fib.failed;
   snapshot.fib_foreign = fib.foreign;
@@ -311,7 +383,7 @@ void add_fib(exporter::Snapshot& snapshot, const fib::Table& table, const Routin
       std::vector<double>(fib::latency_bounds.begin(), fib::latency_bounds.end()));
   programming.buckets.assign(fib.programming.buckets.begin(), fib.programming.buckets.end());
   programming.sum = fib.programming.sum;
-  snapshot.netlink_overruns = fib.overruns + routing.monitor_overruns();
+  snapshot.netlink_overruns = routing.monitor_overruns();
 }
 
 std::vector<exporter::Pool> pool_metrics(const ipam::Allocator& allocator, Time now) {
@@ -362,9 +434,20 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
   snapshot.router_id = world.config.node.router_id.text();
   for (const bgp::PeerStatus& peer : speaker.peers())
     snapshot.peers.push_back(peer_metrics(peer, now));
+  for (const bgp::RangeStatus& range : speaker.ranges())
+    snapshot.ranges.push_back({range.name, range.peers, range.limit, range.refused});
   for (const Family family : {Family::ipv4, Family::ipv6}) {
     const bgp::RouteCounts counts = speaker.counts(family);
     snapshot.rib[exporter::index_of(family)] = {counts.local, counts.learned, counts.paths};
+  }
+  for (const bgp::PolicyStatus& policy : speaker.policies()) {
+    const auto add = [&](const std::string& rule, std::uint64_t imported, std::uint64_t exported) {
+      snapshot.policy_rules.push_back({policy.name, rule, imported, exported});
+    };
+    for (const bgp::RuleStatus& rule : policy.rules) {
+      add(rule.name, rule.import_hits, rule.export_hits);
+    }
+    add("", policy.import_unmatched, policy.export_unmatched);
   }
   if (const fib::Table* table = world.routing.table()) add_fib(snapshot, *table, world.routing);
   snapshot.fib_repairs["container-route"] = statistics.routes_repaired;

@@ -6,6 +6,7 @@
 #include "ctl/protocol.h"
 #include "daemon/claims.h"
 #include "daemon/containers.h"
+#include "daemon/doctor.h"
 #include "daemon/routing.h"
 #include "exporter/snapshot.h"
 #include "net/time.h"
@@ -35,6 +36,10 @@ ctl::Reply routes_view(const World& world, const ctl::RoutesRequest& request);
 ctl::Blocks blocks_view(const World& world, Time now);
 ctl::ClaimedBlocks claims_view(const World& world);
 ctl::Containers containers_view(const World& world, Time now);
+ctl::Policies policies_view(const World& world);
+ctl::Doctor doctor_view(const World& world);
+/// What the doctor has to look at.
+Patient patient_of(const World& world);
 exporter::Snapshot metrics_view(const World& world, Time now);
 
 }  // namespace weft::daemon

@@ -166,6 +166,20 @@ void add_sessions(const Snapshot& s, Exposition& out) {
   out.take({&info, &up, &shutdown, &state, &since, &count, &hold, &queue, &capability});
 }
 
+void add_ranges(const Snapshot& s, Exposition& out) {
+  auto peers = gauge("weft_bgp_range_peers", "Peers that a listen range has let in.");
+  auto limit = gauge("weft_bgp_range_limit", "Peers that a listen range lets in at most.");
+  auto refused = counter("weft_bgp_range_refused_total",
+                         "Connections refused because their listen range was full.");
+  for (const PeerRange& range : s.ranges) {
+    const ClientMetric::Label name{"range", range.name};
+    peers.add({name}, range.peers);
+    limit.add({name}, range.limit);
+    refused.add({name}, range.refused);
+  }
+  out.take({&peers, &limit, &refused});
+}
+
 void add_messages(const Snapshot& s, Exposition& out) {
   auto messages = counter("weft_bgp_messages_total", "BGP messages by direction and type.");
   auto octets = counter("weft_bgp_message_bytes_total",
@@ -200,8 +214,13 @@ void add_prefixes(const Snapshot& s, Exposition& out) {
   auto end_of_rib = gauge("weft_bgp_eor",
                           "1 once the End-of-RIB marker of the running session has gone this way "
                           "(RFC 4724 2).");
-  auto limit = gauge("weft_bgp_prefix_limit",
-                     "Prefixes of this family from the peer above which the session ends.");
+  auto limit =
+      gauge("weft_bgp_prefix_limit", "Prefixes of this family that the peer may announce.");
+  auto accepted_limit = gauge("weft_bgp_accepted_prefix_limit",
+                              "Prefixes of this family from the peer that may be accepted.");
+  auto discarded = gauge("weft_bgp_discarded_prefixes",
+                         "Prefixes of this family that were not held because of a limit, in the "
+                         "running session.");
   for (const Peer& peer : s.peers) {
     const ClientMetric::Label name{"peer", peer.name};
     for (const PeerFamily& family : peer.families) {
@@ -216,9 +235,28 @@ void add_prefixes(const Snapshot& s, Exposition& out) {
       end_of_rib.add({name, which, {"direction", "received"}}, family.end_of_rib_received);
       end_of_rib.add({name, which, {"direction", "sent"}}, family.end_of_rib_sent);
       if (peer.prefix_limit) limit.add({name, which}, std::uint64_t{*peer.prefix_limit});
+      if (peer.accepted_prefix_limit) {
+        accepted_limit.add({name, which}, std::uint64_t{*peer.accepted_prefix_limit});
+      }
+      if (peer.prefix_limit || peer.accepted_prefix_limit) {
+        discarded.add({name, which}, family.discarded);
+      }
     }
   }
-  out.take({&prefixes, &end_of_rib, &limit});
+  out.take({&prefixes, &end_of_rib, &limit, &accepted_limit, &discarded});
+}
+
+void add_policies(const Snapshot& s, Exposition& out) {
+  auto hits = counter("weft_bgp_policy_rule_hits_total",
+                      "Routes that met a rule of a policy, each time they were asked about, by "
+                      "direction; with an empty rule: rejected because none matched.");
+  for (const PolicyRule& rule : s.policy_rules) {
+    hits.add({{"policy", rule.policy}, {"rule", rule.rule}, {"direction", "import"}},
+             rule.import_hits);
+    hits.add({{"policy", rule.policy}, {"rule", rule.rule}, {"direction", "export"}},
+             rule.export_hits);
+  }
+  out.take({&hits});
 }
 
 void add_rib(const Snapshot& s, Exposition& out) {
@@ -255,6 +293,10 @@ void add_fib(const Snapshot& s, Exposition& out) {
   missing.add({{"reason", "pending"}}, s.fib_pending >= stuck ? s.fib_pending - stuck : 0);
   missing.add({{"reason", "failed"}}, s.fib_failed);
   missing.add({{"reason", "foreign"}}, s.fib_foreign);
+  auto compat =
+      gauge("weft_fib_nexthop_compat_mode",
+            "1: net.ipv4.nexthop_compat_mode could not be set to 0, and failover is slow.");
+  compat.add({}, !s.fib_fast_groups);
   auto nexthops = gauge("weft_fib_nexthops", "Nexthop objects of weft in the kernel.");
   nexthops.add({}, s.nexthops);
   auto groups = gauge("weft_fib_nexthop_groups", "Nexthop groups of weft in the kernel.");
@@ -275,8 +317,8 @@ void add_fib(const Snapshot& s, Exposition& out) {
                           "Times the kernel dropped its notices to weft (ENOBUFS); each is "
                           "followed by a full comparison.");
   overruns.add({}, s.netlink_overruns);
-  out.take({&routes, &drift, &missing, &nexthops, &groups, &operations, &repairs, &programming,
-            &overruns});
+  out.take({&routes, &drift, &missing, &compat, &nexthops, &groups, &operations, &repairs,
+            &programming, &overruns});
 }
 
 void add_addresses(const Snapshot& s, Exposition& out) {
@@ -390,8 +432,10 @@ std::vector<prometheus::MetricFamily> metrics(const Snapshot& snapshot) {
   Exposition out;
   add_life(snapshot, out);
   add_sessions(snapshot, out);
+  add_ranges(snapshot, out);
   add_messages(snapshot, out);
   add_prefixes(snapshot, out);
+  add_policies(snapshot, out);
   add_rib(snapshot, out);
   add_fib(snapshot, out);
   add_addresses(snapshot, out);

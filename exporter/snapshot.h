@@ -78,6 +78,8 @@ struct PeerFamily {
   std::uint64_t advertised = 0;
   bool end_of_rib_received = false;
   bool end_of_rib_sent = false;
+  /// Not held because of a limit, in this session.
+  std::uint64_t discarded = 0;
 };
 
 struct Peer {
@@ -106,6 +108,15 @@ struct Peer {
   std::vector<std::string> capabilities;
   std::vector<PeerFamily> families;
   std::optional<std::uint32_t> prefix_limit;
+  std::optional<std::uint32_t> accepted_prefix_limit;
+};
+
+/// A listen range.
+struct PeerRange {
+  std::string name;
+  std::uint64_t peers = 0;
+  std::uint64_t limit = 0;
+  std::uint64_t refused = 0;
 };
 
 /// The Loc-RIB of one family.
@@ -169,6 +180,15 @@ struct CniRequests {
   Histogram seconds{cni_bounds()};
 };
 
+/// Routes that met a rule of a policy.
+struct PolicyRule {
+  std::string policy;
+  /// Empty: met none and were rejected.
+  std::string rule;
+  std::uint64_t import_hits = 0;
+  std::uint64_t export_hits = 0;
+};
+
 struct Snapshot {
   std::string version;
   std::string commit;
@@ -187,11 +207,15 @@ struct Snapshot {
   std::uint32_t local_asn = 0;
   std::string router_id;
   std::vector<Peer> peers;
+  std::vector<PeerRange> ranges;
   /// By family: ipv4, ipv6.
   std::array<Rib, 2> rib;
+  std::vector<PolicyRule> policy_rules;
 
   /// None: weftd does not touch the kernel (fib.install: false).
   std::optional<std::array<Fib, 2>> fib;
+  /// net.ipv4.nexthop_compat_mode is 0: a change of a group is one notification, not one a route.
+  bool fib_fast_groups = true;
   std::uint64_t fib_pending = 0;
   std::uint64_t fib_failed = 0;
   std::uint64_t fib_foreign = 0;

@@ -30,6 +30,7 @@ Route route_of(const RouteChange& change, const Settings& settings) {
       route.preferred_source = change.prefix.family() == Family::ipv4
                                    ? settings.preferred_source_v4
                                    : settings.preferred_source_v6;
+      route.mtu = settings.route_mtu.value_or(0);
       break;
     case Kind::blackhole:
       route.type = RouteType::blackhole;

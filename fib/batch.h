@@ -79,7 +79,10 @@ struct Fault {
 };
 
 /// A request for all routes and nexthop objects there are.
-struct DumpRequest {};
+struct DumpRequest {
+  /// Only to be compared (`weftctl fib check`): the parts say so as well.
+  bool check = false;
+};
 using Work = std::variant<Batch, DumpRequest>;
 
 /// A batch carried out.
@@ -92,6 +95,7 @@ struct Answer {
 };
 /// A piece of a dump, in order: nexthop objects first, then routes of all protocols of our table.
 struct DumpPart {
+  bool check = false;
   /// Everything seen so far is void: the dump starts over.
   bool again = false;
   std::vector<NextHopObject> nexthops;

@@ -64,6 +64,8 @@ struct Entry {
   bool overtaken : 1;
   /// Refusals in a row, saturating.
   std::uint8_t failures : 3;
+  /// A check has found it in the kernel's dump.
+  bool visited : 1;
 
   Entry()
       : kind(Kind::learned),
@@ -78,7 +80,9 @@ struct Entry {
         drifted(false),
         seen(false),
         overtaken(false),
-        failures(0) {}
+        failures(0),
+        visited(false) {}
+  [[nodiscard]] bool as_wanted() const { return want != no_target && want == have && !unsure; }
   [[nodiscard]] bool idle() const {
     return want == no_target && have == no_target && !unsure && !in_flight;
   }

@@ -18,15 +18,15 @@ namespace {
 
 using Handler = std::function<void(const Event&)>;
 
-/// Drops messages that our own write socket caused: nlmsg_pid, at octet 12, is the port of who
+/// Drops messages that our own write sockets caused: nlmsg_pid, at octet 12, is the port of who
 /// asked for the change.
-Result<void> drop_echoes(netlink::Socket& socket, std::uint32_t port) {
-  std::array<sock_filter, 4> code{{
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 12),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(port), 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, 0),
-      BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
-  }};
+Result<void> drop_echoes(netlink::Socket& socket, const std::vector<std::uint32_t>& ports) {
+  std::vector<sock_filter> code{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 12)};
+  for (const std::uint32_t port : ports) {
+    code.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(port), 0, 1));
+    code.push_back(BPF_STMT(BPF_RET | BPF_K, 0));
+  }
+  code.push_back(BPF_STMT(BPF_RET | BPF_K, 0xffffffff));
   const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
   return socket.filter(program);
 }
@@ -46,9 +46,9 @@ struct Monitor::State {
 
   Result<void> join() {
     std::vector<unsigned> groups{RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR};
-    if (options.writer_port != 0) {
+    if (!options.writer_ports.empty()) {
       groups.insert(groups.end(), {RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_NEXTHOP});
-      if (auto filtered = drop_echoes(socket, options.writer_port); !filtered) return filtered;
+      if (auto filtered = drop_echoes(socket, options.writer_ports); !filtered) return filtered;
     }
     for (const unsigned group : groups) {
       if (auto joined = socket.join(group); !joined) return joined;
@@ -132,7 +132,8 @@ struct Monitor::State {
         break;
     }
     // The filter does this in the kernel; not every kernel lets one be attached.
-    if (options.writer_port == 0 || message.port == options.writer_port) return;
+    const auto& ours = options.writer_ports;
+    if (ours.empty() || std::find(ours.begin(), ours.end(), message.port) != ours.end()) return;
     if (message.type == RTM_NEWROUTE || message.type == RTM_DELROUTE) {
       const auto route = parse_route(message);
       if (!route) return;

@@ -37,9 +37,8 @@ using Event = std::variant<LinkEvent, AddressEvent, RouteEvent, NextHopEvent, Ov
 class Monitor {
  public:
   struct Options {
-    /// Programmer::port(); 0: there is none, and routes and nexthops are of no interest
-    /// (fib.install false).
-    std::uint32_t writer_port = 0;
+    /// Programmer::ports(); none: routes and nexthops are of no interest (fib.install false).
+    std::vector<std::uint32_t> writer_ports = {};
     /// Octets; forced where we may.
     int receive_buffer = 16 * 1024 * 1024;
   };

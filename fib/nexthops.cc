@@ -166,6 +166,31 @@ std::vector<NextHopObjects::MemberRef> NextHopObjects::eligible(const Group& gro
   return reachable.empty() ? all : reachable;
 }
 
+std::vector<NextHopObjects::MemberRef> NextHopObjects::target(Group& group) const {
+  std::vector<MemberRef> members = eligible(group);
+  group.held_back = false;
+  if (!group.installed || group.leaving == 0) return members;
+  std::vector<MemberRef> kept;
+  for (const MemberRef& member : members) {
+    const auto& there = group.installed_members;
+    if (std::find(there.begin(), there.end(), member) != there.end()) kept.push_back(member);
+  }
+  if (kept.empty()) return members;
+  group.held_back = kept.size() != members.size();
+  return kept;
+}
+
+void NextHopObjects::settled(GroupRef ref) {
+  if (at(ref).held_back) queue_group(ref.value - 1);
+}
+
+bool NextHopObjects::same_ways(GroupRef a, GroupRef b) const {
+  const auto ways = [&](const Group& group) {
+    return group.installed ? group.installed_members : eligible(group);
+  };
+  return ways(at(a)) == ways(at(b));
+}
+
 bool NextHopObjects::carries(GroupRef ref) const {
   const Group& group = at(ref);
   return !group.removing && (group.installed || (group.in_flight && group.known));
@@ -181,6 +206,16 @@ std::string NextHopObjects::obstacle(GroupRef ref) const {
     any_usable = any_usable || usable(single.ifindex);
   }
   return any_usable ? "" : "no interface of its next hops is up";
+}
+
+NextHopObject NextHopObjects::group_object(std::uint32_t id,
+                                           const std::vector<MemberRef>& members) const {
+  return {id, route_protocol, {}, 0, encoded(members), resilience_};
+}
+
+bool NextHopObjects::of_our_type(const NextHopObject& group) const {
+  if (!group.resilience || !resilience_) return group.resilience == resilience_;
+  return group.resilience->buckets == resilience_->buckets;
 }
 
 std::vector<Member> NextHopObjects::encoded(const std::vector<MemberRef>& members) const {
@@ -212,6 +247,7 @@ void NextHopObjects::queue_users(std::uint32_t single) {
 }
 
 void NextHopObjects::lose_single(std::uint32_t index, Effects& effects) {
+  ++moves_;
   Single& single = singles_[index];
   single.installed = false;
   single.lost = single.in_flight;
@@ -231,6 +267,7 @@ void NextHopObjects::lose_single(std::uint32_t index, Effects& effects) {
 }
 
 void NextHopObjects::lose_group(std::uint32_t index, Effects& effects) {
+  ++moves_;
   Group& group = groups_[index];
   group.installed = false;
   group.installed_members.clear();
@@ -264,8 +301,27 @@ void NextHopObjects::link(std::uint32_t ifindex, bool is_usable, Effects& effect
 void NextHopObjects::reachable(const Address& gateway, std::uint32_t ifindex, bool yes) {
   const auto found = single_index_.find({gateway, ifindex});
   if (found == single_index_.end()) return;
-  singles_[found->second].unreachable = !yes;
+  Single& single = singles_[found->second];
+  if (single.unreachable == !yes) return;
+  single.unreachable = !yes;
+  if (!yes && !fast_groups_ && can_lose(single)) {
+    prunes_.push_back(found->second);
+    return;
+  }
+  queue_single(found->second);  // it may have been deleted to prune it
   queue_users(found->second);
+}
+
+/// Every group that has it has another member that lives: deleting it takes no route along.
+bool NextHopObjects::can_lose(const Single& single) const {
+  if (!single.installed || single.in_flight || single.removing) return false;
+  return std::all_of(single.users.begin(), single.users.end(), [&](std::uint32_t user) {
+    const Group& group = groups_[user];
+    if (group.in_flight || group.removing) return false;
+    return group.installed_members.empty() ||
+           std::any_of(group.installed_members.begin(), group.installed_members.end(),
+                       [&](const MemberRef& m) { return !singles_[m.single].unreachable; });
+  });
 }
 
 void NextHopObjects::refresh(std::uint32_t ifindex) {
@@ -298,6 +354,7 @@ bool NextHopObjects::deleted(std::uint32_t id, Effects& effects) {
 }
 
 bool NextHopObjects::changed(const NextHopObject& object, Effects& effects) {
+  ++moves_;
   const auto found = ids_.find(object.id);
   if (found == ids_.end()) {
     const bool ours = object.id >= first_nexthop_id && object.id <= last_id;
@@ -335,7 +392,41 @@ bool NextHopObjects::changed(const NextHopObject& object, Effects& effects) {
 
 bool NextHopObjects::has_work() const {
   return !single_queue_.empty() || !group_queue_.empty() || !spent_groups_.empty() ||
-         !spent_singles_.empty();
+         !spent_singles_.empty() || !prunes_.empty();
+}
+
+void NextHopObjects::take_express(Batch& batch, std::size_t room, Time now) {
+  for (const std::uint32_t index : std::exchange(prunes_, {})) {
+    Single& single = singles_[index];
+    if (!single.live || !single.unreachable) continue;
+    if (!can_lose(single)) {
+      queue_users(index);
+      continue;
+    }
+    single.removing = true;
+    batch.nexthop_removals.push_back(
+        {{single.id, route_protocol, {}, 0, {}}, Mode::replace, index});
+  }
+  if (group_queue_.empty()) return;
+  std::vector<std::uint32_t> kept;
+  for (const std::uint32_t index : std::exchange(group_queue_, {})) {
+    Group& group = groups_[index];
+    const bool written = group.live && group.installed && !group.in_flight && !group.removing &&
+                         group.used() && group.retry_at <= now && batch.groups.size() < room;
+    const std::vector<MemberRef> members = written ? target(group) : std::vector<MemberRef>{};
+    const bool ready = std::all_of(members.begin(), members.end(), [&](const MemberRef& member) {
+      return singles_[member.single].installed && !singles_[member.single].in_flight;
+    });
+    if (members.empty() || !ready || members == group.installed_members) {
+      kept.push_back(index);
+      continue;
+    }
+    group.queued = false;
+    group.in_flight = true;
+    group.refresh = false;
+    batch.groups.push_back({group_object(group.id, members), Mode::replace, index});
+  }
+  group_queue_.insert(group_queue_.begin(), kept.begin(), kept.end());
 }
 
 void NextHopObjects::take_puts(Batch& batch, std::size_t room, Time now) {
@@ -347,6 +438,8 @@ void NextHopObjects::take_puts(Batch& batch, std::size_t room, Time now) {
     if (!single.live || single.in_flight || single.removing || single.users.empty()) continue;
     if (!usable(single.ifindex) || now < single.retry_at) continue;
     if (single.installed && !single.refresh) continue;
+    if (single.pruned && single.unreachable) continue;
+    single.pruned = false;
     const Mode mode = single.installed ? Mode::replace
                       : single.known   ? Mode::create_replace
                                        : Mode::create;
@@ -369,7 +462,7 @@ void NextHopObjects::take_group_puts(Batch& batch, std::size_t room, Time now) {
     group.queued = false;
     if (!group.live || group.in_flight || group.removing || !group.used()) continue;
     if (now < group.retry_at) continue;
-    const std::vector<MemberRef> members = eligible(group);
+    const std::vector<MemberRef> members = target(group);
     // An installed group without eligible members keeps what it has: removing it would take the
     // routes along.
     if (members.empty()) continue;
@@ -379,7 +472,7 @@ void NextHopObjects::take_group_puts(Batch& batch, std::size_t room, Time now) {
                                       : Mode::create;
     group.in_flight = true;
     group.refresh = false;
-    batch.groups.push_back({{group.id, route_protocol, {}, 0, encoded(members)}, mode, queue[at]});
+    batch.groups.push_back({group_object(group.id, members), mode, queue[at]});
   }
   group_queue_.insert(group_queue_.end(), queue.begin() + static_cast<std::ptrdiff_t>(at),
                       queue.end());
@@ -482,6 +575,7 @@ void NextHopObjects::renumber_group(std::uint32_t index) {
 
 void NextHopObjects::put_done(const NextHopChange& change, int code, const std::string& message,
                               Time now, Effects& effects) {
+  ++moves_;
   if (change.object.is_group()) {
     group_put_done(change, code, message, now, effects);
   } else {
@@ -493,15 +587,18 @@ void NextHopObjects::single_put_done(const NextHopChange& change, int code,
                                      const std::string& message, Time now, Effects& effects) {
   Single& single = singles_[change.slot];
   single.in_flight = false;
+  single.moved = true;
   const bool lost = std::exchange(single.lost, false);
   if (code == 0) {
+    const bool came = !single.installed && !lost;
     single.known = true;
     single.installed = !lost;
     single.failures = 0;
     single.fault.clear();
     queue_single(change.slot);
     for (const std::uint32_t user : single.users) {
-      groups_[user].retry_at = {};
+      // Only news is a reason to try a refused group before its time.
+      if (came) groups_[user].retry_at = {};
       queue_group(user);
     }
   } else if (code == EEXIST && change.mode == Mode::create) {
@@ -525,6 +622,7 @@ void NextHopObjects::group_put_done(const NextHopChange& change, int code,
                                     const std::string& message, Time now, Effects& effects) {
   Group& group = groups_[change.slot];
   group.in_flight = false;
+  group.moved = true;
   if (code == 0) {
     group.known = true;
     group.failures = 0;
@@ -565,14 +663,19 @@ void NextHopObjects::group_put_done(const NextHopChange& change, int code,
 
 void NextHopObjects::removal_done(const NextHopChange& change, int code, const std::string& message,
                                   Time now, Effects& effects) {
+  ++moves_;
   const bool gone = code == 0 || code == ENOENT;
   if (change.object.id < first_group_id) {
     Single& single = singles_[change.slot];
     single.removing = false;
+    if (gone && single.installed && !single.users.empty()) lose_single(change.slot, effects);
     single.installed = single.installed && !gone;
     single.known = single.known && !gone;
+    single.moved = true;
     if (!single.users.empty()) {
+      single.pruned = gone && single.unreachable;
       queue_single(change.slot);
+      queue_users(change.slot);
     } else if (gone) {
       free_single(change.slot);
     } else {
@@ -584,6 +687,7 @@ void NextHopObjects::removal_done(const NextHopChange& change, int code, const s
   }
   Group& group = groups_[change.slot];
   group.removing = false;
+  group.moved = true;
   if (gone) {
     group.known = false;
     group.installed = false;
@@ -597,6 +701,11 @@ void NextHopObjects::removal_done(const NextHopChange& change, int code, const s
   }
   queue_group(change.slot);
   if (gone) consider_removal({change.slot + 1});
+}
+
+void NextHopObjects::dump_asked() {
+  for (Single& single : singles_) single.moved = false;
+  for (Group& group : groups_) group.moved = false;
 }
 
 void NextHopObjects::dump_begin() {
@@ -628,7 +737,7 @@ bool NextHopObjects::there_after_all(std::uint32_t index, const NextHopObject& o
 bool NextHopObjects::group_there_after_all(std::uint32_t index, const NextHopObject& object) {
   Group& group = groups_[index];
   if (group.installed || group.in_flight) return false;
-  const bool same = object.members == encoded(group.members);
+  const bool same = of_our_type(object) && object.members == encoded(group.members);
   if (!group.known && !same) {
     renumber_group(index);
     adopt_group(object);
@@ -660,6 +769,17 @@ void NextHopObjects::seen(const NextHopObject& object, Effects& effects) {
     return;
   }
   const bool ours = object.protocol == route_protocol;
+  // What was written meanwhile may be younger than the dump; what is in flight will be answered.
+  if (object.id < first_group_id) {
+    Single& single = singles_[found->second];
+    if (single.moved || single.in_flight) {
+      single.seen = true;
+      return;
+    }
+  } else if (Group& group = groups_[found->second]; group.moved || group.in_flight) {
+    group.seen = true;
+    return;
+  }
   if (object.id < first_group_id) {
     if (ours && there_after_all(found->second, object)) return;
     singles_[found->second].seen = true;
@@ -676,16 +796,53 @@ std::size_t NextHopObjects::dump_end(Effects& effects) {
     const Single& single = singles_[index];
     // What is in flight was sent after the dump: its answer will tell.
     if (!single.live || !single.installed || single.seen || single.in_flight) continue;
+    if (single.moved) continue;
     lose_single(index, effects);
     ++gone;
   }
   for (std::uint32_t index = 0; index < groups_.size(); ++index) {
     const Group& group = groups_[index];
     if (!group.live || !group.installed || group.seen || group.in_flight) continue;
+    if (group.moved) continue;
     lose_group(index, effects);
     ++gone;
   }
   return gone;
+}
+
+std::vector<Difference> NextHopObjects::compare(
+    const std::unordered_map<std::uint32_t, NextHopObject>& kernel) const {
+  std::vector<Difference> found;
+  const auto differs = [&](Difference::What what, std::uint32_t id, NextHops wanted,
+                           std::string reason) {
+    found.push_back({what, {}, Kind::learned, id, std::move(wanted), {}, std::move(reason)});
+  };
+  for (const auto& [id, object] : kernel) {
+    if (object.protocol != route_protocol || id < first_nexthop_id || id > last_id) continue;
+    if (ids_.count(id) == 0) differs(Difference::What::stale, id, {}, "");
+  }
+  for (const Single& single : singles_) {
+    if (!single.live || !single.installed || single.in_flight || single.removing) continue;
+    const NextHops wanted{{single.gateway, single.ifindex, 1}};
+    const auto object = kernel.find(single.id);
+    if (object == kernel.end()) {
+      differs(Difference::What::missing, single.id, wanted, "");
+    } else if (object->second.gateway != single.gateway ||
+               object->second.ifindex != single.ifindex) {
+      differs(Difference::What::different, single.id, wanted, single.fault);
+    }
+  }
+  for (std::uint32_t index = 0; index < groups_.size(); ++index) {
+    const Group& group = groups_[index];
+    if (!group.live || !group.installed || group.in_flight || group.removing) continue;
+    const auto object = kernel.find(group.id);
+    if (object == kernel.end()) {
+      differs(Difference::What::missing, group.id, next_hops({index + 1}), "");
+    } else if (object->second.members != encoded(group.installed_members)) {
+      differs(Difference::What::different, group.id, next_hops({index + 1}), group.fault);
+    }
+  }
+  return found;
 }
 
 void NextHopObjects::adopt_single(const NextHopObject& object) {
@@ -732,7 +889,8 @@ void NextHopObjects::adopt_group(const NextHopObject& object) {
     key.push_back(
         {singles_[member.single].gateway, singles_[member.single].ifindex, member.weight});
   }
-  const auto known = group_index_.find(key);
+  // One of another type cannot become what we want: it serves its routes until they have moved.
+  const auto known = of_our_type(object) ? group_index_.find(key) : group_index_.end();
   std::uint32_t index = 0;
   if (known != group_index_.end() && !groups_[known->second].known &&
       !groups_[known->second].in_flight) {
@@ -740,11 +898,13 @@ void NextHopObjects::adopt_group(const NextHopObject& object) {
     ids_.erase(groups_[index].id);
   } else {
     index = new_group(std::move(members));
-    if (known == group_index_.end() && !key.empty()) group_index_[key] = index;
+    const bool wanted = known == group_index_.end() && !key.empty() && of_our_type(object);
+    if (wanted) group_index_[key] = index;
   }
   Group& group = groups_[index];
   group.id = object.id;
-  group.known = group.adopted = group.seen = group.refresh = true;
+  group.known = group.adopted = group.seen = true;
+  group.refresh = of_our_type(object);
   adopt_members(group);
   ids_[group.id] = index;
   foreign_ids_.erase(group.id);

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "fib/batch.h"
+#include "fib/check.h"
 #include "fib/route.h"
 #include "net/next_hop.h"
 #include "net/time.h"
@@ -63,10 +64,14 @@ class NextHopObjects {
     /// The other side is known to be dead (BFD, session): kept, but not in groups that have another
     /// member.
     bool unreachable = false;
+    /// Deleted by us for that.
+    bool pruned = false;
     bool queued = false;
     bool spent = false;
     bool adopted = false;
     bool seen = false;
+    /// Written since a dump was asked for, which may be older.
+    bool moved = false;
     std::uint8_t failures = 0;
     Time retry_at{};
     std::string fault;
@@ -91,6 +96,9 @@ class NextHopObjects {
     /// Routes the kernel has through it, and those of them that nobody wants any more.
     std::uint32_t routes = 0;
     std::uint32_t doomed = 0;
+    /// Routes the kernel has through it that are to lead elsewhere or nowhere: until they have
+    /// gone, no member comes back that went.
+    std::uint32_t leaving = 0;
     /// Route changes towards it that are in flight.
     std::uint32_t routes_in_flight = 0;
     /// Routes that wait for it to be installed.
@@ -107,6 +115,9 @@ class NextHopObjects {
     bool spent = false;
     bool adopted = false;
     bool seen = false;
+    bool moved = false;
+    /// Has less than it should because routes are still leaving it.
+    bool held_back = false;
     std::uint8_t failures = 0;
     Time retry_at{};
     std::string fault;
@@ -126,6 +137,8 @@ class NextHopObjects {
     bool doubtful = false;
   };
 
+  /// Groups are made resilient.
+  void resilient(const Resilience& how) { resilience_ = how; }
   /// The group of exactly these next hops (sorted, not empty), one more holder.
   GroupRef hold(const NextHops& next_hops);
   void release(GroupRef ref);
@@ -147,12 +160,22 @@ class NextHopObjects {
   // What happens to them.
   void link(std::uint32_t ifindex, bool usable, Effects& effects);
   void reachable(const Address& gateway, std::uint32_t ifindex, bool yes);
+  /// No route leaves the group any more.
+  void settled(GroupRef ref);
+  /// Packets take the same ways through both, as things are in the kernel now.
+  [[nodiscard]] bool same_ways(GroupRef a, GroupRef b) const;
   /// Something about the interface changed: its objects are put again.
   void refresh(std::uint32_t ifindex);
   /// Somebody else deleted, or wrote, an object. True: it was one of ours.
   bool deleted(std::uint32_t id, Effects& effects);
   bool changed(const NextHopObject& object, Effects& effects);
 
+  /// False: net.ipv4.nexthop_compat_mode is 1, and writing a group costs the kernel a notification
+  /// for each of its routes, where deleting a member costs none.
+  void fast_groups(bool yes) { fast_groups_ = yes; }
+  /// Appends what cannot wait behind routes: groups in use that lose a member to another, or get
+  /// one back.
+  void take_express(Batch& batch, std::size_t room, Time now);
   /// Appends puts, at most `room` of them.
   void take_puts(Batch& batch, std::size_t room, Time now);
   /// Appends removals of what nobody uses; adopted objects only when `swept`.
@@ -166,11 +189,19 @@ class NextHopObjects {
                     Effects& effects);
   [[nodiscard]] bool has_work() const;
 
+  /// A dump was asked for: what is written from now on may not be in it.
+  void dump_asked();
   // A dump: begin, seen() for each object there is, end. Own objects we do not know of are adopted.
   void dump_begin();
   void seen(const NextHopObject& object, Effects& effects);
   /// What was not seen is gone; how many.
   std::size_t dump_end(Effects& effects);
+
+  /// Where these, all that the kernel has, are not what we think is there.
+  [[nodiscard]] std::vector<Difference> compare(
+      const std::unordered_map<std::uint32_t, NextHopObject>& kernel) const;
+  /// Grows with each answer and each word about an object of ours.
+  [[nodiscard]] std::uint64_t moves() const { return moves_; }
 
   [[nodiscard]] std::optional<Time> deadline() const;
   void tick(Time now);
@@ -190,8 +221,15 @@ class NextHopObjects {
   std::uint32_t free_id(bool group);
   [[nodiscard]] bool usable(std::uint32_t ifindex) const;
   [[nodiscard]] bool eligible(const Single& single) const;
+  /// What the group should consist of now, as far as the kernel can have it.
   [[nodiscard]] std::vector<MemberRef> eligible(const Group& group) const;
+  /// The same, less what has to wait until routes have left; says in held_back whether it was less.
+  [[nodiscard]] std::vector<MemberRef> target(Group& group) const;
+  [[nodiscard]] bool can_lose(const Single& single) const;
   [[nodiscard]] std::vector<Member> encoded(const std::vector<MemberRef>& members) const;
+  [[nodiscard]] NextHopObject group_object(std::uint32_t id,
+                                           const std::vector<MemberRef>& members) const;
+  [[nodiscard]] bool of_our_type(const NextHopObject& group) const;
   void queue_single(std::uint32_t index);
   void queue_group(std::uint32_t index);
   void queue_users(std::uint32_t single);
@@ -232,6 +270,11 @@ class NextHopObjects {
   std::vector<std::uint32_t> spent_groups_;
   /// When to try again: singles with their index, groups with index + 2^31.
   std::multimap<Time, std::uint32_t> retries_;
+  /// Dead ones, to be deleted because their groups cannot be written cheaply.
+  std::vector<std::uint32_t> prunes_;
+  bool fast_groups_ = true;
+  std::optional<Resilience> resilience_;
+  std::uint64_t moves_ = 0;
 };
 
 }  // namespace weft::fib

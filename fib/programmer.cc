@@ -53,29 +53,25 @@ bool disable_compat_mode() {
          value[0] == '0';
 }
 
-}  // namespace
-
-struct Programmer::State {
-  State(const Settings& given, netlink::Socket opened)
-      : settings(given), socket(std::move(opened)) {}
+/// A thread, its socket, and the queues to and from the main thread.
+struct Lane {
+  Lane(const Settings& given, netlink::Socket opened, const Fd& to_main)
+      : settings(given), socket(std::move(opened)), wake_main(to_main) {}
 
   Settings settings;
   netlink::Socket socket;
   netlink::Batch messages;
-  std::uint32_t port = 0;
-  bool fast_groups = false;
-
   Ring<Work, work_limit> work;
   Ring<Report, report_limit> reports;
   Fd wake_thread;
-  Fd wake_main;
+  /// Both lanes'.
+  const Fd& wake_main;
   std::atomic<bool> stopping{false};
   /// Main thread's: submitted and not yet answered.
   std::size_t outstanding = 0;
   std::thread thread;
 
   void run() {
-    pthread_setname_np(pthread_self(), "weft-fib");
     while (!stopping) {
       clear_event(wake_thread);
       while (!stopping) {
@@ -109,21 +105,28 @@ struct Programmer::State {
     report(std::move(answer));
   }
 
-  void carry_out(DumpRequest /*all*/) {
+  void carry_out(DumpRequest request) {
     DumpPart last;
+    last.check = request.check;
     last.last = true;
     for (int tries = 0; tries < dump_tries; ++tries) {
       bool interrupted = false;
-      const auto done = dump(tries > 0, interrupted);
+      const auto done = dump(request, tries > 0, interrupted);
       if (!done) last.failed = done.error().message;
       if (!done || !interrupted) break;
     }
     report(std::move(last));
   }
 
-  Result<void, netlink::Refusal> dump(bool again, bool& interrupted) {
+  Result<void, netlink::Refusal> dump(DumpRequest request, bool again, bool& interrupted) {
     DumpPart part;
+    part.check = request.check;
     part.again = again;
+    const auto next = [&] {
+      DumpPart following;
+      following.check = request.check;
+      report(std::exchange(part, std::move(following)));
+    };
     messages.clear();
     dump_nexthops(messages);
     auto done = socket.dump(
@@ -134,7 +137,7 @@ struct Programmer::State {
         },
         [&] { part.nexthops.clear(); });
     if (!done) return done;
-    report(std::exchange(part, {}));
+    next();
     for (const Family family : {Family::ipv4, Family::ipv6}) {
       messages.clear();
       dump_routes(messages, family, settings.table, 0);
@@ -143,7 +146,7 @@ struct Programmer::State {
           [&](const netlink::Message& message) {
             const auto route = parse_route(message);
             if (route && route->table == settings.table) part.routes.push_back(*route);
-            if (part.routes.size() >= dump_part) report(std::exchange(part, {}));
+            if (part.routes.size() >= dump_part) next();
           },
           [&] { interrupted = true; });
       // A table that does not exist yet has no routes.
@@ -152,6 +155,63 @@ struct Programmer::State {
     report(std::move(part));
     return {};
   }
+
+  // The main thread's side.
+
+  void submit(Work piece) {
+    ++outstanding;
+    [[maybe_unused]] const bool fits = work.push(piece);
+    assert(fits);
+    signal_event(wake_thread);
+  }
+  std::optional<Report> next() {
+    auto report = reports.pop();
+    if (!report) return std::nullopt;
+    const auto* part = std::get_if<DumpPart>(&*report);
+    if (part == nullptr || part->last) --outstanding;
+    if (part != nullptr) signal_event(wake_thread);  // it may wait for room
+    return report;
+  }
+  void stop() {
+    if (!thread.joinable()) return;
+    stopping = true;
+    signal_event(wake_thread);
+    thread.join();
+  }
+};
+
+Result<std::unique_ptr<Lane>> open_lane(const Settings& settings, const Fd& wake_main) {
+  auto socket = netlink::Socket::open();
+  if (!socket) return socket.error();
+  socket->receive_buffer(socket_buffer);
+  socket->send_buffer(socket_buffer);
+  socket->timeout(std::chrono::seconds(60));
+  auto lane = std::make_unique<Lane>(settings, std::move(socket).value(), wake_main);
+  lane->wake_thread = Fd(eventfd(0, EFD_CLOEXEC));
+  if (!lane->wake_thread) return Error{std::string("making an eventfd: ") + std::strerror(errno)};
+  return lane;
+}
+
+/// Signals are the main thread's.
+void run(Lane& lane, const char* name) {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &before);
+  lane.thread = std::thread([&lane, name] {
+    pthread_setname_np(pthread_self(), name);
+    lane.run();
+  });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+}  // namespace
+
+struct Programmer::State {
+  Fd wake_main;
+  std::unique_ptr<Lane> bulk;
+  std::unique_ptr<Lane> express;
+  bool fast_groups = false;
 };
 
 Programmer::Programmer(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -162,39 +222,34 @@ Programmer::~Programmer() {
 }
 
 Result<Programmer> Programmer::start(const Settings& settings) {
-  auto socket = netlink::Socket::open();
-  if (!socket) return socket.error();
-  socket->receive_buffer(socket_buffer);
-  socket->send_buffer(socket_buffer);
-  socket->timeout(std::chrono::seconds(60));
-  auto state = std::make_unique<State>(settings, std::move(socket).value());
-  state->port = state->socket.port();
-  state->fast_groups = disable_compat_mode();
-  state->wake_thread = Fd(eventfd(0, EFD_CLOEXEC));
+  auto state = std::make_unique<State>();
   state->wake_main = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!state->wake_thread || !state->wake_main) {
-    return Error{std::string("making an eventfd: ") + std::strerror(errno)};
+  if (!state->wake_main) return Error{std::string("making an eventfd: ") + std::strerror(errno)};
+  for (auto* lane : {&state->bulk, &state->express}) {
+    auto opened = open_lane(settings, state->wake_main);
+    if (!opened) return opened.error();
+    *lane = std::move(*opened);
   }
-  // Signals are the main thread's.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, &before);
-  state->thread = std::thread([raw = state.get()] { raw->run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  state->fast_groups = disable_compat_mode();
+  run(*state->bulk, "weft-fib");
+  run(*state->express, "weft-express");
   return Programmer(std::move(state));
 }
 
 bool Programmer::ready() const {
-  return state_->outstanding < work_limit;
+  return state_->bulk->outstanding < work_limit;
+}
+bool Programmer::express_ready() const {
+  return state_->express->outstanding < work_limit;
 }
 
 void Programmer::submit(Work work) {
   assert(ready());
-  ++state_->outstanding;
-  [[maybe_unused]] const bool fits = state_->work.push(work);
-  assert(fits);
-  signal_event(state_->wake_thread);
+  state_->bulk->submit(std::move(work));
+}
+void Programmer::submit_express(Batch batch) {
+  assert(express_ready());
+  state_->express->submit(std::move(batch));
 }
 
 int Programmer::fd() const {
@@ -202,32 +257,32 @@ int Programmer::fd() const {
 }
 
 std::optional<Report> Programmer::next() {
-  auto report = state_->reports.pop();
-  if (!report) {
+  for (bool cleared = false;; cleared = true) {
+    for (Lane* lane : {state_->express.get(), state_->bulk.get()}) {
+      auto report = lane->next();
+      if (!report) continue;
+      if (cleared) signal_event(state_->wake_main);
+      return report;
+    }
+    if (cleared) return std::nullopt;
+    // Between this and the last look a thread may have reported: look once more.
     clear_event(state_->wake_main);
-    // Between the two the thread may have reported again.
-    report = state_->reports.pop();
-    if (!report) return std::nullopt;
-    signal_event(state_->wake_main);
   }
-  const auto* part = std::get_if<DumpPart>(&*report);
-  if (part == nullptr || part->last) --state_->outstanding;
-  if (part != nullptr) signal_event(state_->wake_thread);  // it may wait for room
-  return report;
 }
 
 void Programmer::stop() {
-  if (!state_ || !state_->thread.joinable()) return;
-  state_->stopping = true;
-  signal_event(state_->wake_thread);
-  state_->thread.join();
+  if (!state_) return;
+  for (Lane* lane : {state_->bulk.get(), state_->express.get()}) lane->stop();
 }
 
-std::uint32_t Programmer::port() const {
-  return state_->port;
+std::vector<std::uint32_t> Programmer::ports() const {
+  return {state_->bulk->socket.port(), state_->express->socket.port()};
 }
 bool Programmer::fast_groups() const {
   return state_->fast_groups;
+}
+bool Programmer::assert_fast_groups() {
+  return state_->fast_groups = disable_compat_mode();
 }
 
 }  // namespace weft::fib

@@ -3,6 +3,7 @@
 // who wants them (fib/table.h).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -40,6 +41,8 @@ struct Route {
   /// RT_SCOPE_*: 0 universe, 253 link.
   std::uint8_t scope = 0;
   std::optional<Address> preferred_source;
+  /// RTAX_MTU, octets; 0: the interface's.
+  std::uint32_t mtu = 0;
 
   bool operator==(const Route&) const = default;
 };
@@ -53,6 +56,14 @@ struct Member {
   bool operator==(const Member&) const = default;
 };
 
+/// What makes a group resilient (NEXTHOP_GRP_TYPE_RES); the number of buckets is for life.
+struct Resilience {
+  std::uint16_t buckets = 0;
+  std::chrono::seconds idle_time{0};
+
+  bool operator==(const Resilience&) const = default;
+};
+
 /// A nexthop object: one gateway, or a group of such.
 struct NextHopObject {
   std::uint32_t id = 0;
@@ -62,6 +73,7 @@ struct NextHopObject {
   std::uint32_t ifindex = 0;
   /// More than none: a group.
   std::vector<Member> members;
+  std::optional<Resilience> resilience = {};
 
   [[nodiscard]] bool is_group() const { return !members.empty(); }
   bool operator==(const NextHopObject&) const = default;

@@ -12,6 +12,8 @@ namespace weft::fib {
 
 namespace {
 
+/// clock_t as user space knows it (USER_HZ), on every architecture of Debian.
+constexpr std::int64_t ticks_a_second = 100;
 constexpr std::uint8_t inet = 2;    // AF_INET
 constexpr std::uint8_t inet6 = 10;  // AF_INET6
 
@@ -66,6 +68,17 @@ Member member_of(const nexthop_grp& entry) {
   return {entry.id, static_cast<std::uint16_t>(high * 256U + entry.weight + 1U)};
 }
 
+Resilience resilience_of(const netlink::Attribute& group) {
+  Resilience found;
+  for (const netlink::Attribute attribute : netlink::Attributes(group.payload())) {
+    if (attribute.type() == NHA_RES_GROUP_BUCKETS) found.buckets = attribute.u16();
+    if (attribute.type() == NHA_RES_GROUP_IDLE_TIMER) {
+      found.idle_time = std::chrono::seconds(attribute.u32() / ticks_a_second);
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 void put(netlink::Batch& batch, const Route& route, Mode mode) {
@@ -78,6 +91,10 @@ void put(netlink::Batch& batch, const Route& route, Mode mode) {
   if (route.nexthop_id != 0) batch.put_u32(RTA_NH_ID, route.nexthop_id);
   if (route.ifindex != 0) batch.put_u32(RTA_OIF, route.ifindex);
   if (route.preferred_source) batch.put_address(RTA_PREFSRC, *route.preferred_source);
+  if (route.mtu == 0) return;
+  const std::size_t metrics = batch.nest(RTA_METRICS);
+  batch.put_u32(RTAX_MTU, route.mtu);
+  batch.end_nest(metrics);
 }
 
 void remove(netlink::Batch& batch, const Route& route) {
@@ -108,6 +125,13 @@ void put(netlink::Batch& batch, const NextHopObject& object, Mode mode) {
     entries.push_back(entry);
   }
   batch.put(NHA_GROUP, std::as_bytes(std::span(entries)));
+  if (!object.resilience) return;
+  batch.put_u16(NHA_GROUP_TYPE, NEXTHOP_GRP_TYPE_RES);
+  const std::size_t nest = batch.nest(NHA_RES_GROUP | NLA_F_NESTED);
+  batch.put_u16(NHA_RES_GROUP_BUCKETS, object.resilience->buckets);
+  batch.put_u32(NHA_RES_GROUP_IDLE_TIMER,
+                static_cast<std::uint32_t>(object.resilience->idle_time.count() * ticks_a_second));
+  batch.end_nest(nest);
 }
 
 void remove_nexthop(netlink::Batch& batch, std::uint32_t id) {
@@ -165,6 +189,11 @@ std::optional<Route> parse_route(const netlink::Message& message) {
       case RTA_PREFSRC:
         route.preferred_source = attribute.address();
         break;
+      case RTA_METRICS:
+        for (const netlink::Attribute metric : netlink::Attributes(attribute.payload())) {
+          if (metric.type() == RTAX_MTU) route.mtu = metric.u32();
+        }
+        break;
       default:
         break;
     }
@@ -192,6 +221,9 @@ std::optional<NextHopObject> parse_nexthop(const netlink::Message& message) {
         break;
       case NHA_GATEWAY:
         object.gateway = attribute.address().value_or(Address{});
+        break;
+      case NHA_RES_GROUP:
+        object.resilience = resilience_of(attribute);
         break;
       case NHA_GROUP:
         for (Bytes rest = attribute.payload(); rest.size() >= sizeof(nexthop_grp);

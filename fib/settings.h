@@ -2,6 +2,7 @@
 // product's.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 
@@ -16,6 +17,8 @@ inline constexpr std::uint8_t route_protocol = 87;
 struct Settings {
   /// False: a speaker that never touches the kernel (route reflector).
   bool install = true;
+  /// A block or a learned route is told to others only when the kernel has acknowledged it.
+  bool wait_install = true;
   /// Kernel routing table, 1..2^32-1; 254 is main.
   std::uint32_t table = 254;
   /// Metric of learned routes, 1..2^32-2; lower wins against other routing daemons.
@@ -24,6 +27,15 @@ struct Settings {
   /// here.
   std::optional<Address> preferred_source_v4;
   std::optional<Address> preferred_source_v6;
+
+  /// Octets, 1280..65535: what TCP takes for the path's MTU along learned routes; none: the
+  /// interface's.
+  std::optional<std::uint32_t> route_mtu;
+  /// Buckets of a nexthop group, 1..32768: flows then keep their member when others come and go
+  /// (Linux 5.13). None: plain groups, where a change moves flows. At least as many as members.
+  std::optional<std::uint32_t> resilient_buckets;
+  /// A bucket without packets for so long may move to a member that has too few.
+  std::chrono::seconds resilient_idle_time{120};
 
   bool operator==(const Settings&) const = default;
 };

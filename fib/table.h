@@ -8,12 +8,14 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "fib/batch.h"
+#include "fib/check.h"
 #include "fib/nexthops.h"
 #include "fib/route.h"
 #include "fib/settings.h"
@@ -47,6 +49,13 @@ enum class Cause : std::uint8_t {
 };
 inline constexpr std::size_t causes = 7;
 std::string_view name(Cause cause);
+
+/// The kernel has acknowledged a route as it is wanted now.
+struct Installed {
+  Prefix prefix;
+  Kind kind = Kind::learned;
+  bool operator==(const Installed&) const = default;
+};
 
 /// Something an operator should read once.
 struct Notice {
@@ -131,14 +140,29 @@ class Table {
   void observed(const NextHopEvent& event, Time now);
   /// Notifications were lost: a dump will tell.
   void overrun(Time now);
-  /// Compares the kernel with what we think it has (background audit, `weftctl fib check`).
+  /// Compares the kernel with what we think it has, and repairs (background audit).
   void audit(Time now);
+  /// Compares the kernel with what is wanted, and repairs nothing: a later take() asks for the
+  /// dump, and when it is in, take_check() has the report. One at a time.
+  void check();
+  std::optional<CheckReport> take_check();
+  /// True while something is on its way to the kernel or a dump is due: a difference may go by
+  /// itself.
+  [[nodiscard]] bool busy() const;
 
   /// BFD or a session says the gateway is dead, or alive again: one group change per group that has
   /// it. A group whose members are all dead keeps all of them: deleting it would take its
   /// routes along.
   void reachable(const Address& gateway, std::uint32_t ifindex, bool yes, Time now);
 
+  /// Whoever wants and unwants is in the middle of a large change: many removals wait for its end,
+  /// for together they may be one message.
+  void more_to_come(bool yes);
+  /// False: net.ipv4.nexthop_compat_mode is 1, and groups are pruned by deleting members.
+  void fast_groups(bool yes);
+
+  /// Changes of groups that routes use, which go past all other work (Programmer::Lane::express).
+  std::optional<Batch> take_express(Time now);
   /// The next piece of work, if there is any now; at most batch_limit changes.
   std::optional<Work> take(Time now);
   void settle(Report report, Time now);
@@ -147,11 +171,18 @@ class Table {
   [[nodiscard]] std::optional<Time> deadline() const;
   void tick(Time now);
 
+  /// True: take_installed() tells of every route that came to be as wanted, once for each want.
+  void tell_installed(bool yes);
+  std::vector<Installed> take_installed();
   std::vector<Notice> take_notices();
 
   /// "installed", "pending", "failed: …", "foreign: proto static metric 20", "-" (not wanted); as
   /// ctl::Route::kernel.
   [[nodiscard]] std::string state(const Prefix& prefix, Kind kind = Kind::learned) const;
+  /// The group of a learned route that is wanted; none when there is no such want.
+  [[nodiscard]] GroupRef wanted(const Prefix& prefix) const;
+  /// Every learned route that is wanted, in no particular order. `each` must not call the table.
+  void wanted(const std::function<void(const Prefix&, GroupRef)>& each) const;
   /// True when the kernel has acknowledged the route through this group.
   [[nodiscard]] bool installed(const Prefix& prefix, GroupRef group) const;
   [[nodiscard]] Snapshot snapshot() const;

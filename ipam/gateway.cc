@@ -239,8 +239,9 @@ Result<kv::Watched> decode_watched(std::string_view line) {
     const Json& message = member(answer["error"], "message");
     return Error{message.is_string() ? message.get<std::string>() : "etcd's watch ended"};
   }
-  const Json& result = member(answer, "result");
-  if (!result.is_object()) return Error{"etcd's watch sent no result"};
+  const auto found = answer.find("result");
+  if (found == answer.end() || !found->is_object()) return Error{"etcd's watch sent no result"};
+  const Json& result = *found;
   kv::Watched watched;
   watched.revision = revision_of(result);
   watched.compacted = number(result, "compact_revision") != 0;

@@ -110,7 +110,7 @@ Policy everything() {
 AdjOutPeer how(bool external, unsigned n) {
   AdjOutPeer made;
   made.external = external;
-  made.local_as = own_as;
+  made.as_path.local_as = own_as;
   made.policy = everything();
   made.negotiated = both_families();
   made.next_hop = {Address::ipv4(0xc6336400 + n), {}};  // 198.51.100.n
@@ -205,7 +205,7 @@ TEST_F(AdjOutTest, RewritesForAnotherAs) {
 TEST_F(AdjOutTest, LeavesWhatItCanWithinTheAs) {
   join(4, how(false, 4));
   auto self = how(false, 5);
-  self.next_hop_self = true;
+  self.next_hop_rule = NextHopRule::self;
   join(5, self);
   Attributes learned = path_of({65001});
   learned.med = 7;
@@ -236,7 +236,7 @@ TEST_F(AdjOutTest, ReflectsFromAndToClients) {
     AdjOutPeer as = how(false, n);
     as.reflector_client = facts.reflector_client;
     as.cluster_id = RouterId{0x0a0000ff};
-    as.next_hop_self = true;
+    as.next_hop_rule = NextHopRule::self;
     join(n, as);
   }
   join(1, how(true, 1));
@@ -608,7 +608,7 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
   AdjOutPeer any_how(unsigned n) {
     AdjOutPeer made = how(model_.peers[PeerId(n)].external, n);
     if (below(4) == 0) made.policy = Policy::to_export({}, {}, true);
-    if (below(4) == 0) made.next_hop_self = true;
+    if (below(4) == 0) made.next_hop_rule = NextHopRule::self;
     made.reflector_client = model_.peers[PeerId(n)].reflector_client;
     made.cluster_id = RouterId{0x0a000009};
     made.negotiated.enhanced_route_refresh = n % 3 == 0;
@@ -714,7 +714,8 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
         route.attributes.originator_id = model_.peers.at(best.peer).router_id;
         route.attributes.cluster_list = {as.cluster_id};
       }
-      if (!originated && (reflected || !as.next_hop_self)) route.next_hop.address = best.next_hop;
+      if (!originated && (reflected || as.next_hop_rule != NextHopRule::self))
+        route.next_hop.address = best.next_hop;
     }
     return route;
   }

@@ -129,6 +129,23 @@ TEST(Decision, ComparesMedWithinTheNeighbourAsWhateverTheOrder) {
                                  [](auto& a, auto& b) { return a.index < b.index; }));
 }
 
+TEST(Decision, ComparesMedOfAnyAsWhenTold) {
+  std::vector<Candidate> paths(2);
+  paths[0].neighbour_as = 65001;
+  paths[0].med = 20;
+  paths[0].router_id = 1;
+  paths[1].neighbour_as = 65002;
+  paths[1].med = 10;
+  paths[1].router_id = 2;
+  MultipathLimits limits;
+  decide(paths, limits);
+  EXPECT_EQ(paths[0].neighbour_as, 65001U);
+  limits.always_compare_med = true;
+  EXPECT_EQ(decide(paths, limits), 1U);
+  EXPECT_EQ(paths[0].neighbour_as, 65002U);
+  EXPECT_EQ(paths[1].rung, Rung::med);
+}
+
 TEST(Multipath, StopsAtTheLimitWithTheLowestRouterIds) {
   std::vector<Candidate> paths;
   for (unsigned n = 6; n > 0; --n) paths.push_back(candidate(n));
@@ -168,7 +185,8 @@ TEST(Decision, DoesNotDependOnTheOrder) {
       made.as_path = less_than(2);
       paths.push_back(made);
     }
-    const MultipathLimits limits{static_cast<std::uint16_t>(1 + less_than(4)), less_than(2) == 0};
+    const MultipathLimits limits{static_cast<std::uint16_t>(1 + less_than(4)), less_than(2) == 0,
+                                 less_than(2) == 0};
     std::vector<Candidate> first = paths;
     const std::size_t sharing = decide(first, limits);
     for (int shuffle = 0; shuffle < 4; ++shuffle) {

@@ -121,7 +121,7 @@ TEST(Peer, ConnectsAtTheFirstTick) {
   EXPECT_EQ(orders[0].remote, there);
   EXPECT_EQ(orders[0].port, 1179);
   EXPECT_EQ(orders[0].source, here);
-  EXPECT_TRUE(orders[0].gtsm);
+  EXPECT_EQ(orders[0].setup.least_ttl, 255);
   EXPECT_EQ(bench.peer.state(), PeerState::connect);
 }
 

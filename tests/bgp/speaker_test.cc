@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -55,6 +56,7 @@ struct Far {
   /// What it holds after all it was told.
   std::map<Prefix, PathNextHop> table;
   std::map<Prefix, std::string> paths;
+  std::map<Prefix, Attributes> attributes;
   std::set<Family> ended;
   int updates = 0;
   std::optional<Notification> farewell;
@@ -159,6 +161,7 @@ struct Bench {
       for (const Nlri& nlri : announcement.nlri) {
         far.table[nlri.prefix] = announcement.next_hop;
         far.paths[nlri.prefix] = update->attributes().as_path.text();
+        far.attributes[nlri.prefix] = update->attributes();
       }
     }
     if (update->end_of_rib())
@@ -466,6 +469,99 @@ TEST(Speaker, TooManyPrefixesEndTheSession) {
   EXPECT_THAT(bench.fib, IsEmpty());
 }
 
+RuleSettings rule(const std::function<void(RuleSettings&)>& say) {
+  RuleSettings made;
+  say(made);
+  return made;
+}
+
+TEST(Speaker, APeerWithTooManyPrefixesIsTriedAgainLater) {
+  Settings settings = node();
+  settings.peers[0].prefix_limit = 10;
+  settings.peers[0].prefix_limit_restart = 600s;
+  Bench bench(settings);
+  bench.establish(1);
+  bench.announce(1, many(11));
+  ASSERT_TRUE(bench.far("tor1").farewell);
+  const ConnectionId before = bench.far("tor1").connection;
+  bench.tick(590s);
+  EXPECT_EQ(bench.far("tor1").connection, before);
+  EXPECT_FALSE(bench.speaker.accepted(address("192.0.1.2"), address("192.0.1.1"), bench.now));
+  bench.tick(20s);
+  EXPECT_NE(bench.far("tor1").connection, before);
+}
+
+TEST(Speaker, WhatIsBeyondALimitIsNotHeld) {
+  Settings settings = node();
+  settings.peers[0].prefix_limit = 10;
+  settings.peers[0].prefix_limit_action = PrefixLimitAction::discard;
+  Bench bench(settings);
+  bench.establish(1);
+  bench.announce(1, many(25));
+  EXPECT_EQ(bench.status("tor1").state, PeerState::established);
+  EXPECT_EQ(bench.fib.size(), 10U);
+  EXPECT_EQ(bench.status("tor1").families[0].received, 10U);
+  EXPECT_EQ(bench.status("tor1").families[0].discarded, 15U);
+  EXPECT_TRUE(bench.status("tor1").families[0].above_limit);
+  EXPECT_THAT(bench.log, HasSubstr("those beyond are not held"));
+  bench.announce(1, many(10), {Asn{9}});
+  EXPECT_EQ(bench.fib.size(), 10U) << "those that are held may change";
+}
+
+TEST(Speaker, ALimitCountsWhatPolicyLetsIn) {
+  Settings settings = node();
+  settings.policies = {{"in", {rule([](auto& r) {
+                          r.match.prefixes = {*PrefixRange::parse("10.64.0.0/16 le 32")};
+                        })}}};
+  settings.peers[0].import_filter = Filter{"in"};
+  settings.peers[0].accepted_prefix_limit = 1;
+  Bench bench(settings);
+  bench.establish(1);
+  bench.announce(1, many(5));
+  bench.announce(1, {prefix("10.64.1.0/26")});
+  EXPECT_EQ(bench.status("tor1").state, PeerState::established);
+  settings.policies[0].rules[0].match = {};
+  bench.speaker.apply(settings, bench.now);
+  bench.tick();
+  EXPECT_NE(bench.status("tor1").state, PeerState::established) << "a change of policy counts, too";
+  EXPECT_THAT(bench.fib, IsEmpty());
+}
+
+TEST(Speaker, ALimitMayOnlyWarn) {
+  Settings settings = node();
+  settings.peers[0].prefix_limit = 10;
+  settings.peers[0].prefix_limit_action = PrefixLimitAction::warn;
+  Bench bench(settings);
+  bench.establish(1);
+  bench.announce(1, many(25));
+  EXPECT_EQ(bench.fib.size(), 25U);
+  EXPECT_TRUE(bench.status("tor1").families[0].above_limit);
+}
+
+TEST(Speaker, RolesHaveToFit) {
+  Settings settings = node();
+  settings.peers[0].role = Role::customer;
+  const auto refused = [&](std::optional<Role> theirs, bool strict) {
+    settings.peers[0].role_strict = strict;
+    Bench bench(settings);
+    bench.tick();
+    Open open = Bench::open_of(1);
+    open.capabilities.role = theirs;
+    bench.speaker.opened(bench.far("tor1").connection, address("192.0.1.1"), bench.now);
+    bench.drain();
+    bench.say("tor1", open);
+    const auto& farewell = bench.far("tor1").farewell;
+    EXPECT_TRUE(!farewell || farewell->fault == Fault::RoleMismatch);
+    return farewell.has_value();
+  };
+  EXPECT_FALSE(refused(Role::provider, false));
+  EXPECT_FALSE(refused(Role::provider, true));
+  EXPECT_TRUE(refused(Role::customer, false));
+  EXPECT_TRUE(refused(Role::peer, true));
+  EXPECT_FALSE(refused(std::nullopt, false));
+  EXPECT_TRUE(refused(std::nullopt, true));
+}
+
 TEST(Speaker, LinkDownTakesTheSessionsOverItAtOnce) {
   Bench bench(node(2));
   bench.establish(1);
@@ -523,6 +619,99 @@ TEST(Speaker, AnExportFilterChangesWithoutAReset) {
   bench.speaker.apply(settings, bench.now);
   bench.drain();
   EXPECT_THAT(bench.far("tor2").table, IsEmpty());
+  EXPECT_EQ(bench.status("tor2").established_count, 1U);
+}
+
+TEST(Speaker, AnImportPolicyIsAppliedAgainToWhatWasReceived) {
+  Settings settings = node();
+  settings.policies = {{"in", {rule([](auto& r) {
+                          r.match.prefixes = {*PrefixRange::parse("10.64.0.0/16 le 32")};
+                          r.set.local_pref = 50;
+                          r.set.next_hop = address("192.0.1.9");
+                        })}}};
+  settings.peers[0].import_filter = Filter{"in"};
+  Bench bench(settings);
+  bench.establish(1);
+  bench.announce(1, {prefix("10.64.1.0/26"), prefix("172.16.0.0/12")});
+  const auto route = [&](const char* text) {
+    return bench.speaker.route(prefix(text))->paths.at(0);
+  };
+  EXPECT_EQ(route("10.64.1.0/26").local_pref, 50U);
+  EXPECT_EQ(bench.fib.at(prefix("10.64.1.0/26")).at(0).gateway, address("192.0.1.9"));
+  EXPECT_THAT(route("172.16.0.0/12").lost_at, HasSubstr("policy in, no rule matched"));
+  EXPECT_EQ(bench.speaker.policies().at(0).rules.at(0).import_hits, 1U);
+  EXPECT_EQ(bench.speaker.policies().at(0).import_unmatched, 1U);
+
+  settings.policies[0].rules = {rule([](auto& r) { r.set.med = 7; })};
+  bench.speaker.apply(settings, bench.now);
+  bench.tick();
+  EXPECT_EQ(route("10.64.1.0/26").local_pref, std::nullopt) << "what the old policy set is gone";
+  EXPECT_EQ(route("10.64.1.0/26").med, 7U);
+  EXPECT_EQ(bench.fib.at(prefix("10.64.1.0/26")).at(0).gateway, address("192.0.1.2"));
+  EXPECT_EQ(bench.fib.size(), 2U) << "what was refused is taken without asking the peer again";
+
+  settings.peers[0].import_filter = Filter::host;
+  bench.speaker.apply(settings, bench.now);
+  bench.tick();
+  EXPECT_THAT(bench.fib, IsEmpty());
+  settings.peers[0].import_filter = Filter::accept;
+  bench.speaker.apply(settings, bench.now);
+  bench.tick();
+  EXPECT_EQ(route("10.64.1.0/26").med, std::nullopt);
+  EXPECT_EQ(bench.status("tor1").established_count, 1U);
+  EXPECT_EQ(bench.status("tor1").sent.route_refresh, 0U);
+}
+
+TEST(Speaker, ALargeTableIsGoneThroughInSlices) {
+  Settings settings = node();
+  settings.policies = {{"in", {rule([](auto&) {})}},
+                       {"none", {rule([](auto& r) { r.then = RuleVerdict::reject; })}}};
+  settings.peers[0].import_filter = Filter{"in"};
+  Bench bench(settings);
+  bench.establish(1);
+  bench.announce(1, many(5000));
+  bench.tick();
+  ASSERT_EQ(bench.status("tor1").families[0].accepted, 5000U);
+  settings.peers[0].import_filter = Filter{"none"};
+  bench.speaker.apply(settings, bench.now);
+  EXPECT_GT(bench.status("tor1").families[0].accepted, 3000U) << "not all in one go";
+  EXPECT_LT(bench.status("tor1").families[0].accepted, 5000U);
+  EXPECT_LT(bench.speaker.deadline(), bench.now) << "and the rest is due";
+  bench.tick();
+  EXPECT_EQ(bench.status("tor1").families[0].accepted, 0U);
+  EXPECT_GT(bench.speaker.deadline(), bench.now);
+}
+
+TEST(Speaker, AnExportPolicySaysWhatGoesOutAndHow) {
+  Settings settings = node(2);
+  settings.policies = {{"out",
+                        {rule([](auto& r) {
+                           r.match.peers = {"tor1"};
+                           r.match.prefixes = {*PrefixRange::parse("10.64.0.0/16 le 32")};
+                           r.set.med = 5;
+                           r.set.prepend = 2;
+                           r.set.next_hop = NextHopRewrite::unchanged;
+                           r.set.add_communities = {*CommunityPattern::parse("65001:7")};
+                         }),
+                         rule([](auto& r) { r.match.sources = {RouteOrigin::local}; })}}};
+  settings.peers[1].export_filter = Filter{"out"};
+  Bench bench(settings);
+  bench.speaker.originate(prefix("10.65.0.0/26"), bench.now);
+  bench.establish(1);
+  bench.establish(2);
+  bench.announce(1, {prefix("10.64.1.0/26"), prefix("172.16.0.0/12")});
+  Far& tor2 = bench.far("tor2");
+  ASSERT_EQ(tor2.table.size(), 2U);
+  EXPECT_EQ(tor2.paths.at(prefix("10.64.1.0/26")), "65001 65001 65001 65101");
+  EXPECT_EQ(tor2.attributes.at(prefix("10.64.1.0/26")).med, 5U);
+  EXPECT_TRUE(tor2.attributes.at(prefix("10.64.1.0/26")).has(Community{65001U << 16 | 7}));
+  EXPECT_EQ(tor2.table.at(prefix("10.64.1.0/26")).address, address("192.0.1.2"));
+  EXPECT_EQ(tor2.paths.at(prefix("10.65.0.0/26")), "65001");
+
+  settings.policies[0].rules.erase(settings.policies[0].rules.begin());
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_EQ(tor2.table.size(), 1U);
   EXPECT_EQ(bench.status("tor2").established_count, 1U);
 }
 
@@ -608,6 +797,86 @@ TEST(Speaker, LosingALargePeerIsDoneInSlices) {
   EXPECT_LT(bench.speaker.deadline(), bench.now);
   bench.tick();
   EXPECT_THAT(bench.fib, IsEmpty());
+}
+
+// What leads through a peer that is gone is told before its routes are.
+TEST(Speaker, TellsOfALostGatewayBeforeTheWork) {
+  Bench bench(node(2));
+  bench.establish(1);
+  bench.announce(1, many(40000));
+  bench.tick();
+  EXPECT_THAT(bench.speaker.take_gateway_changes(), IsEmpty());
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  const GatewayChange lost{address("192.0.1.2"), 1, false};
+  EXPECT_THAT(bench.speaker.take_gateway_changes(), ElementsAre(lost));
+  EXPECT_THAT(bench.speaker.take_route_changes(), IsEmpty());
+  EXPECT_LE(bench.speaker.deadline(), bench.now);
+  // It ends when the RIB has caught up, behind the routes.
+  const GatewayChange over{address("192.0.1.2"), 1, true};
+  for (int ticks = 0; ticks < 100 && bench.speaker.deadline() <= bench.now; ++ticks) {
+    bench.speaker.tick(bench.now);
+    const auto gateways = bench.speaker.take_gateway_changes();
+    EXPECT_EQ(!gateways.empty(), bench.fib.empty());
+    if (!gateways.empty()) {
+      EXPECT_THAT(gateways, ElementsAre(over));
+    }
+    bench.drain();
+  }
+  EXPECT_THAT(bench.fib, IsEmpty());
+}
+
+// A session that is back before its last life is cleared away mixes nothing.
+TEST(Speaker, APeerThatReturnsAtOnceFindsNothingOfItself) {
+  Bench bench;
+  bench.establish(1);
+  bench.announce(1, many(40000));
+  bench.tick();
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  const auto again = bench.speaker.accepted(address("192.0.1.2"), address("192.0.1.1"), bench.now);
+  ASSERT_TRUE(again);
+  bench.far("tor1").connection = *again;
+  bench.say("tor1", Bench::open_of(1));
+  bench.say("tor1", Keepalive{});
+  bench.announce(1, {prefix("10.64.1.0/26")});
+  bench.tick();
+  EXPECT_EQ(bench.fib.size(), 1U);
+  EXPECT_EQ(bench.status("tor1").families[0].received, 1U);
+}
+
+TEST(Speaker, ALearnedRouteWaitsForTheKernelBeforeOthersHearOfIt) {
+  Settings settings = node(3);
+  for (PeerSettings& peer : settings.peers) peer.export_filter = Filter::accept;
+  Bench bench(settings);
+  bench.speaker.wait_for_install(true, bench.now);
+  for (const int number : {1, 2}) bench.establish(number);
+  const Prefix route = prefix("10.64.1.0/26");
+  const auto told = [&](const char* who) { return bench.far(who).table.contains(route); };
+  bench.announce(1, {route});
+  bench.tick();
+  EXPECT_EQ(bench.fib.size(), 1U) << "the FIB is told at once";
+  EXPECT_FALSE(told("tor2"));
+  bench.establish(3);
+  EXPECT_FALSE(told("tor3")) << "nor does a newcomer hear of it";
+  bench.speaker.installed({route}, bench.now);
+  bench.drain();
+  EXPECT_TRUE(told("tor2"));
+  EXPECT_TRUE(told("tor3"));
+  // Another way: what was said stands until the kernel has it.
+  bench.announce(2, {route});
+  bench.tick();
+  EXPECT_EQ(bench.far("tor3").paths.at(route), "65001 65101");
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  bench.tick();
+  EXPECT_EQ(bench.far("tor3").paths.at(route), "65001 65101");
+  bench.speaker.installed({route}, bench.now);
+  bench.drain();
+  EXPECT_EQ(bench.far("tor3").paths.at(route), "65001 65102");
+  // A withdrawal waits for nobody.
+  bench.speaker.closed(bench.far("tor2").connection, "reset", bench.now);
+  bench.drain();
+  bench.tick();
+  EXPECT_FALSE(told("tor3"));
 }
 
 TEST(Speaker, AnUpdateTooEarlyIsAnErrorOfTheMachine) {

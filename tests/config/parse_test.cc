@@ -40,6 +40,11 @@ Config config_of(const std::string& text) {
   return config ? *config : Config{};
 }
 
+/// One peer with these keys, in line 6.
+std::string peer(const std::string& keys) {
+  return node_lines + "bgp:\n  peers:\n    - {" + keys + "}\n";
+}
+
 TEST(ConfigParse, FillsInTheDefaults) {
   const Config config = config_of(node_lines);
   Config expected;
@@ -163,6 +168,54 @@ TEST(ConfigParse, TakesTheExamples) {
   EXPECT_GE(examples, 3U);
 }
 
+TEST(ConfigParse, ReadsRanges) {
+  const Config config = config_of(node_lines + R"(
+bgp:
+  groups: {rack: {remote-as: auto, hold-time: 30, password: of the rack}}
+  peers:
+    - {listen: 10.1.0.0/24, limit: 64, group: rack}
+    - {listen: "fd00:1::/64", name: six}
+)");
+  ASSERT_EQ(config.bgp.peers.size(), 2U);
+  const bgp::PeerSettings& four = config.bgp.peers[0];
+  EXPECT_EQ(four.name, "10.1.0.0/24");
+  EXPECT_EQ(four.range, Prefix::parse("10.1.0.0/24").value());
+  EXPECT_EQ(four.range_limit, 64U);
+  EXPECT_EQ(four.remote_as, (std::variant<bgp::RemoteAs, bgp::Asn>(bgp::RemoteAs::automatic)));
+  EXPECT_EQ(four.hold_time, seconds(30));
+  ASSERT_TRUE(four.password);
+  EXPECT_EQ(four.password->reveal(), "of the rack");
+  EXPECT_EQ(config.bgp.peers[1].name, "six");
+  EXPECT_EQ(config.bgp.peers[1].range_limit, 100U);
+}
+
+TEST(ConfigParse, ReadsThePasswordFromItsFileAndNeverPrintsIt) {
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / ("weft-password-" + std::to_string(::getpid()));
+  const auto said = [&](const std::string& text, unsigned mode) {
+    std::ofstream(file) << text;
+    std::filesystem::permissions(file, std::filesystem::perms(mode));
+    return peer("address: 192.0.2.1, password-file: " + file.string());
+  };
+  const Config config = config_of(said("s3cret of tor1\n", 0640));
+  ASSERT_EQ(config.bgp.peers.size(), 1U);
+  EXPECT_EQ(config.bgp.peers[0].password, Secret("s3cret of tor1"));
+  EXPECT_THAT(render(config), HasSubstr("password-file: \"" + file.string() + "\""));
+  EXPECT_THAT(render(config), testing::Not(HasSubstr("s3cret")));
+  EXPECT_EQ(config_of(render(config)), config);
+
+  EXPECT_THAT(faults_of(said("s3cret\n", 0644)),
+              HasSubstr("can be read by everybody; run: chmod 0600 " + file.string()));
+  EXPECT_THAT(faults_of(said("s3\ncret\n", 0600)), HasSubstr("holds a control character"));
+  EXPECT_THAT(faults_of(said(std::string(81, 'x'), 0600)), HasSubstr("1 to 80 octets"));
+  std::filesystem::remove(file);
+
+  const Config literal = config_of(peer("address: 192.0.2.1, password: s3cret"));
+  EXPECT_THAT(render(literal), testing::Not(HasSubstr("s3cret")));
+  EXPECT_EQ(faults_of(peer("address: 192.0.2.1, password: s3cret, hold-time: 1")).find("s3cret"),
+            std::string::npos);
+}
+
 TEST(ConfigRender, PrintsEveryDefault) {
   const std::string text = render(
       config_of(node_lines + "pools: {c: {ipv4: 10.64.0.0/16, claim: {static: {index: 0}}}}\n"
@@ -171,7 +224,9 @@ TEST(ConfigRender, PrintsEveryDefault) {
        {"  name: \"h11.example\"\n", "  # router-address-ipv6: none; the kernel chooses\n",
         "  \"c\":\n", "    ipv4-block-length: 26\n",
         "    claim: {static: {index: 0, blocks-per-host: 1}}\n", "  cool-down: 120\n",
-        "  multipath: 16\n", "    - address: \"192.0.2.1\"\n      name: \"192.0.2.1\"\n",
+        "  multipath: 16\n",
+        "    - address: \"192.0.2.1\"\n      # listen: none\n      # limit: 100\n      name: "
+        "\"192.0.2.1\"\n",
         "      hold-time: 9\n", "      # prefix-limit: no limit\n", "  table: 254\n",
         "  listen: \"127.0.0.1:9798\"\n", "  # mtu: that of the uplinks\n"}) {
     EXPECT_THAT(text, HasSubstr(line));
@@ -192,11 +247,6 @@ TEST_P(ConfigRefused, SaysWhereAndWhy) {
 }
 
 constexpr auto name_of = [](const auto& c) { return c.param.name; };
-
-/// One peer with these keys, in line 6.
-std::string peer(const std::string& keys) {
-  return node_lines + "bgp:\n  peers:\n    - {" + keys + "}\n";
-}
 
 /// One pool with these keys, in line 5.
 std::string pool(const std::string& keys) {
@@ -405,14 +455,43 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"Interface", peer("interface: eth0"),
              "f:6:8: bgp.peers[0]: 'interface': interface peers are not supported by this version; "
              "give address and remote-as\n"},
-        Case{"Listen", peer("listen: 10.1.0.0/24, limit: 64"),
-             "f:6:8: bgp.peers[0]: 'listen': ranges of peers are not supported by this version; "
-             "give each peer its address\n"
-             "f:6:29: bgp.peers[0]: 'limit': ranges of peers are not supported by this version; "
-             "give each peer its address\n"},
-        Case{"Password", peer("address: 192.0.2.1, password-file: /etc/weft/key"),
-             "f:6:28: bgp.peers[0]: 'password-file': passwords are not supported by this "
-             "version\n"},
+        Case{"RangeAndAddress", peer("address: 192.0.2.1, listen: 10.1.0.0/24"),
+             "f:6:7: bgp.peers[0]: has both 'address' and 'listen'; a peer is one or a range\n"},
+        Case{"RangeLimitTooLarge", peer("listen: 10.1.0.0/24, limit: 4097"),
+             "f:6:36: bgp.peers[0].limit: '4097' is not a whole number, 1..4096\n"},
+        Case{"LimitOfOne", peer("address: 192.0.2.1, limit: 2"),
+             "f:6:35: bgp.peers[0].limit: goes with 'listen' only: one address is one peer\n"},
+        Case{"RangePassive", peer("listen: 10.1.0.0/24, passive: true"),
+             "f:6:38: bgp.peers[0].passive: says nothing of a range: weftd never connects to its "
+             "peers\n"},
+        Case{"RangeTwice", peer("listen: 10.1.0.0/24}\n    - {listen: 10.1.0.7/24, name: b"),
+             "f:7:16: bgp.peers[1].listen: 10.1.0.7/24 has host bits set; the prefix is "
+             "10.1.0.0/24\n"},
+        Case{"SameRange", peer("listen: 10.1.0.0/24}\n    - {listen: 10.1.0.0/24, name: b"),
+             "f:7:16: bgp.peers[1].listen: a range 10.1.0.0/24 is in line 6 already\n"},
+        Case{"RangeMulticast", peer("listen: 224.0.0.0/8"),
+             "f:6:16: bgp.peers[0].listen: 224.0.0.0/8 holds no peers' addresses\n"},
+        Case{"PasswordEmpty", peer("address: 192.0.2.1, password: ''"),
+             "f:6:38: bgp.peers[0].password: must hold 1 to 80 octets, not 0\n"},
+        Case{"PasswordTooLong", peer("address: 192.0.2.1, password: " + std::string(81, 's')),
+             "f:6:38: bgp.peers[0].password: must hold 1 to 80 octets, not 81\n"},
+        Case{"PasswordOfAControlCharacter", peer("address: 192.0.2.1, password: \"a\\tb\""),
+             "f:6:38: bgp.peers[0].password: holds a control character; a password is one line of "
+             "text\n"},
+        Case{"PasswordTwice", peer("address: 192.0.2.1, password: a, password-file: /dev/null"),
+             "f:6:56: bgp.peers[0].password-file: /dev/null is not a plain file\n"
+             "f:6:56: bgp.peers[0]: give either 'password' or 'password-file'\n"},
+        Case{"PasswordFileNotThere", peer("address: 192.0.2.1, password-file: /none/key"),
+             "f:6:43: bgp.peers[0].password-file: /none/key cannot be opened: No such file or "
+             "directory\n"},
+        Case{"PasswordFileRelative", peer("address: 192.0.2.1, password-file: key"),
+             "f:6:43: bgp.peers[0].password-file: key must be an absolute path\n"},
+        Case{"UnsignedInsideOfASignedRange",
+             peer("listen: 10.1.0.0/24, password: a}\n    - {address: 10.1.0.7"),
+             "f:7:7: bgp.peers: 10.1.0.7/32 has no password, but lies inside of 10.1.0.0/24, which "
+             "has one: give it one, too\n"},
+        Case{"Multihop", peer("address: 192.0.2.1, multihop: 256"),
+             "f:6:38: bgp.peers[0].multihop: '256' is not a whole number, 1..255\n"},
         Case{"NotAMapping", node_lines + "bgp:\n  peers:\n    - 192.0.2.1\n",
              "f:6:7: bgp.peers[0]: must be a mapping such as {address: 192.0.2.1, remote-as: "
              "65001}, not a single value\n"},
@@ -431,7 +510,7 @@ INSTANTIATE_TEST_SUITE_P(
              "f:6:17: bgp.peers[0].address: 10.255.0.11 is the router address of this host "
              "itself\n"},
         Case{"RemoteAsWord", peer("address: 192.0.2.1, remote-as: any"),
-             "f:6:39: bgp.peers[0].remote-as: must be external, internal or an AS number\n"},
+             "f:6:39: bgp.peers[0].remote-as: must be external, internal, auto or an AS number\n"},
         Case{"RemoteAsZero", peer("address: 192.0.2.1, remote-as: 0"),
              "f:6:39: bgp.peers[0].remote-as: 0 is no AS number: 0 is reserved (RFC 7607)\n"},
         Case{"HoldTime", peer("address: 192.0.2.1, hold-time: 2"),
@@ -466,9 +545,9 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"FamiliesUnknown", peer("address: 192.0.2.1, families: [ipv4, ipv5, ipv4]"),
              "f:6:45: bgp.peers[0].families: a family is ipv4 or ipv6\n"
              "f:6:51: bgp.peers[0].families: ipv4 is listed twice\n"},
-        Case{"Policy", peer("address: 192.0.2.1, import: tor-in"),
-             "f:6:36: bgp.peers[0].import: must be host or accept; policies with names are not "
-             "supported by this version\n"},
+        Case{"Import", peer("address: 192.0.2.1, import: all"),
+             "f:6:36: bgp.peers[0].import: there is no policy 'all' in bgp.policies; known here: "
+             "host, accept\n"},
         Case{"PrefixLimit", peer("address: 192.0.2.1, prefix-limit: 0"),
              "f:6:42: bgp.peers[0].prefix-limit: '0' is not a whole number, 1..4294967295\n"},
         Case{"Description", peer("address: 192.0.2.1, description: \"a\\nb\""),

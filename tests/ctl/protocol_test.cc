@@ -22,10 +22,17 @@ std::vector<Request> every_request() {
           CheckRequest{attachment},
           StatusRequest{},
           PeersRequest{},
+          PeerRequest{"tor1", PeerVerb::shutdown, "moving racks"},
+          PeerRequest{"192.0.2.1", PeerVerb::refresh, ""},
           RoutesRequest{},
           RoutesRequest{*Prefix::parse("fd64:0:0:1::/112")},
+          RoutesRequest{{}, *Address::parse("fd64::1")},
           BlocksRequest{},
           ContainersRequest{},
+          PoliciesRequest{},
+          FibCheckRequest{},
+          FibCheckRequest{true},
+          DoctorRequest{},
           ClaimsRequest{},
           IpamCheckRequest{},
           IpamCheckRequest{true},
@@ -164,14 +171,41 @@ Status full_status() {
 }
 
 Peers full_peers() {
-  Peer peer{"tor1", "rack 1",  "192.0.2.1", 65001, "external", "Established",
-            {},     "1.1.1.1", "192.0.2.0", {},    {},         {"route-refresh", "as4"},
-            {},     "",        10,          12,    1};
+  Peer peer;
+  peer.name = "tor1";
+  peer.description = "rack 1";
+  peer.address = "192.0.2.1";
+  peer.asn = 65001;
+  peer.type = "external";
+  peer.state = "Established";
+  peer.router_id = "1.1.1.1";
+  peer.local_address = "192.0.2.0";
+  peer.capabilities = {"route-refresh", "as4"};
+  peer.messages_received = 10;
+  peer.messages_sent = 12;
+  peer.established_count = 1;
+  peer.range = "192.0.2.0/24";
+  peer.password = true;
+  peer.our_capabilities = {"route-refresh"};
+  peer.max_send = 4096;
+  peer.max_receive = 65535;
+  peer.connect_retry = std::chrono::seconds(5);
+  peer.send_hold = std::chrono::seconds(90);
+  peer.ttl = 255;
+  peer.least_ttl = 254;
+  peer.last_sent_notification = "Hold Timer Expired";
+  peer.last_received_notification = "Cease/Administrative Shutdown: \"caf\xc3\xa9\"";
+  peer.malformed_updates = 3;
+  peer.rtt_microseconds = 1234;
+  peer.mss = 1448;
+  peer.retransmits = 2;
+  peer.send_queue = 19;
+  peer.receive_queue = 0;
   peer.since = std::chrono::seconds(5);
   peer.hold_time = std::chrono::seconds(9);
   peer.keepalive = std::chrono::seconds(3);
   peer.families = {{"ipv4", 3, 2, 1, 1, true}, {"ipv6", 0, 0, 0, 1, false}};
-  return {{peer, Peer{}}};
+  return {{peer, Peer{}}, {{"hosts", "192.0.2.0/24", 1, 64, 7}}};
 }
 
 struct Answer {
@@ -213,6 +247,18 @@ std::vector<Answer> every_answer() {
       {ReleaseBlockRequest{"containers", 11, 4711}, Done{}},
       {ContainersRequest{}, Containers{{{attachment, "10.64.2.193", "", "weft1", "/run/netns/c1",
                                          "containers", std::chrono::seconds(9), "attached"}}}},
+      {PoliciesRequest{},
+       Policies{{{"in", {"tor1"}, {}, {{"bogons", "reject", 3, 0}, {"2", "accept", 4, 0}}, 1, 0}}}},
+      {FibCheckRequest{true},
+       FibCheck{3,
+                4,
+                5,
+                1,
+                {{"10.0.0.0/24", "missing", {}, {"192.0.2.1 dev eth1"}, {}, "pending"}},
+                2,
+                true,
+                1}},
+      {DoctorRequest{}, Doctor{{{"net.ipv4.ip_forward", "wrong", "is 0", "sysctl -w x=1"}}}},
       {StatusRequest{}, Failure{ErrorCode::bad_request, "no"}},
       {AddRequest{attachment, "/n", 1, "", {}}, Failure{ErrorCode::exhausted, "none free"}},
       {CheckRequest{attachment}, Failure{ErrorCode::not_found, "not found"}},

@@ -92,13 +92,23 @@ Peers some_peers() {
   tor1.messages_received = 812;
   tor1.messages_sent = 799;
   tor1.established_count = 2;
+  tor1.password = true;
+  tor1.our_capabilities = {"multiprotocol ipv4"};
+  tor1.max_send = 4096;
+  tor1.max_receive = 65535;
+  tor1.connect_retry = 5s;
+  tor1.send_hold = 90s;
+  tor1.ttl = tor1.least_ttl = 255;
+  tor1.last_received_notification = "Cease/Administrative Shutdown: \"moving\"";
+  tor1.rtt_microseconds = 1234;
+  tor1.mss = 1448;
   Peer tor2;
   tor2.name = "tor2-with-a-long-name";
   tor2.address = "fd00::2";
   tor2.state = "Active";
   tor2.since = 151s;
   tor2.last_error = "hold timer expired";
-  return {{tor1, tor2}};
+  return {{tor1, tor2}, {}};
 }
 
 TEST(PeersTable, MarksWhatIsDown) {
@@ -108,6 +118,14 @@ TEST(PeersTable, MarksWhatIsDown) {
   tor1                   192.0.2.1  65001  Established   3d4h   3 of 5    1        4    1
 ! tor2-with-a-long-name  fd00::2        -  Active       2m31s        -    -        -    -  hold timer expired
 )");
+}
+
+TEST(PeersTable, HasALineForEachRange) {
+  Peers peers;
+  peers.ranges = {{"hosts", "192.0.2.0/24", 3, 64, 0}, {"full", "192.0.3.0/24", 2, 2, 17}};
+  EXPECT_EQ(table(peers, plain),
+            "  range hosts: 3 of 64 peers\n"
+            "~ range full: 2 of 2 peers, 17 connections refused\n");
 }
 
 TEST(PeersTable, ColoursWhatIsDownOnly) {
@@ -128,13 +146,21 @@ peer tor1 (rack 1, left)
   local address  192.0.2.0
   AS             65001 external
   router-id      10.255.0.1
+  authentication TCP MD5
+  ttl            255 sent, 255 or more taken
   hold time      9s, keepalive every 3s
+  timers         connect-retry 5s, send-hold 1m30s
+  we said last   -
+  it said last   Cease/Administrative Shutdown: "moving"
+  TCP            rtt 1.234 ms, mss 1448, 0 retransmits, 0 octets to send, 0 to read
+  max message    4096 octets sent, 65535 taken
   messages       812 received, 799 sent
   sessions       2 established so far
   capabilities   multiprotocol ipv4, as4
-  FAMILY  RECEIVED  ACCEPTED  SELECTED  ADVERTISED  END-OF-RIB
-  ipv4           5         3         2           1  received
-  ipv6           4         4         4           1  awaited
+  ours           multiprotocol ipv4
+  FAMILY  RECEIVED  ACCEPTED  SELECTED  ADVERTISED  END-OF-RIB  LIMIT
+  ipv4           5         3         2           1  received    -
+  ipv6           4         4         4           1  awaited     -
 )");
 }
 
@@ -192,14 +218,6 @@ route 10.64.1.0/26, bgp
 )");
 }
 
-TEST(LongestMatch, IsTheRouteAnAddressTakes) {
-  Routes routes = some_routes();
-  routes.routes.push_back({"0.0.0.0/0", "bgp", {}, {}, ""});
-  EXPECT_EQ(longest_match(routes, *Address::parse("10.64.1.9"))->text(), "10.64.1.0/26");
-  EXPECT_EQ(longest_match(routes, *Address::parse("192.0.2.9"))->text(), "0.0.0.0/0");
-  EXPECT_FALSE(longest_match(routes, *Address::parse("fd00::1")));
-}
-
 TEST(BlocksTable, MarksWhatIsFullOrUnheard) {
   const Blocks blocks{
       {{"containers", 11, "10.64.2.192/26", "fd64::c0/122", "owned", 64, 3, 1, 60, 2},
@@ -243,7 +261,27 @@ TEST(ContainersTable, ShortensIdsThatStayTellable) {
 )");
 }
 
+TEST(PoliciesTable, ShowsEveryRuleWithItsHits) {
+  const Policies policies{{{"from-tor",
+                            {"tor1", "tor2"},
+                            {},
+                            {{"bogons", "reject", 3, 0}, {"fabric", "accept", 1200, 0}},
+                            17,
+                            0}}};
+  EXPECT_EQ("\n" + table(policies, plain),
+            R"(
+policy from-tor
+  import of      tor1, tor2
+  export of      -
+  RULE       THEN    IMPORTED  EXPORTED
+  bogons     reject         3         0
+  fabric     accept      1200         0
+  (no rule)  reject        17         0
+)");
+}
+
 TEST(EmptyLists, SaySoInWords) {
+  EXPECT_EQ(table(Policies{}, plain), "no policies are configured (bgp.policies)\n");
   EXPECT_EQ(table(Peers{}, plain), "no peers are configured (bgp.peers)\n");
   EXPECT_EQ(table(Routes{}, plain), "no routes are known\n");
   EXPECT_EQ(table(Blocks{}, plain), "this host owns no blocks (pools.<name>.claim)\n");
@@ -263,6 +301,35 @@ TEST(Tables, PrintNoControlCharactersOfOthers) {
     EXPECT_THAT(text, HasSubstr("peer says: ?[2J????caf\xc3\xa9"));
     EXPECT_THAT(text, Not(HasSubstr("\033")));
   }
+}
+
+TEST(DoctorTable, ShowsWhatIsWrongFirstWithItsCommand) {
+  const Doctor doctor{{{"net.ipv4.ip_forward", "good", "is 1", ""},
+                       {"a", "note", "is 3: slow", "sysctl -w a=4"},
+                       {"b", "wrong", "is 0: lost", "sysctl -w b=1"}}};
+  EXPECT_EQ(table(doctor, plain),
+            "! b is 0: lost\n      sysctl -w b=1\n"
+            "~ a is 3: slow\n      sysctl -w a=4\n"
+            "  net.ipv4.ip_forward is 1\n");
+}
+
+TEST(FibCheckTable, MarksWhatNobodyKnewOf) {
+  FibCheck check{3, 3, 2, 1, {}, 0, false, 0};
+  EXPECT_EQ(table(check, plain),
+            "3 routes in the RIB, 3 wanted in the kernel, 2 there; no difference\n"
+            "1 routes changed meanwhile and were not compared\n");
+  check.differences = {
+      {"10.0.0.0/24", "missing", {}, {"192.0.2.1 dev eth1", "192.0.2.3 dev eth2"}, {}, ""},
+      {"10.1.0.0/24", "foreign", {}, {"192.0.2.1 dev eth1"}, {}, "proto static metric 20"}};
+  check.more = 7;
+  check.repaired = true;
+  check.remaining = 1;
+  const std::string text = table(check, plain);
+  EXPECT_THAT(text, HasSubstr("! 10.0.0.0/24  missing     -    192.0.2.1 dev eth1, 192.0.2.3"));
+  EXPECT_THAT(text, HasSubstr("~ 10.1.0.0/24  foreign"));
+  EXPECT_THAT(text, HasSubstr("~ and 7 more\n"));
+  EXPECT_THAT(text, HasSubstr("; 9 differences\n"));
+  EXPECT_THAT(text, HasSubstr("a second look still finds 1 differences\n"));
 }
 
 }  // namespace

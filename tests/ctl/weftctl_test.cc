@@ -114,10 +114,17 @@ TEST_F(WeftctlTest, ExitsWithZeroOnWarnings) {
   EXPECT_THAT(outcome.output, HasSubstr("WARNING: peer tor2 is down\n"));
 }
 
+TEST_F(WeftctlTest, OrdersASessionAbout) {
+  const Outcome outcome =
+      run_against("peer shutdown tor1 --message racks", {encode(Reply{Done{}})});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_EQ(outcome.output, "done\n");
+}
+
 TEST_F(WeftctlTest, FindsThePeerByName) {
   Peer tor1;
   tor1.name = "tor1";
-  const std::string line = encode(Reply{Peers{{tor1}}});
+  const std::string line = encode(Reply{Peers{{tor1}, {}}});
   Outcome outcome = run_against("peers tor1", {line});
   EXPECT_EQ(outcome.code, 0);
   EXPECT_THAT(outcome.output, HasSubstr("peer tor1\n"));
@@ -131,11 +138,10 @@ TEST_F(WeftctlTest, FindsTheRouteOfAnAddress) {
   routes.routes.resize(1);
   routes.routes[0].prefix = "10.64.1.0/26";
   const std::string line = encode(Reply{routes});
-  const Outcome outcome = run_against("routes 10.64.1.7", {line, line});
+  const Outcome outcome = run_against("routes 10.64.1.7", {line});
   EXPECT_EQ(outcome.code, 0);
   EXPECT_THAT(outcome.output, HasSubstr("route 10.64.1.0/26"));
-  EXPECT_EQ(asked_, (std::vector<std::string>{R"({"method":"routes"})",
-                                              R"({"method":"routes","prefix":"10.64.1.0/26"})"}));
+  EXPECT_EQ(asked_, (std::vector<std::string>{R"({"method":"routes","address":"10.64.1.7"})"}));
 }
 
 TEST_F(WeftctlTest, SaysThatARouteIsNotKnown) {

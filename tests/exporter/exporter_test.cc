@@ -62,7 +62,9 @@ Snapshot some_snapshot() {
   s.router_id = "10.255.0.11";
   s.peers = {some_peer("tor1")};
   s.rib = {Rib{1, 3, 6}, Rib{1, 2, 4}};
+  s.policy_rules = {{"in", "bogons", 3, 4}};
   s.fib = {Fib{3, 1, 4, 0}, Fib{2, 1, 4, 1}};
+  s.fib_fast_groups = false;
   s.fib_pending = 6;
   s.fib_failed = 1;
   s.fib_foreign = 2;
@@ -131,6 +133,8 @@ TEST(Metrics, SayWhatTheSnapshotSays) {
         "weft_bgp_prefixes{peer=\"tor1\",family=\"ipv6\",stage=\"advertised\"} 1\n",
         "weft_bgp_eor{peer=\"tor1\",family=\"ipv6\",direction=\"received\"} 0\n",
         "weft_bgp_prefix_limit{peer=\"tor1\",family=\"ipv4\"} 10000\n",
+        "weft_bgp_policy_rule_hits_total{policy=\"in\",rule=\"bogons\",direction=\"import\"} 3\n",
+        "weft_bgp_policy_rule_hits_total{policy=\"in\",rule=\"bogons\",direction=\"export\"} 4\n",
         "weft_rib_routes{family=\"ipv4\",source=\"bgp\"} 3\n",
         "weft_rib_paths{family=\"ipv6\"} 4\n",
         "weft_fib_routes{family=\"ipv4\",kind=\"blackhole\"} 1\n",
@@ -138,6 +142,7 @@ TEST(Metrics, SayWhatTheSnapshotSays) {
         "weft_fib_missing_routes{reason=\"pending\"} 3\n",
         "weft_fib_missing_routes{reason=\"foreign\"} 2\n",
         "weft_fib_nexthops 4\n",
+        "weft_fib_nexthop_compat_mode 1\n",
         "weft_fib_nexthop_groups 2\n",
         "weft_fib_operations_total{op=\"put\",result=\"refused\"} 1\n",
         "weft_fib_repairs_total{cause=\"link\"} 2\n",

@@ -92,6 +92,12 @@ class ModelKernel {
     return answer;
   }
 
+  /// As the answer to `request`.
+  std::vector<DumpPart> dump(DumpRequest request) const {
+    std::vector<DumpPart> parts = dump();
+    for (DumpPart& part : parts) part.check = request.check;
+    return parts;
+  }
   std::vector<DumpPart> dump() const {
     std::vector<DumpPart> parts(1);
     for (const auto& [id, object] : nexthops) parts[0].nexthops.push_back(object);

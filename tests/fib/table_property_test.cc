@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <random>
+#include <set>
 
 #include "tests/fib/model_kernel.h"
 
@@ -40,9 +41,13 @@ class World {
   void calm_down() {
     calm_ = true;
     for (std::uint32_t link = 2; link < 6; ++link) set_link(link, true);
+    for (const NextHop& hop : std::exchange(dead_, {})) {
+      table_->reachable(hop.gateway, hop.ifindex, true, now_);
+    }
     table_->synced(now_);
     for (int turns = 0; turns < 100000; ++turns) {
       bool busy = deliver_event();
+      busy = express() || busy;
       busy = work() || busy;
       busy = deliver_report() || busy;
       if (busy) continue;
@@ -137,7 +142,7 @@ class World {
   }
 
   void step() {
-    switch (below(16)) {
+    switch (below(18)) {
       case 0:
       case 1:
         return want_some();
@@ -177,6 +182,11 @@ class World {
       case 12:
       case 13:
         work();
+        return;
+      case 14:
+        return flip_gateway();
+      case 15:
+        express();
         return;
       default:
         deliver_report();
@@ -286,7 +296,10 @@ class World {
     held_.clear();
     outstanding_ = 0;
     lost_ = false;
+    dead_.clear();
+    express_reports_.clear();
     table_.emplace(kernel_.settings);
+    table_->fast_groups(below(4) != 0);
     table_->start(now_);
     for (std::uint32_t ifindex = 2; ifindex < 6; ++ifindex) {
       Link link;
@@ -296,6 +309,29 @@ class World {
     }
     for (const auto& [prefix, set] : wanted_) table_->want(prefix, held(set), now_);
     for (const Prefix& block : blackholes_) table_->want_blackhole(block, now_);
+  }
+
+  /// A session ends, or is back.
+  void flip_gateway() {
+    const NextHop& hop = singles_[below(static_cast<unsigned>(singles_.size()))];
+    const bool dead = dead_.erase(hop) == 0;
+    if (dead) dead_.insert(hop);
+    table_->reachable(hop.gateway, hop.ifindex, !dead, now_);
+  }
+
+  /// The other lane: carried out at once, whatever is still in the queue; answered some time.
+  bool express() {
+    if (!express_reports_.empty() && (calm_ || below(2) == 0)) {
+      Answer answer = std::move(express_reports_.front());
+      express_reports_.pop_front();
+      table_->settle(std::move(answer), now_);
+      return true;
+    }
+    auto batch = table_->take_express(now_);
+    if (!batch) return false;
+    express_reports_.push_back(
+        kernel_.carry_out(std::move(*batch), [&] { return calm_ || below(30) != 0 ? 0 : ENOMEM; }));
+    return true;
   }
 
   bool deliver_event() {
@@ -378,6 +414,8 @@ class World {
   std::deque<std::function<void()>> events_;
   std::deque<Queued> queue_;
   std::deque<Report> reports_;
+  std::deque<Answer> express_reports_;
+  std::set<NextHop> dead_;
   unsigned outstanding_ = 0;
   int harmed_ = 0;
   bool lost_ = false;

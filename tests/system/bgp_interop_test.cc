@@ -152,8 +152,8 @@ protocol bgp weft {
                                                               R"(
   ttl security on;
   hold time 3; connect retry time 1; connect delay time 1; error wait time 1,2;
-  ipv4 { import all; export where source = RTS_STATIC; next hop self; };
-  ipv6 { import all; export where source = RTS_STATIC; next hop self; next hop address fd00::2; };
+  ipv4 { import all; export )" + bird_export_ + R"( next hop self; };
+  ipv6 { import all; export )" + bird_export_ + R"( next hop self; next hop address fd00::2; };
 }
 )");
     daemons_.push_back(std::make_unique<Process>(
@@ -181,6 +181,7 @@ protocol bgp weft {
  neighbor 192.0.2.1 timers 1 3
  neighbor 192.0.2.1 timers connect 1
 )" + (asn == weft_as ? "" : " neighbor 192.0.2.1 ttl-security hops 1\n") +
+                                       frr_neighbour_ +
                                        R"(
  address-family ipv4 unicast
   network 198.51.100.0/24
@@ -217,6 +218,9 @@ route-map six permit 10
     return host.until([&] { return (say().find(what) != std::string::npos) == there; });
   }
 
+  std::string bird_export_ = "where source = RTS_STATIC;";
+  /// Lines of FRR's configuration about us.
+  std::string frr_neighbour_;
   std::unique_ptr<TwoHosts> hosts_;
   std::unique_ptr<Inside> inside_;
   std::vector<std::unique_ptr<Process>> daemons_;
@@ -264,6 +268,161 @@ TEST_F(Interop, BirdInternal) {
   EXPECT_TRUE(eventually(
       host, [&] { return birdc("show route 10.64.0.0/26 all"); }, "BGP.local_pref: 100"));
   EXPECT_FALSE(host.status().external);
+}
+
+/// What comes with 65002:7 is preferred and goes on with more; the rest is refused.
+void use_policies(Settings& settings) {
+  RuleSettings in{"marked", {}, {}, RuleVerdict::accept};
+  in.match.communities = {*CommunityPattern::parse("65002:7")};
+  in.match.as_paths = {"^65002$"};
+  in.set.local_pref = 200;
+  RuleSettings out{"own", {}, {}, RuleVerdict::accept};
+  out.match.sources = {RouteOrigin::local};
+  out.set.med = 33;
+  out.set.prepend = 2;
+  out.set.add_communities = {
+      *CommunityPattern::parse("65001:9"), *CommunityPattern::parse("65001:8:7"),
+      *CommunityPattern::parse("rt:65001:6"), *CommunityPattern::parse("graceful-shutdown")};
+  settings.policies = {{"in", {in}}, {"out", {out}}};
+  settings.peers[0].import_filter = Filter{"in"};
+  settings.peers[0].export_filter = Filter{"out"};
+}
+
+TEST_F(Interop, BirdPolicyAndCommunitiesOfAllKinds) {
+  bird_export_ = R"(filter {
+    if source != RTS_STATIC then reject;
+    if net = 198.51.100.0/24 then {
+      bgp_community.add((65002,7));
+      bgp_large_community.add((65002,1,2));
+      bgp_ext_community.add((rt, 65002, 9));
+    }
+    accept;
+  };)";
+  start_bird(65002);
+  Settings settings = node();
+  use_policies(settings);
+  Host host(settings);
+  host.originate("10.64.0.0/26");
+  ASSERT_TRUE(host.established()) << host.log << birdc("show protocols all weft");
+  EXPECT_TRUE(host.learns("198.51.100.0/24"));
+  const auto marked = host.speaker().route(prefix("198.51.100.0/24"))->paths.at(0);
+  EXPECT_EQ(marked.local_pref, 200U);
+  EXPECT_THAT(marked.communities,
+              testing::UnorderedElementsAre("65002:7", "65002:1:2", "rt:65002:9"));
+  EXPECT_TRUE(host.until([&] { return host.status().families[0].received == 2; }));
+  EXPECT_EQ(host.via("203.0.113.0/25"), "");
+  EXPECT_TRUE(eventually(
+      host, [&] { return birdc("show route 10.64.0.0/26 all"); },
+      "BGP.as_path: 65001 65001 65001"));
+  const std::string told = birdc("show route 10.64.0.0/26 all");
+  EXPECT_THAT(told, HasSubstr("BGP.med: 33"));
+  EXPECT_THAT(told, HasSubstr("(65001,9)"));
+  EXPECT_THAT(told, HasSubstr("(65001, 8, 7)"));
+  EXPECT_THAT(told, HasSubstr("(rt, 65001, 6)"));
+
+  settings.policies[0].rules[0].match = {};
+  settings.policies[1].rules[0].set = {};
+  host.speaker().apply(settings, Clock::now());
+  host.poke();
+  EXPECT_TRUE(host.learns("203.0.113.0/25")) << "what was refused, without asking again";
+  EXPECT_TRUE(eventually(
+      host, [&] { return birdc("show route 10.64.0.0/26 all"); }, "(65001,9)", false));
+  EXPECT_EQ(host.status().established_count, 1U);
+  EXPECT_EQ(host.status().sent.route_refresh, 0U);
+}
+
+TEST_F(Interop, FrrPolicyAndCommunitiesOfAllKinds) {
+  start_frr(65002, 65001);
+  Settings settings = node();
+  use_policies(settings);
+  settings.policies[0].rules[0].match.communities.clear();
+  Host host(settings);
+  host.originate("10.64.0.0/26");
+  ASSERT_TRUE(host.established()) << host.log << shell("cat " + file("bgpd.log"));
+  EXPECT_TRUE(host.learns("198.51.100.0/24"));
+  EXPECT_TRUE(eventually(
+      host, [&] { return vtysh("show bgp ipv4 unicast 10.64.0.0/26"); }, "65001 65001 65001"));
+  const std::string told = vtysh("show bgp ipv4 unicast 10.64.0.0/26");
+  EXPECT_THAT(told, HasSubstr("metric 33"));
+  EXPECT_THAT(told, HasSubstr("65001:9"));
+  EXPECT_THAT(told, HasSubstr("65001:8:7"));
+  EXPECT_THAT(told, HasSubstr("RT:65001:6"));
+}
+
+TEST_F(Interop, BirdRolesFit) {
+  start_bird(65002, "neighbor 192.0.2.1 external; local role provider; require roles;");
+  Settings settings = node();
+  settings.peers[0].role = Role::customer;
+  settings.peers[0].role_strict = true;
+  Host host(settings);
+  host.originate("10.64.0.0/26");
+  ASSERT_TRUE(host.established()) << host.log << birdc("show protocols all weft");
+  EXPECT_TRUE(host.learns("198.51.100.0/24"));
+  EXPECT_TRUE(eventually(
+      host, [&] { return birdc("show route 10.64.0.0/26 all"); }, "BGP.as_path: 65001"));
+}
+
+TEST_F(Interop, BirdRolesDoNotFit) {
+  start_bird(65002, "neighbor 192.0.2.1 external; local role customer;");
+  Settings settings = node();
+  settings.peers[0].role = Role::customer;
+  Host host(settings);
+  EXPECT_TRUE(host.until([&] {
+    return host.status().last_error.find("Role Mismatch") != std::string::npos;
+  })) << host.status().last_error;
+  EXPECT_NE(host.state(), PeerState::established);
+}
+
+TEST_F(Interop, FrrRolesFit) {
+  frr_neighbour_ = " neighbor 192.0.2.1 local-role customer strict-mode\n";
+  start_frr(65002, 65001);
+  Settings settings = node();
+  settings.peers[0].role = Role::provider;
+  settings.peers[0].role_strict = true;
+  Host host(settings);
+  host.originate("10.64.0.0/26");
+  ASSERT_TRUE(host.established()) << host.log << shell("cat " + file("bgpd.log"));
+  EXPECT_TRUE(host.learns("198.51.100.0/24"));
+  // What goes to a customer is marked, and the customer sees by whom (RFC 9234 5).
+  EXPECT_TRUE(eventually(
+      host, [&] { return vtysh("show bgp ipv4 unicast 10.64.0.0/26"); }, "otc 65001"))
+      << vtysh("show bgp ipv4 unicast 10.64.0.0/26");
+}
+
+TEST_F(Interop, BirdSendsMoreThanItsLimit) {
+  start_bird(65002);
+  Settings settings = node();
+  settings.peers[0].prefix_limit = 1;
+  settings.peers[0].prefix_limit_restart = 3600s;
+  Host host(settings);
+  EXPECT_TRUE(eventually(
+      host, [&] { return birdc("show protocols all weft"); }, "Maximum number of prefixes"))
+      << birdc("show protocols all weft") << host.log;
+  EXPECT_NE(host.state(), PeerState::established);
+  settings.peers[0].prefix_limit_action = PrefixLimitAction::discard;
+  host.speaker().apply(settings, Clock::now());
+  ASSERT_TRUE(host.speaker().start_peer("tor", Clock::now()));
+  host.poke();
+  ASSERT_TRUE(host.established()) << host.log;
+  EXPECT_TRUE(host.until([&] { return host.status().families[0].discarded == 1; }));
+  EXPECT_EQ(host.status().families[0].received, 1U);
+}
+
+TEST_F(Interop, BirdIsUsedLastWhenItAsksForIt) {
+  bird_export_ = R"(filter {
+    if source != RTS_STATIC then reject;
+    bgp_community.add((65535,0));
+    if net = 198.51.100.0/24 then bgp_community.add((65535,666));
+    accept;
+  };)";
+  start_bird(65002);
+  Settings settings = node();
+  settings.peers[0].blackhole = true;
+  Host host(settings);
+  ASSERT_TRUE(host.learns("198.51.100.0/24")) << "no host route, so it is no blackhole";
+  const auto path = host.speaker().route(prefix("198.51.100.0/24"))->paths.at(0);
+  EXPECT_EQ(path.local_pref, 0U);
+  EXPECT_THAT(path.communities, testing::UnorderedElementsAre("graceful-shutdown", "blackhole"));
 }
 
 TEST_F(Interop, BirdRestartsAndComesBack) {

@@ -31,6 +31,10 @@ class Runtimes : public Hosts {
     ASSERT_TRUE(eventually([&] { return has_route("host2", "10.64.11.0/24"); }));
     for (const char* host : {"host1", "host2"}) {
       must(host, "ln -s /usr/lib/cni/* /opt/cni/bin/ && make-images /run/images");
+      // A node has a /tmp of its own, so the tree it was built in may be out of its sight.
+      std::filesystem::copy_file(WEFT_BINARY_DIR "/libcni",
+                                 "/proc/" + std::to_string(lab_->node(host).init().value()) +
+                                     "/root/usr/local/bin/libcni");
     }
   }
 
@@ -176,7 +180,7 @@ TEST_F(Runtimes, CtrRun) {
 }
 
 TEST_F(Runtimes, Libcni) {
-  const std::string client = WEFT_BINARY_DIR "/libcni";
+  const std::string client = "libcni";
   const std::string list = " /etc/cni/net.d/10-fabric.conflist web ";
   std::map<std::string, json> results;
   for (const char* host : {"host1", "host2"}) {
@@ -202,7 +206,7 @@ TEST_F(Runtimes, Libcni) {
 
 TEST_F(Runtimes, PluginsChainedBehindWeft) {
   const auto libcni = [](const std::string& verb) {
-    return WEFT_BINARY_DIR "/libcni " + verb + " /etc/cni/chain.conflist web /run/netns/web" +
+    return "libcni " + verb + " /etc/cni/chain.conflist web /run/netns/web" +
            R"( 'portMappings=[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]')"
            R"( 'bandwidth={"ingressRate":8000000,"ingressBurst":800000,)"
            R"("egressRate":8000000,"egressBurst":800000}')";
@@ -266,7 +270,7 @@ TEST_F(Runtimes, NothingLeaksWhateverIsKilled) {
   const char* chosen = std::getenv("WEFT_SEED");
   const std::string seed = chosen != nullptr ? chosen : std::to_string(::getpid());
   std::cerr << "seed " << seed << " (WEFT_SEED)\n";
-  auto chaos = lab_->node("host1").spawn({"chaos", "200", seed, WEFT_BINARY_DIR "/libcni"});
+  auto chaos = lab_->node("host1").spawn({"chaos", "200", seed, "libcni"});
   ASSERT_TRUE(chaos);
   // weftd and containerd die in the midst of it too.
   constexpr lab::milliseconds bound{240'000};

@@ -78,6 +78,10 @@ class Process {
   Process& operator=(const Process&) = delete;
   ~Process() { end(SIGTERM); }
 
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  void signal(int number) const {
+    if (pid_ > 0) ::kill(pid_, number);
+  }
   void end(int signal) {
     if (pid_ <= 0) return;
     ::kill(pid_, signal);

@@ -1,7 +1,10 @@
 // fib against the real kernel: what it installs works, and what the kernel or others take away
 // comes back.
+#include <linux/rtnetlink.h>
+
 #include <algorithm>
 
+#include "net/netlink_socket.h"
 #include "tests/fib/system/rig.h"
 
 namespace weft::fib {
@@ -241,6 +244,100 @@ TEST_F(Rig, GroupChangesWhenAGatewayIsDeclaredDead) {
   EXPECT_TRUE(pump([&] { return kernel_routes("10.9.0.0/24") == 1; }));
   table_->reachable(left().gateway, left().ifindex, true, Clock::now());
   EXPECT_TRUE(pump([&] { return devices("10.9.0.0/24") == "d0"; }));
+}
+
+TEST_F(Rig, ResilientGroupsAndRouteMtu) {
+  if (shell("ip nexthop add id 77 group 78 type resilient buckets 8").text.find("Unsupported") !=
+      std::string::npos) {
+    GTEST_SKIP() << "this kernel has no resilient groups";
+  }
+  start();
+  want("10.9.0.0/24", both());
+  ASSERT_TRUE(settled());
+  stop();
+  // With other settings the groups of the life before cannot be changed into ours: their routes
+  // move, then they go.
+  Settings settings;
+  settings.resilient_buckets = 64;
+  settings.resilient_idle_time = std::chrono::seconds(30);
+  settings.route_mtu = 1400;
+  start(settings);
+  want("10.9.0.0/24", both());
+  table_->synced(Clock::now());
+  ASSERT_TRUE(settled());
+  ASSERT_TRUE(pump(
+      [&] { return ip("nexthop show proto 87").find("type resilient") != std::string::npos; }));
+  EXPECT_TRUE(pump([&] { return table_->snapshot().groups == 1; })) << ip("nexthop show");
+  const std::string groups = ip("-d nexthop show groups");
+  EXPECT_NE(groups.find("buckets 64 idle_timer 30"), std::string::npos) << groups;
+  EXPECT_NE(ip("route show 10.9.0.0/24").find("mtu 1400"), std::string::npos);
+  EXPECT_TRUE(pings());
+  // Adopted again as it is.
+  stop();
+  start(settings);
+  want("10.9.0.0/24", both());
+  table_->synced(Clock::now());
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(table_->snapshot().operations[0][0], 0U);
+  table_->reachable(left().gateway, left().ifindex, false, Clock::now());
+  EXPECT_TRUE(pump([&] { return devices("10.9.0.0/24") == "d1"; }));
+  EXPECT_TRUE(pings());
+}
+
+TEST_F(Rig, HundredThousandRoutesFailOverByOneMessageAGroup) {
+  constexpr std::uint32_t count = 100000;
+  start();
+  const GroupRef group = both();
+  for (std::uint32_t i = 0; i < count; ++i) {
+    table_->want(Prefix(Address::ipv4(0x0b000000 + (i << 6)), 26), group, Clock::now());
+  }
+  want("10.9.0.0/24", group);
+  ASSERT_TRUE(pump([&] { return table_->snapshot().routes[0][0] == count + 1; },
+                   std::chrono::seconds(120)));
+  // Somebody who listens to all that changes.
+  auto listener = netlink::Socket::open();
+  ASSERT_TRUE(listener);
+  listener->receive_buffer(16 * 1024 * 1024);
+  for (const unsigned kind : {RTNLGRP_IPV4_ROUTE, RTNLGRP_NEXTHOP}) {
+    ASSERT_TRUE(listener->join(kind));
+  }
+  const std::uint64_t operations = table_->snapshot().operations[0][0];
+  const Time lost = Clock::now();
+  table_->reachable(left().gateway, left().ifindex, false, lost);
+  ASSERT_TRUE(pump([&] { return table_->snapshot().ecmp_paths[0] == 1; }));
+  RecordProperty("repaired_us",
+                 std::to_string((Clock::now() - lost) / std::chrono::microseconds(1)));
+  EXPECT_EQ(devices("10.9.0.0/24"), "d1");
+  EXPECT_TRUE(pings());
+  EXPECT_EQ(table_->snapshot().operations[0][0], operations) << "a route was written";
+  std::size_t routes = 0;
+  std::size_t groups = 0;
+  for (;;) {
+    const netlink::Received received = listener->receive(false);
+    if (received.arrival != netlink::Arrival::data) {
+      EXPECT_EQ(received.arrival, netlink::Arrival::nothing);
+      break;
+    }
+    netlink::Messages messages(received.bytes);
+    while (const auto message = messages.next()) {
+      ++(message->type == RTM_NEWROUTE || message->type == RTM_DELROUTE ? routes : groups);
+    }
+  }
+  EXPECT_EQ(routes, 0U);
+  EXPECT_EQ(groups, 1U);
+}
+
+TEST_F(Rig, WhereGroupsAreDearTheMemberIsDeletedAndComesBack) {
+  start();
+  table_->fast_groups(false);
+  want("10.9.0.0/24", both());
+  ASSERT_TRUE(settled());
+  table_->reachable(left().gateway, left().ifindex, false, Clock::now());
+  ASSERT_TRUE(pump([&] { return table_->snapshot().nexthops == 1; }));
+  EXPECT_EQ(devices("10.9.0.0/24"), "d1");
+  EXPECT_TRUE(pings());
+  table_->reachable(left().gateway, left().ifindex, true, Clock::now());
+  EXPECT_TRUE(pump([&] { return devices("10.9.0.0/24") == "d0 d1"; }));
 }
 
 TEST_F(Rig, HundredThousandRoutesInstallAndReconcile) {

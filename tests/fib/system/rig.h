@@ -105,7 +105,7 @@ class Rig : public testing::Test {
     ASSERT_TRUE(programmer) << programmer.error().message;
     programmer_.emplace(std::move(programmer).value());
     Monitor::Options options;
-    options.writer_port = programmer_->port();
+    options.writer_ports = programmer_->ports();
     options.receive_buffer = receive_buffer;
     auto monitor = Monitor::open(options);
     ASSERT_TRUE(monitor) << monitor.error().message;
@@ -141,6 +141,11 @@ class Rig : public testing::Test {
 
   void turn(int wait_ms) {
     std::array<pollfd, 2> fds{{{programmer_->fd(), POLLIN, 0}, {monitor_->fd(), POLLIN, 0}}};
+    if (auto batch =
+            programmer_->express_ready() ? table_->take_express(Clock::now()) : std::nullopt) {
+      programmer_->submit_express(std::move(*batch));
+      wait_ms = 0;
+    }
     if (auto work = programmer_->ready() ? table_->take(Clock::now()) : std::nullopt) {
       programmer_->submit(std::move(*work));
       wait_ms = 0;

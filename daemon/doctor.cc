@@ -1,0 +1,267 @@
+#include "daemon/doctor.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <map>
+#include <string_view>
+#include <utility>
+
+namespace weft::daemon {
+namespace {
+
+using State = Finding::State;
+
+struct Rule {
+  const char* sysctl;
+  enum class Want : std::uint8_t { exactly, at_least } want;
+  std::int64_t value;
+  /// When it is not so.
+  State state;
+  /// Whether weftd sets it at start; limits of the whole machine are the operator's.
+  bool set;
+  const char* reason;
+};
+
+constexpr std::array<Rule, 9> rules{{
+    {"net.ipv4.ip_forward", Rule::Want::exactly, 1, State::wrong, true,
+     "containers reach nothing outside this host"},
+    {"net.ipv6.conf.all.forwarding", Rule::Want::exactly, 1, State::wrong, true,
+     "containers reach nothing outside this host"},
+    // Layer 3 alone puts all flows between two hosts on one uplink.
+    {"net.ipv4.fib_multipath_hash_policy", Rule::Want::exactly, 1, State::note, true,
+     "all flows between two hosts take the same uplink"},
+    {"net.ipv6.fib_multipath_hash_policy", Rule::Want::exactly, 1, State::note, true,
+     "all flows between two hosts take the same uplink"},
+    {"net.ipv4.nexthop_compat_mode", Rule::Want::exactly, 0, State::wrong, true,
+     "failover costs a notification for each route, 1 s for a million"},
+    // Only until Linux 6.3, where this bounds what the kernel holds of IPv6 destinations.
+    {"net.ipv6.route.max_size", Rule::Want::at_least, 1048576, State::note, false,
+     "the kernel refuses IPv6 destinations above it"},
+    // One limit for all network namespaces of a machine; not there in any but the first.
+    {"net.ipv4.neigh.default.gc_thresh3", Rule::Want::at_least, 8192, State::note, false,
+     "beyond some 500 containers neighbours are forgotten while they are used"},
+    {"net.ipv6.neigh.default.gc_thresh3", Rule::Want::at_least, 8192, State::note, false,
+     "beyond some 500 containers neighbours are forgotten while they are used"},
+    {"net.ipv4.conf.all.arp_ignore", Rule::Want::exactly, 0, State::note, false,
+     "the router address on lo, or worse the uplinks' own, may answer no ARP request"},
+}};
+
+/// A key of TCP_MD5SIG on a socket takes this of net.core.optmem_max.
+constexpr std::int64_t octets_per_key = 136;
+
+std::optional<std::int64_t> read(const Patient& patient, std::string name) {
+  std::replace(name.begin(), name.end(), '.', '/');
+  std::ifstream file(patient.proc_sys / name);
+  std::int64_t value = 0;
+  if (!(file >> value)) return std::nullopt;
+  return value;
+}
+
+/// With the dots of the interface's own name kept, as in net/ipv4/conf/eth0.100.
+std::optional<std::int64_t> read_of(const Patient& patient, const std::string& interface,
+                                    const char* leaf) {
+  std::ifstream file(patient.proc_sys / "net/ipv4/conf" / interface / leaf);
+  std::int64_t value = 0;
+  if (!(file >> value)) return std::nullopt;
+  return value;
+}
+
+/// sysctl(8) takes a slash for a dot within a name.
+std::string name_of(const std::string& interface, const char* leaf) {
+  std::string escaped = interface;
+  std::replace(escaped.begin(), escaped.end(), '.', '/');
+  return fmt::format("net.ipv4.conf.{}.{}", escaped, leaf);
+}
+
+std::filesystem::path path_of(const Patient& patient, std::string name) {
+  for (char& c : name) {
+    if (c == '.' || c == '/') c = c == '.' ? '/' : '.';
+  }
+  return patient.proc_sys / name;
+}
+
+Finding judged(const Patient& patient, const Rule& rule) {
+  Finding finding;
+  finding.subject = rule.sysctl;
+  const auto value = read(patient, rule.sysctl);
+  if (!value) {
+    finding.message = "not there in this kernel or network namespace";
+    return finding;
+  }
+  const bool good = rule.want == Rule::Want::exactly ? *value == rule.value : *value >= rule.value;
+  finding.message = fmt::format("is {}", *value);
+  if (good) return finding;
+  finding.state = rule.state;
+  finding.message += fmt::format(": {}", rule.reason);
+  finding.command = fmt::format("sysctl -w {}={}", rule.sysctl, rule.value);
+  if (rule.set) finding.set_to = rule.value;
+  return finding;
+}
+
+/// Answers come back by the other uplink: strict filtering drops them. The kernel takes the greater
+/// of `all` and the interface's own.
+Finding rp_filter(const Patient& patient, const std::string& uplink) {
+  Finding finding;
+  finding.subject = name_of(uplink, "rp_filter");
+  const auto own = read_of(patient, uplink, "rp_filter");
+  const auto all = read(patient, "net.ipv4.conf.all.rp_filter");
+  if (!own || !all) {
+    finding.message = "not there";
+    return finding;
+  }
+  const std::int64_t effective = std::max(*own, *all);
+  finding.message = fmt::format("is {}", effective);
+  if (effective != 1) return finding;
+  if (patient.uplinks.size() < 2) {
+    finding.message += ", which one uplink alone allows";
+    return finding;
+  }
+  finding.state = State::wrong;
+  finding.message += ": answers that come in by the other uplink are dropped";
+  finding.command = fmt::format("sysctl -w {}=2", finding.subject);
+  finding.set_to = 2;
+  return finding;
+}
+
+Finding arp_ignore(const Patient& patient, const std::string& uplink) {
+  Finding finding;
+  finding.subject = name_of(uplink, "arp_ignore");
+  const std::int64_t value = read_of(patient, uplink, "arp_ignore").value_or(0);
+  finding.message = fmt::format("is {}", value);
+  if (value < 3) return finding;
+  finding.state = State::wrong;
+  finding.message += ": the router does not get to know this host's MAC address";
+  finding.command = fmt::format("sysctl -w {}=0", finding.subject);
+  return finding;
+}
+
+/// Strict or loose, a container's link has one route back; what matters is that nobody made it
+/// stricter for all.
+void veths(const Patient& patient, std::vector<Finding>& found) {
+  for (const std::string& veth : patient.veths) {
+    const std::int64_t value = read_of(patient, veth, "arp_ignore").value_or(0);
+    if (value < 8) continue;
+    found.push_back({name_of(veth, "arp_ignore"), State::wrong,
+                     fmt::format("is {}: the container cannot resolve its gateway", value),
+                     fmt::format("sysctl -w {}=0", name_of(veth, "arp_ignore")), std::nullopt});
+  }
+}
+
+void keys(const Patient& patient, std::vector<Finding>& found) {
+  const auto room = read(patient, "net.core.optmem_max");
+  if (!room || patient.keys == 0) return;
+  const std::int64_t needed = static_cast<std::int64_t>(patient.keys) * octets_per_key;
+  Finding finding{"net.core.optmem_max", State::good, fmt::format("is {}", *room), "", {}};
+  if (*room < needed) {
+    const std::int64_t wanted = std::max<std::int64_t>(131072, needed * 2);
+    finding.state = State::wrong;
+    finding.message +=
+        fmt::format(": room for {} of the {} TCP MD5 keys", *room / octets_per_key, patient.keys);
+    finding.command = fmt::format("sysctl -w net.core.optmem_max={}", wanted);
+  }
+  found.push_back(std::move(finding));
+}
+
+std::string trimmed(std::string_view text) {
+  const auto from = text.find_first_not_of(" \t\r");
+  if (from == std::string_view::npos) return {};
+  return std::string(text.substr(from, text.find_last_not_of(" \t\r") - from + 1));
+}
+
+/// Keys of [Network], later files over earlier ones.
+void read_networkd(const std::filesystem::path& path, std::map<std::string, std::string>& keys) {
+  std::ifstream file(path);
+  std::string section;
+  for (std::string line; std::getline(file, line);) {
+    line = trimmed(line);
+    if (line.empty() || line[0] == '#' || line[0] == ';') continue;
+    if (line[0] == '[') {
+      section = line;
+      continue;
+    }
+    const auto equals = line.find('=');
+    if (section != "[Network]" || equals == std::string::npos) continue;
+    keys[trimmed(std::string_view(line).substr(0, equals))] =
+        trimmed(std::string_view(line).substr(equals + 1));
+  }
+}
+
+/// systemd-networkd removes routes, since v256 nexthop objects too, that it did not make, whenever
+/// it restarts (networkd.conf(5)).
+Finding networkd(const Patient& patient) {
+  Finding finding;
+  finding.subject = "systemd-networkd";
+  std::error_code ignored;
+  if (!std::filesystem::exists(patient.root / "run/systemd/netif/state", ignored)) {
+    finding.message = "does not run";
+    return finding;
+  }
+  std::map<std::string, std::string> keys;
+  read_networkd(patient.root / "etc/systemd/networkd.conf", keys);
+  // A file of /etc hides one of the same name in /run, and that one in /usr/lib; all in the order
+  // of their names.
+  std::map<std::string, std::filesystem::path> drop_ins;
+  for (const char* place : {"etc", "run", "usr/local/lib", "usr/lib", "lib"}) {
+    const auto directory = patient.root / place / "systemd/networkd.conf.d";
+    for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
+      if (entry.path().extension() == ".conf")
+        drop_ins.emplace(entry.path().filename().string(), entry.path());
+    }
+  }
+  for (const auto& [name, path] : drop_ins) read_networkd(path, keys);
+  std::string left;
+  for (const char* key :
+       {"ManageForeignRoutes", "ManageForeignRoutingPolicyRules", "ManageForeignNextHops"}) {
+    const std::string& value = keys[key];
+    if (value == "no" || value == "false" || value == "off" || value == "0") continue;
+    left += fmt::format("{}{}", left.empty() ? "" : ", ", key);
+  }
+  if (left.empty()) {
+    finding.message = "runs, and leaves foreign routes and nexthops alone";
+    return finding;
+  }
+  finding.state = State::wrong;
+  finding.message =
+      fmt::format("runs, and removes our routes when it restarts: {} must be no", left);
+  finding.command =
+      "printf '[Network]\\nManageForeignRoutes=no\\nManageForeignRoutingPolicyRules=no\\n"
+      "ManageForeignNextHops=no\\n' >/etc/systemd/networkd.conf.d/10-weft.conf && "
+      "systemctl restart systemd-networkd";
+  return finding;
+}
+
+}  // namespace
+
+std::vector<Finding> examine(const Patient& patient) {
+  std::vector<Finding> found;
+  for (const Rule& rule : rules) {
+    if (!patient.installs && std::string_view(rule.sysctl) == "net.ipv4.nexthop_compat_mode")
+      continue;
+    found.push_back(judged(patient, rule));
+  }
+  for (const std::string& uplink : patient.uplinks) {
+    found.push_back(rp_filter(patient, uplink));
+    found.push_back(arp_ignore(patient, uplink));
+  }
+  veths(patient, found);
+  keys(patient, found);
+  found.push_back(networkd(patient));
+  return found;
+}
+
+std::vector<Finding> mend(const Patient& patient) {
+  for (const Finding& finding : examine(patient)) {
+    if (!finding.set_to) continue;
+    std::ofstream(path_of(patient, finding.subject)) << *finding.set_to << std::flush;
+  }
+  std::vector<Finding> left = examine(patient);
+  left.erase(std::remove_if(left.begin(), left.end(),
+                            [](const Finding& f) { return f.state == State::good; }),
+             left.end());
+  return left;
+}
+
+}  // namespace weft::daemon

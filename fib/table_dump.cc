@@ -1,0 +1,183 @@
+#include "fib/table_state.h"
+
+#include <algorithm>
+
+namespace weft::fib {
+
+void Table::State::due() {
+  if (dumping == Dumping::none) {
+    dumping = Dumping::due;
+  } else {
+    dump_again = dump_again || dumping != Dumping::due;
+  }
+}
+
+void Table::State::doubt(Time now) {
+  dump_at = std::min(dump_at.value_or(Time::max()), now + dump_retry);
+}
+
+std::optional<Kind> Table::State::kind_of(const Route& route) const {
+  if (route.type == RouteType::blackhole) {
+    if (route.metric == blackhole_metric) return Kind::blackhole;
+    return std::nullopt;
+  }
+  if (route.type != RouteType::unicast) return std::nullopt;
+  if (route.nexthop_id != 0) {
+    if (route.metric == settings.metric) return Kind::learned;
+    return std::nullopt;
+  }
+  if (route.metric == 0 && route.ifindex == loopback && route.scope == scope_link &&
+      route.prefix.is_host() && route.prefix.family() == Family::ipv4) {
+    return Kind::gateway;
+  }
+  return std::nullopt;  // a container's host route, made and unmade by weft-cni
+}
+
+Target Table::State::target_of(const Route& route, Kind kind) const {
+  if (kind != Kind::learned) return fixed_target;
+  const GroupRef ref = objects.find(route.nexthop_id);
+  const bool right = ref && route.preferred_source == source_of(route.prefix.family()) &&
+                     route.mtu == settings.route_mtu.value_or(0);
+  return right ? ref.value : other_target;
+}
+
+void Table::State::saw(const Route& route, Time now) {
+  if (route.table != settings.table) return;
+  if (route.protocol != route_protocol) {
+    if (gone.count(identity(route)) == 0) add_foreign(route);
+    return;
+  }
+  const auto kind = kind_of(route);
+  if (!kind) return saw_stray(route);
+  const Target have = target_of(route, *kind);
+  // Either its group went since the dump and took it along, or we are wrong about the group.
+  const bool doubtful = is_group(have) && !objects.at({have}).installed;
+  with(route.prefix.family(), [&](auto& half) {
+    const std::uint32_t known = half.entries.find(route.prefix, *kind);
+    const std::uint32_t slot =
+        known != no_slot ? known : half.entries.find_or_insert(route.prefix, *kind);
+    auto& entry = half.entries[slot];
+    entry.seen = true;
+    entry.overtaken = entry.overtaken || doubtful || gone.count(identity(route)) > 0;
+    if (entry.overtaken) return;
+    if (!seeded && entry.have == no_target) ++adopted;
+    if (entry.have == have && !entry.unsure) return;
+    const bool drift = seeded && (entry.have != have || entry.want == no_target);
+    if (drift) {
+      ++dump_differences;
+      ++counts.repairs[static_cast<std::size_t>(Cause::dump)];
+    }
+    update(half, slot, now, [&](auto& e) {
+      // What is in flight was sent after the dump; its answer comes and overrules.
+      e.have = have;
+      if (!e.in_flight) e.unsure = false;
+      e.stale = !swept && e.want == no_target && known == no_slot;
+      e.drifted = drift && e.want != have;
+    });
+  });
+}
+
+void Table::State::saw_stray(const Route& route) {
+  const bool ours = route.nexthop_id >= first_group_id && route.nexthop_id <= last_id;
+  if (!ours || seeded || strays.size() >= stray_limit) return;
+  RouteChange removal;
+  removal.prefix = route.prefix;
+  removal.metric = route.metric;
+  removal.remove = true;
+  removal.slot = no_slot;
+  strays.push_back(removal);
+}
+
+void Table::State::settle(const DumpPart& part, Time now) {
+  if (part.last) --outstanding;
+  if (part.check) return check_settle(part);
+  if (part.again || dumping == Dumping::asked) {
+    dumping = Dumping::running;
+    dump_differences = 0;
+    objects.dump_begin();
+    each([](auto& half, std::uint32_t slot) { half.entries[slot].seen = false; });
+  }
+  NextHopObjects::Effects effects;
+  for (const NextHopObject& object : part.nexthops) objects.seen(object, effects);
+  apply(effects, Cause::dump, now);
+  for (const Route& route : part.routes) saw(route, now);
+  if (part.last) dump_end(part, now);
+}
+
+void Table::State::dump_end(const DumpPart& part, Time now) {
+  dumping = std::exchange(dump_again, false) ? Dumping::due : Dumping::none;
+  if (part.failed) {
+    notice(true, "reading the kernel's routes failed: " + *part.failed);
+    dump_at = now + dump_retry;
+    return;
+  }
+  ++counts.dumps;
+  NextHopObjects::Effects effects;
+  dump_differences += objects.dump_end(effects);
+  apply(effects, Cause::dump, now);
+  forget_foreign(now);
+  each([&](auto& half, std::uint32_t slot) { unseen(half, slot, now); });
+  if (!std::exchange(seeded, true)) {
+    if (adopted > 0) notice(false, fmt::format("adopted {} routes from the kernel", adopted));
+  } else if (dump_differences > 0) {
+    notice(true, fmt::format("the kernel differed from what was installed in {} routes and "
+                             "nexthops; repairing",
+                             dump_differences));
+  }
+  if (swept) sweep(now);
+}
+
+template <typename Stored>
+void Table::State::unseen(Half<Stored>& half, std::uint32_t slot, Time now) {
+  Entry<Stored>& entry = half.entries[slot];
+  const bool overtaken = entry.overtaken;
+  entry.overtaken = false;
+  if (overtaken && !entry.in_flight) {
+    return update(half, slot, now, [](auto& e) { e.unsure = e.unsure || !e.conflict; });
+  }
+  if (overtaken || entry.seen || entry.in_flight || (entry.have == no_target && !entry.unsure))
+    return;
+  const bool drift = seeded && entry.have != no_target && entry.want != no_target;
+  if (drift) {
+    ++dump_differences;
+    ++counts.repairs[static_cast<std::size_t>(Cause::dump)];
+  }
+  update(half, slot, now, [&](auto& e) {
+    e.have = no_target;
+    e.unsure = false;
+    e.stale = false;
+    e.drifted = e.drifted || drift;
+  });
+}
+
+void Table::State::forget_foreign(Time now) {
+  for (auto at = foreign.begin(); at != foreign.end();) {
+    auto& all = at->second;
+    all.erase(std::remove_if(all.begin(), all.end(),
+                             [&](const Foreign& one) { return one.dump < dump_number; }),
+              all.end());
+    at = all.empty() ? foreign.erase(at) : std::next(at);
+  }
+  each([&](auto& half, std::uint32_t slot) {
+    const auto& entry = half.entries[slot];
+    if (!entry.conflict || entry.overtaken) return;
+    if (foreign_at(half.entries.prefix(slot), metric_of(entry.kind)) != nullptr) return;
+    update(half, slot, now, [](auto& e) { e.conflict = e.reported = false; });
+  });
+}
+
+void Table::State::sweep(Time now) {
+  std::size_t stale = 0;
+  each([&](auto& half, std::uint32_t slot) {
+    if (!half.entries[slot].stale) return;
+    ++stale;
+    update(half, slot, now, [](auto& e) { e.stale = false; });
+  });
+  if (stale + strays.size() > 0) {
+    notice(false, fmt::format("removing {} routes left from before that nobody announces any "
+                              "more",
+                              stale + strays.size()));
+  }
+}
+
+}  // namespace weft::fib

@@ -1,0 +1,120 @@
+#include "fib/table_state.h"
+
+namespace weft::fib {
+
+void Table::State::observed(const RouteEvent& event, Time now) {
+  const Route& route = event.route;
+  if (route.table != settings.table) return;
+  if (event.deleted && dump_under_way()) {
+    gone.insert(identity(route));
+    dump_again = dump_again || gone.size() > foreign_limit;
+  }
+  if (route.protocol == route_protocol) return observed_own(event, now);
+  if (event.deleted) {
+    drop_foreign(route);
+    return freed(route, now);
+  }
+  add_foreign(route);
+  kinds_at(route, [&](auto& half, std::uint32_t slot) {
+    if (event.replaced) {
+      overwritten(half, slot, route, now);
+    } else if (half.entries[slot].have != no_target) {
+      doubt(now);  // theirs cannot come where ours is, unless ours went, or ours came later
+    }
+  });
+}
+
+template <typename F>
+void Table::State::kinds_at(const Route& route, F&& f) {
+  with(route.prefix.family(), [&](auto& half) {
+    for (const Kind kind : {Kind::learned, Kind::blackhole, Kind::gateway}) {
+      if (metric_of(kind) != route.metric) continue;
+      const std::uint32_t slot = half.entries.find(route.prefix, kind);
+      if (slot != no_slot) f(half, slot);
+    }
+  });
+}
+
+void Table::State::freed(const Route& route, Time now) {
+  kinds_at(route, [&](auto& half, std::uint32_t slot) {
+    update(half, slot, now, [](auto& e) { e.conflict = e.reported = false; });
+  });
+}
+
+template <typename Stored>
+void Table::State::overwritten(Half<Stored>& half, std::uint32_t slot, const Route& route,
+                               Time now) {
+  const Entry<Stored>& entry = half.entries[slot];
+  if (entry.have == no_target && !entry.unsure && !entry.in_flight) return;
+  if (fights.size() > fault_limit) fights.clear();
+  Fight& fight = fights[route.prefix];
+  if (now - fight.since > fight_window) fight = {0, now};
+  const bool yield = ++fight.count > fight_limit;
+  if (!yield) {
+    drop_foreign(route);
+    ++counts.repairs[static_cast<std::size_t>(Cause::route_replaced)];
+    notice(true, fmt::format("{} was replaced by a route of proto {}; taking it back",
+                             route.prefix.text(), protocol_name(route.protocol)));
+  }
+  update(half, slot, now, [&](auto& e) {
+    e.overtaken = e.overtaken || dump_under_way();
+    e.have = no_target;
+    e.unsure = !yield;
+    e.stale = false;
+    e.drifted = e.want != no_target;
+  });
+}
+
+void Table::State::observed_own(const RouteEvent& event, Time now) {
+  const Route& route = event.route;
+  kinds_at(route, [&](auto& half, std::uint32_t slot) {
+    const auto& entry = half.entries[slot];
+    const auto kind = kind_of(route);
+    // The container's host route has the gateway's metric, and is none of ours.
+    if (entry.kind == Kind::gateway && kind != Kind::gateway) return;
+    const Target shape = kind == entry.kind ? target_of(route, *kind) : other_target;
+    if (!event.deleted && shape == entry.have) return;
+    if (event.deleted && entry.have == no_target && !entry.in_flight) return;
+    const Cause cause = event.deleted ? Cause::route_deleted : Cause::route_replaced;
+    if (entry.want != no_target) ++counts.repairs[static_cast<std::size_t>(cause)];
+    update(half, slot, now, [&](auto& e) {
+      e.overtaken = e.overtaken || dump_under_way();
+      e.have = event.deleted ? no_target : shape;
+      // The word may be older than what we did since.
+      e.unsure = true;
+      e.drifted = e.want != no_target;
+      if (e.stale && event.deleted) e.stale = e.unsure = false;
+    });
+  });
+}
+
+void Table::State::observed(const NextHopEvent& event, Time now) {
+  NextHopObjects::Effects effects;
+  const Cause cause = event.deleted ? Cause::nexthop_deleted : Cause::nexthop_replaced;
+  const bool hit = event.deleted ? objects.deleted(event.object.id, effects)
+                                 : objects.changed(event.object, effects);
+  if (hit) ++counts.repairs[static_cast<std::size_t>(cause)];
+  apply(effects, cause, now);
+}
+
+void Table::State::address(const ConnectedSubnet& subnet, bool present, Time now) {
+  objects.refresh(subnet.ifindex);
+  if (source_of(subnet.address.family()) != subnet.address) return;
+  // The kernel drops routes whose preferred source goes, and refuses them while it is away.
+  with(subnet.address.family(), [&](auto& half) {
+    for (std::uint32_t slot = 0; slot < half.entries.end(); ++slot) {
+      if (!half.entries.live(slot) || half.entries[slot].kind != Kind::learned) continue;
+      const bool had = half.entries[slot].have != no_target;
+      if (had && !present) ++counts.repairs[static_cast<std::size_t>(Cause::address)];
+      if (!had && present && !half.entries[slot].failed) continue;
+      update(half, slot, now, [&](auto& e) {
+        e.failed = false;
+        e.overtaken = e.overtaken || dump_under_way();
+        e.unsure = e.unsure || (had && !e.stale);
+        if (!present && !e.stale) e.have = no_target;
+      });
+    }
+  });
+}
+
+}  // namespace weft::fib

@@ -1,0 +1,161 @@
+// What the doctor says of a host, laid out as files in a directory.
+#include "daemon/doctor.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace weft::daemon {
+namespace {
+
+using State = Finding::State;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class DoctorTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = std::filesystem::temp_directory_path() / ("weft-doctor-" + std::to_string(getpid()));
+    patient_.proc_sys = root_ / "proc/sys";
+    patient_.root = root_;
+    patient_.uplinks = {"eth0", "eth1.100"};
+    for (const auto& [name, value] :
+         std::vector<std::pair<const char*, int>>{{"net/ipv4/ip_forward", 1},
+                                                  {"net/ipv6/conf/all/forwarding", 1},
+                                                  {"net/ipv4/fib_multipath_hash_policy", 1},
+                                                  {"net/ipv6/fib_multipath_hash_policy", 1},
+                                                  {"net/ipv4/nexthop_compat_mode", 0},
+                                                  {"net/ipv4/conf/all/rp_filter", 0},
+                                                  {"net/ipv4/conf/all/arp_ignore", 0},
+                                                  {"net/ipv4/conf/eth0/rp_filter", 0},
+                                                  {"net/ipv4/conf/eth1.100/rp_filter", 2}}) {
+      set(name, value);
+    }
+  }
+  void TearDown() override { std::filesystem::remove_all(root_); }
+
+  void write(const std::string& path, const std::string& text) {
+    std::filesystem::create_directories((root_ / path).parent_path());
+    std::ofstream(root_ / path) << text;
+  }
+  void set(const std::string& name, int value) {
+    write("proc/sys/" + name, std::to_string(value) + "\n");
+  }
+  std::string value(const std::string& name) {
+    std::ifstream file(root_ / "proc/sys" / name);
+    std::string text;
+    file >> text;
+    return text;
+  }
+  [[nodiscard]] Finding about(const std::string& subject) const {
+    for (const Finding& finding : examine(patient_)) {
+      if (finding.subject == subject) return finding;
+    }
+    ADD_FAILURE() << "nothing is said of " << subject;
+    return {};
+  }
+
+  std::filesystem::path root_;
+  Patient patient_;
+};
+
+TEST_F(DoctorTest, HasNothingToSayOfAHealthyHost) {
+  for (const Finding& finding : examine(patient_)) {
+    EXPECT_EQ(finding.state, State::good) << finding.subject << " " << finding.message;
+    EXPECT_EQ(finding.command, "");
+  }
+  EXPECT_THAT(mend(patient_), IsEmpty());
+}
+
+struct Ill {
+  const char* name;
+  const char* file;
+  int value;
+  const char* subject;
+  State state;
+  const char* command;
+  /// What mend() makes of it.
+  const char* mended;
+};
+
+class DoctorFinds : public DoctorTest, public testing::WithParamInterface<Ill> {};
+
+TEST_P(DoctorFinds, AndSaysWhatHelps) {
+  set(GetParam().file, GetParam().value);
+  const Finding finding = about(GetParam().subject);
+  EXPECT_EQ(finding.state, GetParam().state) << finding.message;
+  EXPECT_EQ(finding.command, GetParam().command);
+  mend(patient_);
+  EXPECT_EQ(value(GetParam().file), GetParam().mended);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, DoctorFinds,
+    testing::Values(
+        Ill{"Forwarding", "net/ipv4/ip_forward", 0, "net.ipv4.ip_forward", State::wrong,
+            "sysctl -w net.ipv4.ip_forward=1", "1"},
+        Ill{"HashPolicy", "net/ipv6/fib_multipath_hash_policy", 0,
+            "net.ipv6.fib_multipath_hash_policy", State::note,
+            "sysctl -w net.ipv6.fib_multipath_hash_policy=1", "1"},
+        Ill{"CompatMode", "net/ipv4/nexthop_compat_mode", 1, "net.ipv4.nexthop_compat_mode",
+            State::wrong, "sysctl -w net.ipv4.nexthop_compat_mode=0", "0"},
+        Ill{"StrictOnUplink", "net/ipv4/conf/eth0/rp_filter", 1, "net.ipv4.conf.eth0.rp_filter",
+            State::wrong, "sysctl -w net.ipv4.conf.eth0.rp_filter=2", "2"},
+        Ill{"StrictOnVlan", "net/ipv4/conf/eth1.100/rp_filter", 1,
+            "net.ipv4.conf.eth1/100.rp_filter", State::wrong,
+            "sysctl -w net.ipv4.conf.eth1/100.rp_filter=2", "2"},
+        Ill{"ArpIgnore", "net/ipv4/conf/eth0/arp_ignore", 8, "net.ipv4.conf.eth0.arp_ignore",
+            State::wrong, "sysctl -w net.ipv4.conf.eth0.arp_ignore=0", "8"},
+        Ill{"Neighbours", "net/ipv4/neigh/default/gc_thresh3", 1024,
+            "net.ipv4.neigh.default.gc_thresh3", State::note,
+            "sysctl -w net.ipv4.neigh.default.gc_thresh3=8192", "1024"},
+        Ill{"RouteCache", "net/ipv6/route/max_size", 4096, "net.ipv6.route.max_size", State::note,
+            "sysctl -w net.ipv6.route.max_size=1048576", "4096"}),
+    [](const auto& each) { return std::string(each.param.name); });
+
+TEST_F(DoctorTest, StrictForAllIsTheGreaterOfBothAndMendedOnTheUplink) {
+  set("net/ipv4/conf/all/rp_filter", 1);
+  EXPECT_EQ(about("net.ipv4.conf.eth0.rp_filter").state, State::wrong);
+  EXPECT_EQ(about("net.ipv4.conf.eth1/100.rp_filter").state, State::good);
+  EXPECT_THAT(mend(patient_), IsEmpty());
+  EXPECT_EQ(value("net/ipv4/conf/all/rp_filter"), "1") << "the other interfaces keep theirs";
+  EXPECT_EQ(value("net/ipv4/conf/eth0/rp_filter"), "2");
+}
+
+TEST_F(DoctorTest, OneUplinkMayBeStrict) {
+  patient_.uplinks = {"eth0"};
+  set("net/ipv4/conf/eth0/rp_filter", 1);
+  EXPECT_EQ(about("net.ipv4.conf.eth0.rp_filter").state, State::good);
+}
+
+TEST_F(DoctorTest, CountsTheRoomForKeys) {
+  set("net/core/optmem_max", 20480);
+  patient_.keys = 150;
+  EXPECT_EQ(about("net.core.optmem_max").state, State::good);
+  patient_.keys = 151;
+  EXPECT_EQ(about("net.core.optmem_max").state, State::wrong);
+  EXPECT_EQ(about("net.core.optmem_max").command, "sysctl -w net.core.optmem_max=131072");
+}
+
+TEST_F(DoctorTest, FindsWhatNetworkdWouldDoToOurRoutes) {
+  EXPECT_EQ(about("systemd-networkd").message, "does not run");
+  write("run/systemd/netif/state", "");
+  EXPECT_EQ(about("systemd-networkd").state, State::wrong);
+  write("usr/lib/systemd/networkd.conf.d/10-weft.conf",
+        "# comment\n[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules = no\n"
+        "ManageForeignNextHops=no\n");
+  EXPECT_EQ(about("systemd-networkd").state, State::good);
+  write("etc/systemd/networkd.conf.d/50-site.conf", "[Network]\nManageForeignRoutes=yes\n");
+  EXPECT_EQ(about("systemd-networkd").state, State::wrong);
+  EXPECT_THAT(about("systemd-networkd").message, HasSubstr("ManageForeignRoutes must be no"));
+  // A file of the same name in /etc hides that of the package.
+  write("etc/systemd/networkd.conf.d/50-site.conf", "");
+  write("etc/systemd/networkd.conf.d/10-weft.conf", "[DHCPv4]\nManageForeignRoutes=no\n");
+  EXPECT_THAT(about("systemd-networkd").message, HasSubstr("ManageForeignRoutes, "));
+}
+
+}  // namespace
+}  // namespace weft::daemon

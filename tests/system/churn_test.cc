@@ -1,0 +1,134 @@
+// Churn: three routers announce, withdraw and flap, links go, somebody meddles with the host's
+// kernel, weftd is killed. In the end the kernel holds what the RIB says, nothing else of ours, and
+// everything that was never ours. The environment variable WEFT_CHURN_SEEDS says how often.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <set>
+#include <string>
+
+#include "tests/system/hosts.h"
+
+namespace weft {
+namespace {
+
+using lab::Output;
+using nlohmann::json;
+using system_test::Hosts;
+
+constexpr int steps = 40;
+
+class Churn : public Hosts {
+ protected:
+  void SetUp() override {
+    up(WEFT_SOURCE_DIR "/tests/system/churn/churn.clab.yml", WEFT_BINARY_DIR);
+  }
+
+  unsigned below(unsigned limit) { return static_cast<unsigned>(random_() % limit); }
+  std::string any_tor() { return "tor" + std::to_string(1 + below(3)); }
+  std::string any_prefix() {
+    return "10." + std::to_string(100 + below(4)) + "." + std::to_string(below(40)) + ".0/24";
+  }
+  void on(const std::string& node, const std::string& command) {
+    run(node, {"sh", "-c", command + " >/dev/null 2>&1 || true"});
+  }
+
+  void step() {
+    const std::string uplink = "eth" + std::to_string(1 + below(3));
+    switch (below(12)) {
+      case 0:
+      case 1:
+        return on(any_tor(), "birdc disable set" + std::to_string(below(4)));
+      case 2:
+      case 3:
+        return on(any_tor(), "birdc enable set" + std::to_string(below(4)));
+      case 4:
+        return on(any_tor(), "birdc restart weft");
+      case 5:
+        on(any_tor(), "ip link set eth1 down");
+        return;
+      case 6:
+        for (const char* tor : {"tor1", "tor2", "tor3"}) on(tor, "ip link set eth1 up");
+        return;
+      case 7:
+        return on("host1", "ip link set " + uplink + " down; ip link set " + uplink + " up");
+      case 8:
+        return on("host1", "ip route del " + any_prefix() + " proto 87");
+      case 9:
+        return on("host1", below(2) == 0 ? "ip route flush proto 87" : "ip nexthop flush proto 87");
+      case 10:
+        return add_foreign();
+      default:
+        if (below(3) != 0) return;
+        stop("host1", SIGKILL);
+        start("host1");
+    }
+  }
+
+  /// Beside ours, or in its place where it is free; never over it.
+  void add_foreign() {
+    const std::string prefix = any_prefix();
+    const std::string metric = below(2) == 0 ? "5" : "20";
+    const Output added = run("host1", {"ip", "route", "add", "unreachable", prefix, "proto",
+                                       "static", "metric", metric});
+    if (added.ok()) foreign_.emplace(prefix, metric);
+  }
+
+  /// No more trouble: everything announced by everybody.
+  void calm_down() {
+    for (const char* tor : {"tor1", "tor2", "tor3"}) {
+      on(tor, "ip link set eth1 up");
+      for (int set = 0; set < 4; ++set) on(tor, "birdc enable set" + std::to_string(set));
+    }
+  }
+
+  void check() {
+    ASSERT_TRUE(eventually([&] { return ctl("host1", {"status"})["peers_established"] == 3; }))
+        << run("host1", {"weftctl", "peers"}).text();
+    for (const auto& [prefix, metric] : foreign_) {
+      EXPECT_NE(
+          run("host1", {"ip", "route", "show", prefix, "proto", "static", "metric", metric}).out,
+          "")
+          << prefix << " metric " << metric << " was not ours to take";
+      on("host1", "ip route del unreachable " + prefix + " proto static metric " + metric);
+    }
+    foreign_.clear();
+    EXPECT_TRUE(eventually([&] {
+      return ctl("host1", {"status"})["fib_routes"]["ipv4"] == 160 &&
+             run("host1", {"weftctl", "fib", "check"}).ok();
+    })) << run("host1", {"weftctl", "fib", "check"}).text();
+    const std::string routes =
+        run("host1", {"ip", "-o", "route", "show", "proto", "87", "metric", "20"}).out;
+    EXPECT_EQ(std::count(routes.begin(), routes.end(), '\n'), 160) << routes;
+    // One set of next hops, for everybody announces everything.
+    EXPECT_TRUE(eventually([&] {
+      const std::string groups = run("host1", {"ip", "-o", "nexthop", "show", "groups"}).out;
+      return std::count(groups.begin(), groups.end(), '\n') == 1 &&
+             std::count(groups.begin(), groups.end(), '/') == 2;
+    })) << run("host1", {"ip", "nexthop"}).out;
+  }
+
+  std::mt19937 random_;
+  std::set<std::pair<std::string, std::string>> foreign_;
+};
+
+TEST_F(Churn, EndsWithTheKernelAsTheRibSays) {
+  const char* wanted = std::getenv("WEFT_CHURN_SEEDS");
+  const int seeds = wanted == nullptr ? 2 : std::atoi(wanted);
+  start("host1");
+  for (int seed = 0; seed < seeds; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    random_.seed(static_cast<unsigned>(seed));
+    for (int i = 0; i < steps; ++i) step();
+    calm_down();
+    check();
+    if (HasFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace weft
