@@ -27,7 +27,8 @@ enum class RemoteAs : std::uint8_t { external, internal, automatic };
 enum class RemovePrivate : std::uint8_t { none, all, replace };
 
 /// Whose next hop goes out. `automatic`: ours on eBGP and for what this node originates, the path's
-/// own on iBGP; `self`: ours on iBGP too; `unchanged`: the path's own on eBGP too.
+/// own on iBGP; `self`: ours on iBGP too, unless the path is reflected (RFC 4456 10); `unchanged`:
+/// the path's own on eBGP too.
 enum class NextHopRule : std::uint8_t { automatic, self, unchanged };
 
 /// Peers that one range lets in unless it says otherwise.

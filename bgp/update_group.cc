@@ -257,9 +257,11 @@ void UpdateGroup::scan(Stream& stream, UpdateBatch& batch) {
 /// Returns how many prefixes and paths were looked at.
 std::size_t UpdateGroup::consider(const Stream& stream, NetId net, UpdateBatch& batch) {
   if (!rib_.alive(key_.rules.family, net)) return 1;
-  // The journal brings it again once the kernel has it.
-  if (rib_.awaits_install(key_.rules.family, net)) return 1;
   const bool main = &stream == streams_.front().get();
+  if (rib_.awaits_install(key_.rules.family, net)) {
+    if (!main) keep_told(stream, net, batch);
+    return 1;  // the journal brings it again once the kernel has it
+  }
   if (told_paths_) {
     find_wanted(net);
     if (main) {
@@ -320,6 +322,15 @@ void UpdateGroup::consider_behind(const Stream& stream, NetId net, Advertisement
   batch.announce({net}, current, advertisements_, rib_.attributes());
   const PeerId source = advertisements_[current].source;
   if (held && source != PeerId::local) batch.withdraw({net}, {Audience::Kind::only, source});
+}
+
+/// The kernel has yet to answer: until then what was told stands, also for who hears the table from
+/// its beginning. What each of them holds is not known any more when the answer comes.
+void UpdateGroup::keep_told(const Stream& stream, NetId net, UpdateBatch& batch) {
+  if (told_paths_) return keep_told_paths(stream, net, batch);
+  const AdvertisementTable::Id id = told(net) & id_bits;
+  if (id != 0 && stream.at.walking) batch.announce({net}, id, advertisements_, rib_.attributes());
+  told_entry(net) |= maybe;
 }
 
 std::uint32_t& UpdateGroup::told_entry(NetId net) {

@@ -162,6 +162,7 @@ class UpdateGroup {
   void consider_told(NetId net, AdvertisementTable::Id current, UpdateBatch& batch);
   void consider_behind(const Stream& stream, NetId net, AdvertisementTable::Id current,
                        UpdateBatch& batch);
+  void keep_told(const Stream& stream, NetId net, UpdateBatch& batch);
   void encode(const Stream& stream, UpdateBatch& batch, Segment& segment);
   void withhold(const Stream& stream, std::span<const NetPath> paths, Segment& segment);
 
@@ -175,6 +176,7 @@ class UpdateGroup {
   void find_wanted(NetId net);
   void consider_told_paths(NetId net, UpdateBatch& batch);
   void consider_behind_paths(const Stream& stream, NetId net, UpdateBatch& batch);
+  void keep_told_paths(const Stream& stream, NetId net, UpdateBatch& batch);
   void tell_paths(NetId net);
   void untell_path(const NetPath& path);
   void expect_withdrawal_of_path(const NetPath& path);

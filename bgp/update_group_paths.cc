@@ -92,6 +92,23 @@ void UpdateGroup::consider_behind_paths(const Stream& stream, NetId net, UpdateB
   told_paths_->set(net, next_, true);
 }
 
+/// As keep_told(): what of other paths the stream's members may hold stays known as a ghost.
+void UpdateGroup::keep_told_paths(const Stream& stream, NetId net, UpdateBatch& batch) {
+  const std::span<const ToldPaths::Entry> old = told_paths_->of(net);
+  next_.assign(old.begin(), old.end());
+  for (const ToldPaths::Entry& each : old) {
+    if (each.advertisement != 0 && stream.at.walking)
+      batch.announce({net, each.path_id}, each.advertisement, advertisements_, rib_.attributes());
+  }
+  if (stream.held != nullptr) {
+    for (const std::uint32_t path_id : stream.held->paths_of(net)) {
+      if (find(old, path_id) == nullptr) next_.push_back({path_id, 0});
+    }
+  }
+  std::sort(next_.begin(), next_.end(), before);
+  told_paths_->set(net, next_, true);
+}
+
 /// next_, ghosts at its end, is what the prefix was told from now on.
 void UpdateGroup::tell_paths(NetId net) {
   // With members elsewhere it is not known any more what was withdrawn from everybody.

@@ -1051,8 +1051,9 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
       choice(
           "next-hop", &PeerSettings::next_hop, {"auto", "self", "unchanged"},
           "Whose next hop the peer is told. auto: ours on external sessions, that of the path on "
-          "internal ones; self: ours always; unchanged: that of the path always. What this node "
-          "originates has ours."),
+          "internal ones; self: ours always, but for what is reflected (RFC 4456); unchanged: that "
+          "of "
+          "the path always. What this node originates has ours."),
       number("port", &PeerSettings::port, {.least = 1, .most = 65535},
              "TCP port the peer listens on."),
       otherwise(address("source", &PeerSettings::source,

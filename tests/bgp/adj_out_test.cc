@@ -2,10 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <random>
+#include <set>
+#include <utility>
 
 #include "bgp/message.h"
+#include "bgp/policy_rules.h"
 #include "bgp/update.h"
 #include "tests/bgp/model.h"
 #include "tests/bgp/tables.h"
@@ -37,7 +41,7 @@ class Receiver {
       if ((*frame)->type == MessageType::route_refresh) {
         const auto mark = decode_route_refresh(**frame);
         ASSERT_TRUE(mark && *mark);
-        order += (*mark)->subtype == RouteRefresh::Subtype::begin ? "BoRR " : "EoRR ";
+        refreshed((*mark)->subtype);
         continue;
       }
       const auto update = decoder_.decode((*frame)->body());
@@ -65,6 +69,19 @@ class Receiver {
   std::size_t superfluous_withdrawals = 0;
 
  private:
+  /// What is not said between the marks is stale (RFC 7313 4).
+  void refreshed(RouteRefresh::Subtype mark) {
+    const bool begins = mark == RouteRefresh::Subtype::begin;
+    order += begins ? "BoRR " : "EoRR ";
+    for (const Nlri& each : std::exchange(stale_, {})) {
+      if (begins) continue;
+      routes.erase(each.prefix);
+      paths.erase(each);
+    }
+    if (!begins) return;
+    for (const auto& [to, route] : routes) stale_.insert({to, 0});
+    for (const auto& [nlri, route] : paths) stale_.insert(nlri);
+  }
   static Negotiated mirrored(Negotiated ours) {
     for (NegotiatedFamily& each : ours.families) each.add_path_receive = each.add_path_send;
     return ours;
@@ -80,6 +97,7 @@ class Receiver {
       for (const Nlri& each : announcement.nlri) {
         (each.path_id == 0 ? routes[each.prefix] : paths[each]) = {update.attributes(),
                                                                    announcement.next_hop};
+        stale_.erase(each);
       }
     }
     if (!update.announcements().empty()) order += "routes ";
@@ -91,6 +109,7 @@ class Receiver {
 
   Negotiated negotiated_;
   UpdateDecoder decoder_;
+  std::set<Nlri> stale_;
 };
 
 Negotiated both_families() {
@@ -330,6 +349,144 @@ TEST_F(AdjOutTest, TellsApartThePathsOfOnePeer) {
   EXPECT_EQ(drained(1).paths.begin()->second.attributes.as_path.text(), "65000 65002 65008");
 }
 
+/// `name` lets through what has the community, marked with another.
+Policy marking(const char* name) {
+  Settings settings;
+  RuleSettings rule;
+  rule.match.communities = {*CommunityPattern::parse("1:1")};
+  rule.set.add_communities = {*CommunityPattern::parse("2:2")};
+  settings.policies = {{name, {rule}}};
+  PeerSettings peer;
+  peer.export_filter = Filter{name};
+  return Policy::to_export(settings, peer, true, compile(settings, {}));
+}
+
+TEST_F(AdjOutTest, AsksThePolicyAboutEachPath) {
+  AdjOutPeer as = with_add_path(how(true, 1), AddPathSend::Paths::best, 2);
+  as.policy = marking("out");
+  join(1, as);
+  Attributes good = path_of({65002, 65009});
+  good.communities = {Community{0x00010001}};
+  announce(2, "10.1.0.0/16", path_of({65002}));
+  announce(3, "10.1.0.0/16", good);
+  ASSERT_EQ(drained(1).paths.size(), 1U);
+  const Attributes& told = receivers_.at(1).paths.begin()->second.attributes;
+  EXPECT_EQ(told.as_path.text(), "65000 65002 65009");
+  EXPECT_EQ(told.communities, (std::vector{Community{0x00010001}, Community{0x00020002}}));
+  as.policy = everything();
+  adj_out_.change(PeerId{1}, Family::ipv4, as);
+  EXPECT_EQ(drained(1).paths.size(), 2U) << "both, and the one that was told as it is";
+  for (const auto& [nlri, route] : receivers_.at(1).paths)
+    EXPECT_FALSE(route.attributes.has(Community{0x00020002}));
+  as.policy = marking("other");
+  adj_out_.change(PeerId{1}, Family::ipv4, as);
+  EXPECT_EQ(drained(1).paths.size(), 1U);
+}
+
+/// RFC 4456 8: what policy sets does not hide where the path came from.
+TEST_F(AdjOutTest, ReflectsWhatPolicyChanged) {
+  for (unsigned n = 4; n <= 5; ++n) {
+    RibPeer facts = external_peer(n);
+    facts.external = false;
+    facts.reflector_client = true;
+    rib_.attach(PeerId(n), facts);
+  }
+  AdjOutPeer as = how(false, 5);
+  as.reflector_client = true;
+  as.cluster_id = RouterId{0x0a0000ff};
+  as.policy = marking("out");
+  join(5, as);
+  Attributes path = path_of({65009});
+  path.communities = {Community{0x00010001}};
+  announce(4, "10.4.0.0/16", path);
+  path.originator_id = RouterId{77};
+  path.cluster_list = {RouterId{88}};
+  announce(4, "10.5.0.0/16", path);
+  const auto& routes = drained(5).routes;
+  ASSERT_EQ(routes.size(), 2U);
+  const Attributes& first = routes.at(prefix("10.4.0.0/16")).attributes;
+  EXPECT_TRUE(first.has(Community{0x00020002}));
+  EXPECT_EQ(first.originator_id, RouterId{4});
+  EXPECT_EQ(first.cluster_list, std::vector{RouterId{0x0a0000ff}});
+  const Attributes& second = routes.at(prefix("10.5.0.0/16")).attributes;
+  EXPECT_TRUE(second.has(Community{0x00020002}));
+  EXPECT_EQ(second.originator_id, RouterId{77});
+  EXPECT_EQ(second.cluster_list, (std::vector{RouterId{0x0a0000ff}, RouterId{88}}));
+}
+
+/// A changed import policy goes through all paths of a prefix, also those of one peer.
+TEST_F(AdjOutTest, TellsWhatAnImportPolicyMadeOfEachPath) {
+  join(1, with_add_path(how(false, 1), AddPathSend::Paths::all));
+  for (std::uint32_t path_id = 1; path_id <= 3; ++path_id) {
+    const auto ids = held(store_, path_of({65002, 65000 + path_id * 10}));
+    rib_.announce(prefix("10.1.0.0/16"), path_id, ids.id(),
+                  *rib_.next_hop(PeerId{2}, address("192.0.2.2")));
+  }
+  EXPECT_EQ(drained(1).paths.size(), 3U);
+  const auto heard = [&] {
+    std::vector<std::string> texts;
+    for (const auto& [nlri, route] : drained(1).paths) {
+      const Attributes& of = route.attributes;
+      texts.push_back(std::to_string(*of.local_pref) + " " + of.as_path.text());
+    }
+    std::sort(texts.begin(), texts.end());
+    return texts;
+  };
+  using Texts = std::vector<std::string>;
+  HeldAttributes made;
+  rib_.import_again(Family::ipv4, 0, 100, [&](const Rib::Received& received) {
+    Attributes of = from_canonical(store_.octets(received.attributes));
+    const bool refused = of.as_path.contains(Asn{65020});
+    of.local_pref = of.as_path.contains(Asn{65010}) ? 50 : 200;
+    made = HeldAttributes(store_,
+                          store_.intern(canonical(of), AttributeId::none, received.attributes));
+    return Rib::Imported{refused ? received.attributes : made.id(), received.next_hop, refused};
+  });
+  EXPECT_EQ(heard(), (Texts{"200 65002 65030", "50 65002 65010"}));
+  rib_.import_again(Family::ipv4, 0, 100, [](const Rib::Received& received) {
+    return Rib::Imported{received.attributes, received.next_hop, false};
+  });
+  EXPECT_EQ(heard(), (Texts{"100 65002 65010", "100 65002 65020", "100 65002 65030"}));
+}
+
+/// What the kernel has not got stands as it was told before, for each path, also in a refresh and
+/// for who has just come.
+TEST_F(AdjOutTest, KeepsWhatWasToldUntilTheKernelAnswers) {
+  AdjOutPeer one = with_add_path(how(true, 1), AddPathSend::Paths::all);
+  one.negotiated.enhanced_route_refresh = true;
+  AdjOutPeer two = how(true, 4);
+  two.negotiated.enhanced_route_refresh = true;
+  join(1, one);
+  join(4, two);
+  rib_.wait_for_install(true);
+  const Prefix to = prefix("10.1.0.0/16");
+  announce(2, "10.1.0.0/16", path_of({65002}));
+  EXPECT_EQ(drained(1).paths.size() + drained(4).routes.size(), 0U);
+  rib_.installed(to);
+  EXPECT_EQ(drained(1).paths.size(), 1U);
+  EXPECT_EQ(drained(4).routes.size(), 1U);
+
+  announce(3, "10.1.0.0/16", path_of({65003}));  // shares the load, so the kernel is to learn of it
+  adj_out_.refresh(PeerId{1}, Family::ipv4);
+  adj_out_.refresh(PeerId{4}, Family::ipv4);
+  EXPECT_EQ(drained(1).paths.size(), 1U) << "not swept at the end of the refresh";
+  EXPECT_EQ(drained(4).routes.size(), 1U);
+  join(5, with_add_path(how(true, 5), AddPathSend::Paths::all));
+  EXPECT_EQ(drained(5).paths.size(), 1U);
+  rib_.installed(to);
+  EXPECT_EQ(drained(1).paths.size(), 2U);
+  EXPECT_EQ(drained(4).routes.size(), 1U);
+  EXPECT_EQ(drained(5).paths.size(), 2U);
+
+  rib_.withdraw(PeerId{2}, to);
+  decide();
+  EXPECT_EQ(drained(1).paths.size(), 2U);
+  rib_.installed(to);
+  EXPECT_EQ(drained(1).paths.size(), 1U);
+  EXPECT_EQ(drained(5).paths.size(), 1U);
+  EXPECT_EQ(drained(4).routes.at(to).attributes.as_path.text(), "65000 65003");
+}
+
 TEST_F(AdjOutTest, PacksPathsOfOneAttributeSet) {
   join(1, with_add_path(how(true, 1), AddPathSend::Paths::all));
   drained(1);
@@ -561,6 +718,7 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
       model_.peers[PeerId(n)] = facts;
       rib_.attach(PeerId(n), facts);
     }
+    rib_.wait_for_install(GetParam() % 4 >= 2);
   }
 
   std::uint32_t below(std::uint32_t n) { return static_cast<std::uint32_t>(random_() % n); }
@@ -647,11 +805,23 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
     if (dice < 905) return drop();
     if (dice < 940) return session();
     if (dice < 960) return decide(1 + below(5));
+    if (dice < 980) return install(1 + below(5));
   }
 
   void decide(std::size_t limit) {
     std::vector<RouteChange> changes;
     rib_.decide(limit, changes);
+    for (const RouteChange& change : changes) {
+      std::erase(on_the_way_, change.prefix);
+      if (change.kind == RouteKind::via) on_the_way_.push_back(change.prefix);
+    }
+  }
+  /// The kernel answers for the oldest of what it was told.
+  void install(std::size_t limit) {
+    const std::size_t count = std::min(limit, on_the_way_.size());
+    for (std::size_t i = 0; i < count; ++i) rib_.installed(on_the_way_[i]);
+    on_the_way_.erase(on_the_way_.begin(),
+                      on_the_way_.begin() + static_cast<std::ptrdiff_t>(count));
   }
   bool produce(unsigned n, Session& session) {
     std::vector<std::byte> out;
@@ -727,6 +897,7 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
   AdjOut adj_out_;
   Model model_;
   std::map<unsigned, Session> sessions_;
+  std::vector<Prefix> on_the_way_;
 };
 
 TEST_P(RandomAdjOut, ConvergesToTheModel) {
@@ -739,6 +910,7 @@ TEST_P(RandomAdjOut, ConvergesToTheModel) {
       }
     }
     decide(all);
+    install(all);
     // Some rounds end with all read, others with some far behind.
     const bool everybody = below(3) == 0;
     for (auto& [n, session] : sessions_) {

@@ -123,6 +123,24 @@ TEST_F(Mrt, GivesPathsWithIdentifiersARecordOfTheirOwn) {
   EXPECT_THAT((std::vector{first, rib.u32()}), testing::UnorderedElementsAre(77U, 78U));
 }
 
+/// What policy put in place of it, and that it refuses it, does not show.
+TEST_F(Mrt, DumpsWhatWasReceived) {
+  const auto received = held(store_, path_of({65001}));
+  Attributes changed = path_of({65001});
+  changed.local_pref = 7;
+  const HeldAttributes made(store_,
+                            store_.intern(canonical(changed), AttributeId::none, received.id()));
+  const auto named = *rib_.next_hop(PeerId{1}, address("192.0.2.1"));
+  rib_.announce(prefix("10.1.0.0/16"), 0, made.id(), *rib_.discard(PeerId{1}, named));
+  rib_.announce(prefix("10.2.0.0/16"), 0, received.id(), named, true);
+  const auto all = dumped(100);
+  ASSERT_EQ(all.size(), 3U);
+  const auto path = [&](const Seen& seen) {
+    return std::vector(seen.body.begin() + 13, seen.body.end());
+  };
+  EXPECT_EQ(path(all[1]), path(all[2]));
+}
+
 TEST_F(Mrt, LeavesOutPeersThatCameLater) {
   rib_.attach(PeerId{2}, external_peer(2));
   announce(2, "10.1.0.0/16", 0);
