@@ -97,9 +97,12 @@ struct Tables {
       for (const Announcement& each : update->announcements()) {
         const auto next_hop =
             rib.next_hop(PeerId(peer), each.next_hop.address, each.next_hop.link_local);
-        for (const Nlri& nlri : each.nlri) {
-          rib.announce(nlri.prefix, nlri.path_id, last, *next_hop);
-        }
+        in_blocks<16>(each.nlri, [&](std::span<const Nlri> block) {
+          rib.prefetch(block);
+          for (const Nlri& nlri : block) {
+            rib.announce(nlri.prefix, nlri.path_id, last, *next_hop);
+          }
+        });
       }
       read += (*frame)->size();
       stream = stream.subspan((*frame)->size());

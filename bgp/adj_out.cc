@@ -25,7 +25,7 @@ Negotiated relevant(const Negotiated& negotiated, Family family) {
   Negotiated kept;
   const NegotiatedFamily* found = negotiated.find(unicast(family));
   assert(found != nullptr);
-  kept.families.push_back({found->family, false, false, found->extended_next_hop});
+  kept.families.push_back({found->family, false, found->add_path_send, found->extended_next_hop});
   kept.four_octet_as = negotiated.four_octet_as;
   kept.link_local_next_hop = negotiated.link_local_next_hop;
   kept.max_send = negotiated.max_send;
@@ -69,12 +69,27 @@ struct AdjOut::World {
   Membership made(PeerId peer, Family family, const AdjOutPeer& how) {
     UpdateGroup::Key key;
     key.negotiated = relevant(how.negotiated, family);
-    key.rules = {family,     how.external,      how.external ? how.as_path : AsPathRules{},
-                 how.policy, how.next_hop_rule, key.negotiated.families.front().extended_next_hop,
-                 how.role,   how.drain,         how.negotiated.long_lived_graceful_restart};
+    key.rules.family = family;
+    key.rules.external = how.external;
+    if (how.external) key.rules.as_path = how.as_path;
+    key.rules.policy = how.policy;
+    key.rules.next_hop_rule = how.next_hop_rule;
+    key.rules.reflector_client = how.reflector_client;
+    key.rules.cluster_id = how.cluster_id;
+    key.rules.extended_next_hop = key.negotiated.families.front().extended_next_hop;
+    key.rules.role = how.role;
+    key.rules.drain = how.drain;
+    key.rules.long_lived = how.negotiated.long_lived_graceful_restart;
+    if (key.negotiated.families.front().add_path_send) {
+      key.rules.add_path = how.add_path;
+      if (how.add_path.paths == AddPathSend::Paths::one)
+        key.rules.add_path = {AddPathSend::Paths::best, 1};  // identifiers were promised
+      rib.watch_all_paths();
+    }
     auto member = std::make_unique<UpdateGroup::Member>();
     member->peer = peer;
     member->next_hop = encoded(how.next_hop, family, key.negotiated);
+    member->enhanced_refresh = how.negotiated.enhanced_route_refresh;
     key.next_hop_size = member->next_hop.size();
     const auto found = std::find_if(groups.begin(), groups.end(),
                                     [&](const auto& each) { return each->key() == key; });

@@ -2,7 +2,7 @@
 // group: what to say is worked out and encoded once for all of them, each peer gets a copy with its
 // own next hop, without what it told us itself. A peer that reads slowly holds a place in the
 // journal and is caught up later with the last state; it never holds a queue. Not here: sockets,
-// when to send, what is best (rib.h). RFC 4271 9.1.3, 9.2; 4760; 4724 2; 2918; 1997.
+// when to send, what is best (rib.h). RFC 4271 9.1.3, 9.2; 4760; 4724 2; 2918, 7313; 1997; 7911.
 #pragma once
 
 #include <cstddef>
@@ -30,7 +30,8 @@ struct AdjOutPeer {
   /// Ours, as the peer is to use it: of the family, or IPv6 for IPv4 routes where RFC 8950 was
   /// negotiated.
   PathNextHop next_hop;
-  /// `next_hop` or that of the path. What we originate always has ours.
+  /// `next_hop` or that of the path. What we originate always has ours, what we reflect (RFC 4456
+  /// 10) never.
   NextHopRule next_hop_rule = NextHopRule::automatic;
   /// On eBGP.
   AsPathRules as_path;
@@ -38,6 +39,11 @@ struct AdjOutPeer {
   std::optional<Role> role = {};
   /// RFC 8326: all that is told asks to be used last.
   bool drain = false;
+  /// RFC 4456: whether the peer is a client of ours, and our CLUSTER_ID.
+  bool reflector_client = false;
+  RouterId cluster_id;
+  /// RFC 7911, where it was negotiated.
+  AddPathSend add_path;
 };
 
 class AdjOut {
@@ -59,7 +65,8 @@ class AdjOut {
   void change(PeerId peer, Family family, const AdjOutPeer& how);
   /// The session is down.
   void leave(PeerId peer);
-  /// The peer asks for the whole table again (RFC 2918); End-of-RIB is not repeated.
+  /// The peer asks for the whole table again (RFC 2918); End-of-RIB is not repeated. Where RFC 7313
+  /// was negotiated, the table stands between BoRR and EoRR.
   void refresh(PeerId peer, Family family);
 
   /// True when produce() would give something, or may: the table moved since the peer was last told
@@ -71,7 +78,7 @@ class AdjOut {
   bool produce(PeerId peer, std::size_t size, std::vector<std::byte>& out);
 
   [[nodiscard]] bool end_of_rib_sent(PeerId peer, Family family) const;
-  /// Prefixes in the peer's Adj-RIB-Out, as of the last state its group was told.
+  /// Paths in the peer's Adj-RIB-Out, as of the last state its group was told.
   [[nodiscard]] std::uint64_t advertised(PeerId peer, Family family) const;
   /// Peers to which the prefix is advertised.
   [[nodiscard]] std::uint32_t advertised_to(const Prefix& prefix) const;

@@ -36,11 +36,12 @@ bool can_be_told(const ExportRules& rules, const Address& next_hop) {
   return encodable && !next_hop.is_unspecified() && (next_hop.is_v4() || !next_hop.is_link_local());
 }
 
-/// What policy says, else what the session says: as it came within the AS, ours to others.
+/// What policy says, else what the session says: as it came within the AS, ours to others. A
+/// reflector leaves it alone (RFC 4456 10), so a session's `self` is for eBGP's paths only.
 NextHopId advertised_next_hop(const ExportRules& rules, const AppliedPolicy::Verdict& verdict,
-                              Rib& rib, const BestPath& best) {
+                              Rib& rib, const BestPath& best, bool reflected) {
   bool unchanged = rules.external ? rules.next_hop_rule == NextHopRule::unchanged
-                                  : rules.next_hop_rule != NextHopRule::self;
+                                  : reflected || rules.next_hop_rule != NextHopRule::self;
   if (verdict.next_hop) {
     if (const Address* given = std::get_if<Address>(&*verdict.next_hop)) {
       if (!can_be_told(rules, *given)) return NextHopId::local;
@@ -63,7 +64,9 @@ std::optional<Advertisement> advertised_as(const ExportRules& rules, AppliedPoli
                                            Rib& rib, const Prefix& prefix, const BestPath& best) {
   const bool originated = best.peer == PeerId::local;
   const bool internal = !originated && !rib.peer(best.peer).external;
-  if (internal && !rules.external) return {};  // RFC 4271 9.2: no iBGP to iBGP
+  // RFC 4271 9.2: no iBGP to iBGP, unless one of the two is our client (RFC 4456 6).
+  const bool reflected = internal && !rules.external;
+  if (reflected && !rules.reflector_client && !rib.peer(best.peer).reflector_client) return {};
   const AttributeFacts& facts = rib.attributes().facts(best.attributes);
   if (facts.llgr_stale && !rules.long_lived) return {};
   if (!communities_allow(facts, rules) || !role_allows(facts, rules)) return {};
@@ -72,17 +75,20 @@ std::optional<Advertisement> advertised_as(const ExportRules& rules, AppliedPoli
   if (!verdict.accepted) return {};
   // What policy has put on it counts as if it had come with it.
   if (!communities_allow(rib.attributes().facts(verdict.attributes), rules)) return {};
-  const NextHopId next_hop = advertised_next_hop(rules, verdict, rib, best);
+  const NextHopId next_hop = advertised_next_hop(rules, verdict, rib, best, reflected);
   return Advertisement{verdict.attributes, next_hop, best.peer, verdict.prepend, verdict.med_set};
 }
 
-Attributes exported(const ExportRules& rules, const AttributeStore& store,
-                    const Advertisement& advertisement) {
-  Attributes out = from_canonical(store.octets(advertisement.attributes));
+Attributes exported(const ExportRules& rules, const Rib& rib, const Advertisement& advertisement) {
+  Attributes out = from_canonical(rib.attributes().octets(advertisement.attributes));
   if (rules.drain) add(out.communities, community::graceful_shutdown);
   if (!rules.external) {
     if (rules.drain) out.local_pref = 0;  // RFC 8326 4.1
     if (!out.local_pref) out.local_pref = AttributeFacts().local_pref;
+    if (advertisement.source != PeerId::local && !rib.peer(advertisement.source).external) {
+      if (!out.originator_id) out.originator_id = rib.peer(advertisement.source).router_id;
+      out.cluster_list.insert(out.cluster_list.begin(), rules.cluster_id);
+    }
     return out;
   }
   to_external(out.as_path, rules.as_path);

@@ -1,7 +1,7 @@
 // Advertisement: a best path as the peers of one update group are to hear of it, and the table of
 // them. Says whether a path goes out at all and with which attributes; equal advertisements have
 // equal ids, so that "what were they told" is one number per prefix. RFC 4271 5.1, 9.1.3; 1997;
-// 4456 8 (nothing of ours is reflected); 4360 6.
+// 4456 6 and 8; 4360 6.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +15,7 @@
 #include "bgp/capabilities.h"
 #include "bgp/policy.h"
 #include "bgp/rib.h"
+#include "bgp/settings.h"
 #include "bgp/types.h"
 
 namespace weft::bgp {
@@ -26,6 +27,12 @@ struct ExportRules {
   AsPathRules as_path;
   Policy policy;
   NextHopRule next_hop_rule = NextHopRule::automatic;
+  /// The peers are clients: they hear of internal paths whoever these came from (RFC 4456 6).
+  bool reflector_client = false;
+  /// What reflected paths are marked with (RFC 4456 8).
+  RouterId cluster_id;
+  /// RFC 7911.
+  AddPathSend add_path;
   /// RFC 8950: IPv4 routes may keep an IPv6 next hop.
   bool extended_next_hop = false;
   /// Ours towards the peers (RFC 9234); none: not spoken.
@@ -54,8 +61,7 @@ struct Advertisement {
 std::optional<Advertisement> advertised_as(const ExportRules& rules, AppliedPolicy& policy,
                                            Rib& rib, const Prefix& prefix, const BestPath& best);
 /// The attributes that go out; the path's own are in the store.
-Attributes exported(const ExportRules& rules, const AttributeStore& store,
-                    const Advertisement& advertisement);
+Attributes exported(const ExportRules& rules, const Rib& rib, const Advertisement& advertisement);
 
 /// Advertisements by number, 1 and up, counted by the prefixes that were told so.
 class AdvertisementTable {

@@ -101,8 +101,9 @@ void read_communities(Bytes value, AttributeFacts& facts) {
 
 }  // namespace
 
-AttributeStore::AttributeStore(Asn local, RouterId id, std::uint64_t seed)
-    : local_(local), id_(id), seed_(seed), buckets_(64) {
+AttributeStore::AttributeStore(Asn local, RouterId id, std::uint64_t seed,
+                               std::optional<RouterId> cluster)
+    : local_(local), id_(id), cluster_(cluster.value_or(id)), seed_(seed), buckets_(64) {
   for (std::size_t i = 0; i <= class_of(max_size); ++i) slabs_.emplace_back(size_of(i));
 }
 
@@ -138,7 +139,7 @@ AttributeFacts AttributeStore::facts_of(Bytes canonical) const {
         break;
       case AttributeType::cluster_list:
         facts.cluster_list_length = saturated(value.size() / 4);
-        while (!in.empty()) facts.own_cluster |= in.u32() == id_.value;
+        while (!in.empty()) facts.own_cluster |= in.u32() == cluster_.value;
         break;
       default:
         break;

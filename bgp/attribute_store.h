@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -45,7 +46,7 @@ struct AttributeFacts {
   /// Times our own AS stands in AS_PATH, 255 for more (RFC 4271 9.1.2: a loop).
   std::uint8_t own_as_count = 0;
   bool own_originator : 1 = false;       ///< ORIGINATOR_ID is our router id
-  bool own_cluster : 1 = false;          ///< our router id stands in CLUSTER_LIST
+  bool own_cluster : 1 = false;          ///< our cluster id stands in CLUSTER_LIST
   bool no_export : 1 = false;            ///< RFC 1997
   bool no_advertise : 1 = false;         ///< RFC 1997
   bool no_export_subconfed : 1 = false;  ///< RFC 1997
@@ -66,9 +67,10 @@ class AttributeStore {
   /// Octets of one set; what fits one extended message (RFC 8654).
   static constexpr std::size_t max_size = 65535;
 
-  /// `local` and `id` are ours, for the loop facts. `seed` keeps a peer from choosing hash
-  /// collisions.
-  AttributeStore(Asn local, RouterId id, std::uint64_t seed = 0);
+  /// `local`, `id` and `cluster` (none: `id`) are ours, for the loop facts. `seed` keeps a peer
+  /// from choosing hash collisions.
+  AttributeStore(Asn local, RouterId id, std::uint64_t seed = 0,
+                 std::optional<RouterId> cluster = {});
   AttributeStore(const AttributeStore&) = delete;
   AttributeStore& operator=(const AttributeStore&) = delete;
 
@@ -126,6 +128,7 @@ class AttributeStore {
 
   Asn local_;
   RouterId id_;
+  RouterId cluster_;
   std::uint64_t seed_;
   std::vector<std::unique_ptr<Record[]>> records_;
   std::uint32_t next_ = 1;

@@ -3,11 +3,13 @@
 // into.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "bgp/types.h"
@@ -61,6 +63,20 @@ struct NlriRange {
   /// decoded UPDATE have none.
   [[nodiscard]] std::optional<std::size_t> count() const;
 };
+
+/// Calls `each` with the NLRI of a range, at most `Size` at a time.
+template <std::size_t Size, typename Each>
+void in_blocks(const NlriRange& range, Each each) {
+  std::array<Nlri, Size> block;
+  std::size_t count = 0;
+  for (const Nlri& nlri : range) {
+    block[count++] = nlri;
+    if (count != Size) continue;
+    each(std::span<const Nlri>(block));
+    count = 0;
+  }
+  if (count != 0) each(std::span<const Nlri>(block).first(count));
+}
 
 /// Octets of one NLRI on the wire: 1..21.
 inline std::size_t encoded_size(const Nlri& nlri, bool path_id) {

@@ -763,7 +763,15 @@ void Peer::fail(std::string_view reason, Level level, Time now) {
 Capabilities Peer::our_capabilities() const {
   Capabilities ours;
   for (const Family family : settings_.families) ours.families.push_back(unicast(family));
+  for (const Family family : settings_.families) {
+    const auto& receive = settings_.add_path_receive;
+    const AddPath both{unicast(family),
+                       std::find(receive.begin(), receive.end(), family) != receive.end(),
+                       settings_.add_path_send.contains(family)};
+    if (both.receive || both.send) ours.add_paths.push_back(both);
+  }
   ours.route_refresh = true;
+  ours.enhanced_route_refresh = true;
   ours.extended_message = settings_.extended_messages;
   ours.four_octet_as = local_as_;
   ours.role = settings_.role;

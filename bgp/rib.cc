@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 
 #include "bgp/attributes.h"
@@ -61,6 +62,7 @@ struct Shared {
   AttributeStore& store;
   MultipathLimits limits;
   NextHopTable next_hops;
+  bool all_paths_watched = false;
   bool wait_for_install = false;
 };
 
@@ -199,6 +201,36 @@ class FamilyRib {
     if (list.size == 0 || (list.paths[0].flags & best) == 0) return {};
     const Path& path = list.paths[0];
     return BestPath{peer_of(path), attributes_of(path), next_hop_of(path)};
+  }
+
+  void usable_paths(NetId net, std::vector<UsablePath>& paths) {
+    paths.clear();
+    if (!best_of(net)) return;
+    const PathList list = table_.paths(net);
+    judge(list);
+    indexes_.clear();
+    for (const Candidate& each : candidates_) {
+      if (each.rung == Rung::refused || each.rung == Rung::next_hop) continue;
+      const Path& path = list.paths[each.index];
+      const auto peer = static_cast<std::uint32_t>(peer_of(path));
+      indexes_.push_back(each.index);
+      paths.push_back(
+          {{peer_of(path), attributes_of(path), next_hop_of(path)}, peer + 1, each.multipath});
+    }
+    if (list.ids != nullptr) rank_paths(paths);
+  }
+
+  /// Paths of one peer are told apart by their rank among its path ids.
+  void rank_paths(std::vector<UsablePath>& paths) {
+    std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
+      return std::tie(a.peer_number, a.path_id) < std::tie(b.peer_number, b.path_id);
+    });
+    ranks_.assign(candidates_.size(), 0);
+    for (std::size_t i = 1; i < candidates_.size(); ++i) {
+      const bool same = candidates_[i].peer_number == candidates_[i - 1].peer_number;
+      ranks_[candidates_[i].index] = same ? ranks_[candidates_[i - 1].index] + 1 : 0;
+    }
+    for (std::size_t i = 0; i < paths.size(); ++i) paths[i].path_id += ranks_[indexes_[i]] << 16;
   }
 
   [[nodiscard]] std::optional<RouteView> view(NetId net) {
@@ -393,7 +425,7 @@ class FamilyRib {
     if (wanted == 0 && sharing != 0) {  // max_next_hop_sets is reached
       for (Path& path : list) select(path, 0);
     }
-    if (wanted == 0 ? old != 0 : best_changed_) journal_.touch(net);
+    if (shared_.all_paths_watched || (wanted == 0 ? old != 0 : best_changed_)) journal_.touch(net);
     if (wanted != old) move_mark(net, old, wanted, changes);
     if (list.size == 0 && !journal_.awaited(net)) table_.erase(net);
   }
@@ -518,6 +550,8 @@ class FamilyRib {
   bool best_changed_ = false;  // by the last decide_single() or decide_many()
   // Scratch, kept for its memory.
   std::vector<Candidate> candidates_;
+  std::vector<std::uint32_t> indexes_;
+  std::vector<std::uint32_t> ranks_;
   std::vector<NextHopId> members_;
   std::vector<NetId> passed_;
 };
@@ -526,7 +560,7 @@ class FamilyRib {
 
 struct Rib::Tables {
   Tables(AttributeStore& store, const MultipathLimits& limits, std::uint64_t seed)
-      : shared{store, limits, NextHopTable()}, v4(shared, seed), v6(shared, seed) {}
+      : shared{store, limits, NextHopTable(), false}, v4(shared, seed), v6(shared, seed) {}
 
   template <typename Do>
   decltype(auto) of(Family family, Do what) {
@@ -568,6 +602,14 @@ std::optional<NextHopId> Rib::discard(PeerId peer, NextHopId original) {
 void Rib::import_again(Family family, NetId from, NetId count,
                        const std::function<std::optional<Imported>(const Received&)>& import) {
   tables_->of(family, [&](auto& rib) { rib.import_again(from, count, import); });
+}
+
+void Rib::prefetch(std::span<const Nlri> nlri) const {
+  if (nlri.empty()) return;
+  tables_->of(nlri.front().prefix.family(), [&](auto& rib) {
+    for (const Nlri& each : nlri) rib.table().prefetch_slot(each.prefix);
+    for (const Nlri& each : nlri) rib.table().prefetch_net(each.prefix);
+  });
 }
 
 Announced Rib::announce(const Prefix& prefix, std::uint32_t path_id, AttributeId attributes,
@@ -659,6 +701,9 @@ std::uint64_t Rib::paths(Family family) const {
 const PeerNextHop& Rib::next_hop(NextHopId id) const {
   return tables_->shared.next_hops.view(id);
 }
+const PeerNextHop& Rib::received_next_hop(NextHopId id) const {
+  return next_hop(tables_->shared.next_hops.original(id));
+}
 void Rib::wait_for_install(bool yes) {
   if (tables_->shared.wait_for_install == yes) return;
   tables_->shared.wait_for_install = yes;
@@ -712,6 +757,12 @@ void Rib::release(NextHopId id) {
 }
 std::optional<BestPath> Rib::best(Family family, NetId net) const {
   return tables_->of(family, [&](auto& rib) { return rib.best_of(net); });
+}
+void Rib::usable_paths(Family family, NetId net, std::vector<UsablePath>& paths) const {
+  tables_->of(family, [&](auto& rib) { rib.usable_paths(net, paths); });
+}
+void Rib::watch_all_paths() {
+  tables_->shared.all_paths_watched = true;
 }
 bool Rib::alive(Family family, NetId net) const {
   return tables_->of(family, [&](auto& rib) { return rib.table().alive(net); });

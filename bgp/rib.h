@@ -14,12 +14,14 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "bgp/attribute_store.h"
 #include "bgp/decision.h"
 #include "bgp/journal.h"
+#include "bgp/nlri.h"
 #include "bgp/route_change.h"
 #include "bgp/types.h"
 #include "net/ip.h"
@@ -42,6 +44,8 @@ struct RibPeer {
   /// Interface of the session; link-local next hops lie behind it. 0: not known, they do not
   /// resolve.
   std::uint32_t ifindex = 0;
+  /// What it says is reflected to all internal peers (RFC 4456 6).
+  bool reflector_client = false;
   /// For policies that ask for it.
   std::string name = {};
   /// Times our own AS may stand in its paths.
@@ -72,7 +76,7 @@ enum class Announced : std::uint8_t {
 struct PathCounts {
   std::uint64_t received = 0;  ///< paths held
   std::uint64_t filtered = 0;  ///< of these: refused by the import policy
-  std::uint64_t looped = 0;    ///< of these: our AS, router id or cluster in the path
+  std::uint64_t looped = 0;    ///< of these: our AS, router id or cluster id in the path
   std::uint64_t stale = 0;     ///< of these: of a session that is over (RFC 4724 4.2)
   std::uint64_t selected = 0;  ///< of these: best or sharing the load
   [[nodiscard]] std::uint64_t accepted() const { return received - filtered - looped; }
@@ -104,6 +108,19 @@ struct BestPath {
   AttributeId attributes = AttributeId::none;
   NextHopId next_hop = NextHopId::local;
 };
+
+/// A path that could be used, for what goes out with path identifiers (RFC 7911).
+struct UsablePath {
+  BestPath path;
+  /// Ours to tell: made of the peer's number and the path's rank among that peer's paths of the
+  /// prefix, so it needs no memory and stays while the peer's other paths do. Never 0.
+  std::uint32_t path_id = 0;
+  bool multipath = false;
+};
+/// Whose path a UsablePath::path_id names.
+constexpr PeerId source_of(std::uint32_t path_id) {
+  return static_cast<PeerId>((path_id - 1) & 0xffff);
+}
 
 class Rib {
  public:
@@ -137,6 +154,9 @@ class Rib {
                                                   NextHopId original = NextHopId::local);
   /// The next hop that stands for dropping packets, in place of `original`.
   [[nodiscard]] std::optional<NextHopId> discard(PeerId peer, NextHopId original);
+  /// Brings closer what announce() and withdraw() of these, all of one family, will touch; some 16
+  /// at a time.
+  void prefetch(std::span<const Nlri> nlri) const;
   /// A path of the next hop's peer, in place of its last one for (prefix, path_id). The path holds
   /// `attributes` on its own. `filtered`: the import policy refuses it. `path_id`: RFC 7911, else
   /// 0.
@@ -219,6 +239,8 @@ class Rib {
   [[nodiscard]] std::uint64_t originated(Family family) const;
   [[nodiscard]] std::uint64_t paths(Family family) const;
   [[nodiscard]] const PeerNextHop& next_hop(NextHopId id) const;
+  /// As the peer named it: the next hop itself, or what policy replaced.
+  [[nodiscard]] const PeerNextHop& received_next_hop(NextHopId id) const;
   /// Where packets go that the peer itself forwards: next hops in use that are its own address.
   [[nodiscard]] NextHops gateways(PeerId peer) const;
   [[nodiscard]] const RibPeer& peer(PeerId peer) const;
@@ -234,6 +256,10 @@ class Rib {
   // For adj_out: best paths by place, and what changes.
 
   [[nodiscard]] std::optional<BestPath> best(Family family, NetId net) const;
+  /// Best first; none while there is no best path.
+  void usable_paths(Family family, NetId net, std::vector<UsablePath>& paths) const;
+  /// From now on the journal tells of every prefix that is decided, not only of new best paths.
+  void watch_all_paths();
   /// Whether a prefix lives at the place: it has paths, or a reader of the journal has yet to see
   /// it go.
   [[nodiscard]] bool alive(Family family, NetId net) const;

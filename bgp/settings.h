@@ -3,7 +3,9 @@
 #pragma once
 
 #include <chrono>
+#include <compare>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -25,7 +27,8 @@ enum class RemoteAs : std::uint8_t { external, internal, automatic };
 enum class RemovePrivate : std::uint8_t { none, all, replace };
 
 /// Whose next hop goes out. `automatic`: ours on eBGP and for what this node originates, the path's
-/// own on iBGP; `self`: ours on iBGP too; `unchanged`: the path's own on eBGP too.
+/// own on iBGP; `self`: ours on iBGP too, unless the path is reflected (RFC 4456 10); `unchanged`:
+/// the path's own on eBGP too.
 enum class NextHopRule : std::uint8_t { automatic, self, unchanged };
 
 /// Peers that one range lets in unless it says otherwise.
@@ -68,6 +71,20 @@ struct BfdSettings {
   bool operator==(const BfdSettings&) const = default;
 };
 
+/// RFC 7911: which paths of a prefix a peer is told.
+struct AddPathSend {
+  enum class Paths : std::uint8_t {
+    one,   ///< the best alone, without path identifiers
+    all,   ///< all that could be used
+    ecmp,  ///< those that share the load
+    best,  ///< the best `count`
+  };
+  Paths paths = Paths::one;
+  /// Of Paths::best: 2..64.
+  std::uint16_t count = 0;
+  auto operator<=>(const AddPathSend&) const = default;
+};
+
 struct PeerSettings {
   /// Unique; shown everywhere and the label `peer` of metrics. Default: the address or interface.
   std::string name;
@@ -106,6 +123,10 @@ struct PeerSettings {
   std::string password_file;
   /// Families to negotiate (RFC 4760), at least one.
   std::vector<Family> families{Family::ipv4, Family::ipv6};
+  /// RFC 7911: families in which the peer may tell us several paths of a prefix.
+  std::vector<Family> add_path_receive;
+  /// And those in which we tell it several.
+  std::map<Family, AddPathSend> add_path_send;
   /// Never connect, only accept.
   bool passive = false;
   /// Hops to the peer, at most, 1..255.
@@ -114,6 +135,9 @@ struct PeerSettings {
   /// on for a peer one hop away.
   std::optional<bool> gtsm;
   bool shutdown = false;
+  /// RFC 4456: we reflect to this internal peer what other internal peers say, and what it says to
+  /// all of them.
+  bool route_reflector_client = false;
   /// 0 (no keepalives) or 3..65535 s; keepalives go out at a third of what was negotiated.
   std::chrono::seconds hold_time{9};
   /// 1..65535 s, jittered by 0.75..1.0 (RFC 4271 10).
@@ -180,6 +204,9 @@ inline Prefix sources_of(const PeerSettings& peer) {
 struct Settings {
   Asn asn;
   RouterId router_id;
+  /// CLUSTER_ID of what we reflect (RFC 4456 7), the same in all reflectors of one cluster. None:
+  /// the router id.
+  std::optional<RouterId> cluster_id;
   /// Where connections are accepted: none listed means all addresses of both families. The port is
   /// shared by all.
   std::vector<Address> listen;

@@ -7,7 +7,6 @@
 #include <cassert>
 #include <map>
 #include <random>
-#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -34,6 +33,8 @@ constexpr std::size_t index(Family family) {
 
 /// Prefixes decided in one go: some milliseconds, so that no keepalive waits for a full table.
 constexpr std::size_t decide_slice = 16384;
+/// Prefixes looked up together, so that their cache misses overlap.
+constexpr std::size_t lookup_block = 16;
 /// Prefixes asked about again in one go after a change of an import policy: each may have a path of
 /// every peer, and each path its own attributes to go through the rules with.
 constexpr NetId import_slice = 1024;
@@ -64,6 +65,8 @@ struct FamilyState {
   /// As told to AdjOut; none: not negotiated, or we have no next hop to give.
   std::optional<AdjOutPeer> out;
   bool end_of_rib = false;
+  /// The peer sends its table again; what it does not repeat until then is stale (RFC 7313).
+  std::optional<Time> refreshing_until;
   /// Ever since the start; a later loss of the session does not take it back.
   bool synced = false;
   Retention retention;
@@ -132,6 +135,8 @@ struct Neighbour {
   bool last_looped = false;
   std::uint64_t malformed_updates = 0;
   std::uint64_t graceful_restarts = 0;
+  /// Paths that a refresh found stale, ever.
+  std::uint64_t stale_swept = 0;
   /// Of a dynamic peer: since when it has no connection.
   std::optional<Time> lonely_since;
   /// OutputReady is out and produce() has not been called since.
@@ -169,23 +174,20 @@ std::string text(std::span<const AttributeError> errors) {
 /// The tables of one AS number and router id; both are baked into the attribute store.
 struct Tables {
   Tables(const Settings& settings, std::uint64_t seed)
-      : store(settings.asn, settings.router_id, seed),
+      : store(settings.asn, settings.router_id, seed, settings.cluster_id),
         rib(store, limits(settings), seed),
-        adj_out(rib),
-        local_attributes(store, store.intern(canonical(local()))) {}
+        adj_out(rib) {}
   static MultipathLimits limits(const Settings& settings) {
     return {settings.multipath, settings.multipath_relax, settings.always_compare_med};
   }
-  static Attributes local() {
-    Attributes attributes;
-    attributes.origin = Origin::igp;
-    return attributes;
+  void originate(const Origination& what) {
+    const HeldAttributes held(store, store.intern(canonical(what.attributes())));
+    rib.originate(what.prefix, held.id());
   }
 
   AttributeStore store;
   Rib rib;
   AdjOut adj_out;
-  HeldAttributes local_attributes;
 };
 
 struct Speaker::World {
@@ -235,7 +237,7 @@ struct Speaker::World {
   bool sync_checked = false;
   Policies policies;
   std::unique_ptr<Tables> tables;
-  std::set<Prefix> originated;
+  std::map<Prefix, Origination> originated;
   std::vector<ConnectedSubnet> subnets;
   /// How far the search for paths of changed import policies has come; none: there is none.
   struct ImportWalk {
@@ -466,6 +468,7 @@ struct Speaker::World {
     for (FamilyState& family : who.families) {
       family.out.reset();
       family.end_of_rib = false;
+      family.refreshing_until.reset();
       family.discarded = 0;
       family.limit_said = false;
     }
@@ -713,8 +716,9 @@ struct Speaker::World {
     // The same link-local address may stand on every link.
     who.ifindex = who.peer.ifindex() != 0 ? who.peer.ifindex() : interface_of(session.local);
     const PeerSettings& peer = who.peer.settings();
-    tables->rib.attach(who.id, {session.external, session.theirs.id, *who.peer.address(),
-                                who.ifindex, peer.name, peer.allow_own_as});
+    tables->rib.attach(
+        who.id, {session.external, session.theirs.id, *who.peer.address(), who.ifindex,
+                 !session.external && peer.route_reflector_client, peer.name, peer.allow_own_as});
   }
 
   ImportRules import_rules(const Neighbour& who, const Session& session) const {
@@ -770,6 +774,11 @@ struct Speaker::World {
     how.negotiated = session.negotiated;
     how.role = who.peer.settings().role;
     how.drain = draining;
+    how.reflector_client = !session.external && who.peer.settings().route_reflector_client;
+    how.cluster_id = settings.cluster_id.value_or(settings.router_id);
+    const auto& add_path = who.peer.settings().add_path_send;
+    if (const auto found = add_path.find(family); found != add_path.end())
+      how.add_path = found->second;
     const OwnAddresses own = own_addresses(session.local, who.ifindex);
     const bool extended =
         family == Family::ipv4 && session.negotiated.find(unicast(family))->extended_next_hop;
@@ -856,7 +865,10 @@ struct Speaker::World {
     }
     Rib& rib = tables->rib;
     for (const NlriRange& range : update.withdrawals()) {
-      for (const Nlri& nlri : range) rib.withdraw(who.id, nlri.prefix, nlri.path_id);
+      in_blocks<lookup_block>(range, [&](std::span<const Nlri> block) {
+        rib.prefetch(block);
+        for (const Nlri& nlri : block) rib.withdraw(who.id, nlri.prefix, nlri.path_id);
+      });
     }
     if (!update.announcements().empty()) remember_attributes(who, update);
     for (const Announcement& announcement : update.announcements())
@@ -893,20 +905,24 @@ struct Speaker::World {
     const PathNextHop& via = announcement.next_hop;
     const auto next_hop = rib.next_hop(who.id, via.address, via.link_local);
     bool lost = false;
-    for (const Nlri& nlri : announcement.nlri) {
-      if (!is_routable(nlri.prefix)) continue;
+    const auto announce_one = [&](const Nlri& nlri) {
+      if (!is_routable(nlri.prefix)) return;
       if (!next_hop || who.last_looped) {
         // A route that cannot be held must not leave its predecessor in place.
         rib.withdraw(who.id, nlri.prefix, nlri.path_id);
         lost |= !next_hop;
-        continue;
+        return;
       }
       const Rib::Imported imported =
           who.import.judge(rib, {who.id, nlri.prefix, who.last_attributes.id(), *next_hop});
       lost |= rib.announce(nlri.prefix, nlri.path_id, imported.attributes, imported.next_hop,
                            imported.filtered) == Announced::no_room;
       discard_excess(who, nlri);
-    }
+    };
+    in_blocks<lookup_block>(announcement.nlri, [&](std::span<const Nlri> block) {
+      rib.prefetch(block);
+      for (const Nlri& nlri : block) announce_one(nlri);
+    });
     if (lost)
       who.peer.log(Level::error, "a limit of the table is reached: routes are not held", now);
   }
@@ -995,9 +1011,48 @@ struct Speaker::World {
   void refresh_wanted(Neighbour& who, const Frame& frame, Time now) {
     const auto refresh = decode_route_refresh(frame);
     if (!refresh) return who.peer.refuse(refresh.error(), now);
-    if (!*refresh || (*refresh)->subtype != RouteRefresh::Subtype::request) return;
+    if (!*refresh) return;
     const auto family = family_of((*refresh)->family);
-    if (family && who.families[index(*family)].out) tables->adj_out.refresh(who.id, *family);
+    const auto& session = who.peer.session();
+    if (!family || !session || !session->negotiated.has((*refresh)->family)) return;
+    if ((*refresh)->subtype == RouteRefresh::Subtype::request) {
+      if (who.families[index(*family)].out) tables->adj_out.refresh(who.id, *family);
+      return;
+    }
+    if (!session->negotiated.enhanced_route_refresh) return;
+    // After a restart its End-of-RIB comes first (RFC 7313 4): what is stale waits for that.
+    const Retention& retention = who.families[index(*family)].retention;
+    if (retention.phase() != Retention::Phase::fresh) return;
+    if ((*refresh)->subtype == RouteRefresh::Subtype::begin) {
+      tables->rib.mark_stale(who.id, *family);
+      who.families[index(*family)].refreshing_until = now + refresh_limit;
+    } else {
+      end_refresh(who, *family, "marked by the peer", now);
+    }
+  }
+
+  /// What the peer did not say again is gone (RFC 7313 4): either its withdrawal was lost, or here
+  /// the tables had drifted apart.
+  void end_refresh(Neighbour& who, Family family, std::string_view how, Time now) {
+    auto& until = who.families[index(family)].refreshing_until;
+    if (!until) return;
+    until.reset();
+    const std::uint64_t before = tables->rib.counts(who.id, family).received;
+    tables->rib.sweep_stale(who.id, family);
+    const std::uint64_t swept = before - tables->rib.counts(who.id, family).received;
+    who.stale_swept += swept;
+    if (swept == 0) return;
+    who.peer.log(Level::warning,
+                 fmt::format("{} {} paths were not repeated in a refresh and are removed (end {})",
+                             swept, name(family), how),
+                 now);
+  }
+
+  void end_late_refreshes(Neighbour& who, Time now) {
+    for (const Family family : both_families) {
+      const auto& until = who.families[index(family)].refreshing_until;
+      if (until && now >= *until) end_refresh(who, family, "not marked in time", now);
+    }
   }
 
   // ---- after every input
@@ -1102,7 +1157,9 @@ struct Speaker::World {
     std::swap(settings, wanted);
     policies = compile(settings, policies);
     const Settings& old = wanted;
-    if (old.asn != settings.asn || old.router_id != settings.router_id) return start_over(now);
+    if (old.asn != settings.asn || old.router_id != settings.router_id ||
+        old.cluster_id != settings.cluster_id)
+      return start_over(now);
     if (Tables::limits(old) != Tables::limits(settings)) {
       tables->rib.set_limits(Tables::limits(settings));
     }
@@ -1171,13 +1228,12 @@ struct Speaker::World {
   /// Another AS or another router: nothing of the old life holds.
   void start_over(Time now) {
     while (!neighbours.empty()) remove(*neighbours.front(), now);
-    for (const Prefix& prefix : originated) tables->rib.withdraw(PeerId::local, prefix);
+    for (const auto& [prefix, what] : originated) tables->rib.withdraw(PeerId::local, prefix);
     while (tables->rib.pending() != 0) tables->rib.decide(decide_slice, changes);
     tables = std::make_unique<Tables>(settings, seed);
     tables->rib.connected(subnets);
     tables->rib.wait_for_install(wait_for_install);
-    for (const Prefix& prefix : originated)
-      tables->rib.originate(prefix, tables->local_attributes.id());
+    for (const auto& [prefix, what] : originated) tables->originate(what);
     add_listed(now);
   }
 
@@ -1200,6 +1256,7 @@ struct Speaker::World {
   PathStatus status(const Prefix& prefix, const PathView& path, bool best) const {
     PathStatus shown;
     shown.peer = peer_name(path.peer);
+    shown.path_id = path.path_id;
     if (path.peer != PeerId::local) {
       const PeerNextHop& via = tables->rib.next_hop(path.next_hop);
       shown.next_hop = via.discard ? "blackhole" : PathNextHop{via.address, via.link_local}.text();
@@ -1209,6 +1266,8 @@ struct Speaker::World {
     shown.origin = name(attributes.origin);
     shown.local_pref = attributes.local_pref;
     shown.med = attributes.med;
+    if (attributes.originator_id) shown.originator_id = attributes.originator_id->text();
+    for (const RouterId each : attributes.cluster_list) shown.cluster_list.push_back(each.text());
     for (const auto& each : attributes.communities) shown.communities.push_back(each.text());
     for (const auto& each : attributes.extended_communities)
       shown.communities.push_back(each.text());
@@ -1217,8 +1276,8 @@ struct Speaker::World {
     shown.multipath = path.multipath;
     shown.stale = path.stale;
     if (path.rung == Rung::refused) {
-      shown.lost_at =
-          path.filtered ? refusal(prefix, path) : "loop: our AS or router id is in the path";
+      shown.lost_at = path.filtered ? refusal(prefix, path)
+                                    : "loop: our AS, router id or cluster id is in the path";
     } else if (path.rung != Rung::best) {
       shown.lost_at = name(path.rung);
     }
@@ -1274,6 +1333,7 @@ struct Speaker::World {
     shown.last_received_notification = peer.last_received_notification();
     shown.password = wanted.password.has_value();
     shown.prefix_limit = wanted.prefix_limit;
+    shown.route_reflector_client = wanted.route_reflector_client;
     shown.accepted_prefix_limit = wanted.accepted_prefix_limit;
     shown.last_error = peer.last_error();
     shown.received = peer.received_counts();
@@ -1281,6 +1341,7 @@ struct Speaker::World {
     shown.established_count = peer.established_count();
     shown.malformed_updates = who.malformed_updates;
     shown.graceful_restarts = who.graceful_restarts;
+    shown.stale_swept = who.stale_swept;
     if (const Asn* asn = std::get_if<Asn>(&wanted.remote_as)) shown.asn = *asn;
     if (wanted.remote_as == std::variant<RemoteAs, Asn>(RemoteAs::internal))
       shown.asn = settings.asn;
@@ -1419,8 +1480,9 @@ void Speaker::produce(ConnectionId connection, std::vector<std::byte>& out, Time
     std::size_t at = out.size();
     world_->tables->adj_out.produce(who->id, produce_size, out);
     while (at < out.size()) {  // our own messages: their lengths can be trusted
-      const std::size_t size = Reader(Bytes(out).subspan(at + 16, 2)).u16();
-      who->peer.count_sent(MessageType::update, size);
+      Reader header(Bytes(out).subspan(at + 16, 3));
+      const std::size_t size = header.u16();
+      who->peer.count_sent(static_cast<MessageType>(header.u8()), size);
       at += size;
     }
   }
@@ -1453,6 +1515,8 @@ Time Speaker::deadline() const {
   if (!world_->begun) return next;
   for (const auto& each : world_->neighbours) {
     next = std::min({next, each->peer.deadline(), World::retention_deadline(*each)});
+    for (const FamilyState& family : each->families)
+      next = std::min(next, family.refreshing_until.value_or(Time::max()));
   }
   return next;
 }
@@ -1463,14 +1527,17 @@ void Speaker::tick(Time now) {
     if (!world_->begun) break;
     if (now >= each->peer.deadline()) each->peer.tick(now);
     world_->tick_retention(*each, now);
+    world_->end_late_refreshes(*each, now);
   }
   world_->forget_lonely(now);
   world_->settle_all(now);
 }
 
-void Speaker::originate(const Prefix& prefix, Time now) {
-  if (!world_->originated.insert(prefix).second) return;
-  world_->tables->rib.originate(prefix, world_->tables->local_attributes.id());
+void Speaker::originate(const Origination& what, Time now) {
+  const auto [known, fresh] = world_->originated.try_emplace(what.prefix, what);
+  if (!fresh && known->second == what) return;
+  known->second = what;
+  world_->tables->originate(what);
   world_->settle_all(now);
 }
 
@@ -1694,6 +1761,27 @@ void Speaker::routes(const std::function<void(const RouteStatus&)>& each) const 
       if (const auto found = rib.route_at(family, net)) each(world_->status(*found));
     }
   }
+}
+
+MrtDump Speaker::begin_mrt_dump(std::uint32_t unix_now, Time now) const {
+  MrtDump dump;
+  const Settings& node = world_->settings;
+  dump.peers.push_back({PeerId::local, node.router_id, Address::ipv4(0), node.asn, unix_now});
+  for (const auto& each : world_->neighbours) {
+    const auto& session = each->peer.session();
+    if (!session) continue;
+    const auto age = std::chrono::duration_cast<seconds>(now - session->up_since).count();
+    dump.peers.push_back({each->id, session->theirs.id, each->peer.settings().address,
+                          session->theirs.asn, unix_now - static_cast<std::uint32_t>(age)});
+  }
+  std::sort(dump.peers.begin(), dump.peers.end(),
+            [](const MrtPeer& a, const MrtPeer& b) { return a.id < b.id; });
+  return dump;
+}
+
+void Speaker::continue_mrt_dump(MrtDump& dump, std::size_t places, std::uint32_t unix_now,
+                                std::vector<std::byte>& out) const {
+  dump_slice(dump, world_->tables->rib, places, unix_now, out);
 }
 
 void Speaker::selected(

@@ -1,7 +1,7 @@
 // Speaker: a whole BGP speaker without sockets or clock. Events of connections, local prefixes and
 // the connected subnets go in, each with `now`; Actions for the transport, RouteChanges for the
 // FIB, log lines and SyncDone come out. Not here: sockets (transport.h), kernel routes (fib/). RFC
-// 4271, 4760, 6608, 6793, 7606, 2918, 8203, 9687.
+// 4271, 4456, 4760, 6608, 6793, 7606, 2918, 8203, 9687.
 //
 // A driver: call the inputs; after each, drain take_*(); call tick(now) at deadline(). Work on
 // large tables is done in slices: deadline() then lies in the past, and a driver that serves its
@@ -22,6 +22,8 @@
 #include <variant>
 #include <vector>
 
+#include "bgp/mrt.h"
+#include "bgp/origination.h"
 #include "bgp/peer.h"
 #include "bgp/retention.h"
 #include "bgp/route_change.h"
@@ -59,6 +61,9 @@ inline constexpr std::chrono::seconds range_linger{60};
 /// Peers of ranges at a time, over all ranges.
 inline constexpr std::size_t dynamic_limit = 4096;
 
+/// A refresh whose end the peer does not mark in this time is taken for ended (RFC 7313 4).
+inline constexpr std::chrono::minutes refresh_limit{10};
+
 /// Every peer that came up has sent its End-of-RIB for the family (or sync_limit has passed): what
 /// the kernel still holds of an earlier life and was not confirmed until here is stale. Comes once
 /// a family.
@@ -95,7 +100,7 @@ struct GatewayChange {
 
 struct PeerFamilyStatus {
   Family family = Family::ipv4;
-  std::uint64_t received = 0;    ///< in Adj-RIB-In
+  std::uint64_t received = 0;    ///< paths in Adj-RIB-In
   std::uint64_t accepted = 0;    ///< of these, passed by the import filter
   std::uint64_t selected = 0;    ///< of these, best or sharing the load
   std::uint64_t advertised = 0;  ///< in Adj-RIB-Out
@@ -148,6 +153,7 @@ struct PeerStatus {
   /// The range that let it in.
   std::optional<Prefix> range;
   std::optional<std::uint32_t> prefix_limit;
+  bool route_reflector_client = false;
   std::optional<std::uint32_t> accepted_prefix_limit;
   /// Why the last session ended or the next does not come up, with who said it; empty when it never
   /// did.
@@ -157,6 +163,9 @@ struct PeerStatus {
   std::uint64_t established_count = 0;
   /// Malformed UPDATEs treated as withdrawals (RFC 7606).
   std::uint64_t malformed_updates = 0;
+  /// Paths that the peer did not repeat in a refresh (RFC 7313): its table and ours had drifted
+  /// apart.
+  std::uint64_t stale_swept = 0;
   /// Octets produced and not yet written.
   std::size_t output_octets = 0;
   /// Sessions that ended so that the peer's routes were kept.
@@ -185,12 +194,17 @@ struct PolicyStatus {
 struct PathStatus {
   /// Name of the peer, or "local".
   std::string peer;
+  /// RFC 7911, as the peer gave it; 0 without add-path.
+  std::uint32_t path_id = 0;
   std::string next_hop;
   std::string as_path;
   std::string origin;
   std::optional<std::uint32_t> local_pref;
   std::optional<std::uint32_t> med;
   std::vector<std::string> communities;
+  /// RFC 4456 8; empty where the path was not reflected.
+  std::string originator_id;
+  std::vector<std::string> cluster_list;
   bool best = false;
   bool multipath = false;
   /// Of a session that is over; kept by graceful restart.
@@ -279,7 +293,11 @@ class Speaker {
   // This node
 
   /// Advertised at once, never deferred. Idempotent.
-  void originate(const Prefix& prefix, Time now);
+  void originate(const Prefix& prefix, Time now) {
+    originate(Origination{prefix, {}, {}, {}}, now);
+  }
+  /// In place of what the prefix was announced with before.
+  void originate(const Origination& what, Time now);
   void withdraw(const Prefix& prefix, Time now);
   /// While on, everything advertised asks to be used last: GRACEFUL_SHUTDOWN, and LOCAL_PREF 0 to
   /// iBGP peers (RFC 8326 4.1).
@@ -305,7 +323,7 @@ class Speaker {
   /// with Cease/10 (RFC 9384) and comes back as after an error.
   void path_failed(std::string_view peer, std::string_view why, Time now);
   /// Only peers whose own parameters changed are touched; a change that a running session cannot
-  /// take resets it. The node's own AS or router id resets all.
+  /// take resets it. The node's own AS, router id or cluster id resets all.
   void apply(Settings settings, Time now);
   /// Closes everything. `cease`: with Cease/2 and `text` (RFC 9003); else silently, as a crash
   /// would look, so that peers in graceful restart keep our routes (the default of SIGTERM).
@@ -351,6 +369,11 @@ class Speaker {
   /// call the speaker but for next_hops().
   void selected(const std::function<void(const Prefix&, RouteKind, NextHopSet)>& each) const;
   [[nodiscard]] RouteCounts counts(Family family) const;
+  /// An MRT dump of all paths held, refused ones too. `unix_now`: seconds of UNIX time.
+  [[nodiscard]] MrtDump begin_mrt_dump(std::uint32_t unix_now, Time now) const;
+  /// Appends what stands at the next `places` places.
+  void continue_mrt_dump(MrtDump& dump, std::size_t places, std::uint32_t unix_now,
+                         std::vector<std::byte>& out) const;
   /// Established peers to which `prefix` is advertised.
   [[nodiscard]] std::uint32_t advertised_to(const Prefix& prefix) const;
 

@@ -12,81 +12,12 @@ namespace {
 constexpr std::uint32_t maybe = 1U << 31;
 constexpr std::uint32_t id_bits = maybe - 1;
 
-/// Prefixes looked at, and octets packed, in one go: what bounds the time a step takes.
+/// Prefixes and paths looked at, and octets packed, in one go: what bounds the time a step takes.
 constexpr std::size_t batch_places = 16384;
 /// The same where each may have to go through the rules of a policy.
 constexpr std::size_t batch_places_with_rules = 1024;
 constexpr std::size_t batch_octets = 48UL * 1024;
-/// About what a message adds to its attributes, and what a prefix takes.
-constexpr std::size_t message_estimate = 30;
-constexpr std::size_t prefix_estimate = 8;
-
 }  // namespace
-
-/// Prefixes sorted by what is to be said of them. Each list is an advertisement or an audience to
-/// withdraw from.
-class UpdateGroup::Batch {
- public:
-  struct List {
-    AdvertisementTable::Id advertisement = 0;  // 0: withdrawals
-    Audience audience;
-    std::uint32_t first = none;
-    std::uint32_t last = none;
-  };
-  static constexpr std::uint32_t none = 0xffffffff;
-
-  void announce(NetId net, AdvertisementTable::Id id, AdvertisementTable& table,
-                const AttributeStore& store) {
-    std::uint32_t& list = table.note(id);
-    if (list == 0) {
-      lists_.push_back({id, {Audience::Kind::all_but, table[id].source}});
-      list = static_cast<std::uint32_t>(lists_.size());
-      octets_ += message_estimate + store.octets(table[id].attributes).size();
-    }
-    append(lists_[list - 1], net);
-  }
-  void withdraw(NetId net, Audience audience) {
-    auto list = std::find_if(withdrawals_.begin(), withdrawals_.end(),
-                             [&](const List& each) { return each.audience == audience; });
-    if (list == withdrawals_.end()) {
-      list = withdrawals_.insert(withdrawals_.end(), List{0, audience});
-    }
-    append(*list, net);
-  }
-  void clear(AdvertisementTable& table) {
-    for (const List& each : lists_) table.note(each.advertisement) = 0;
-    lists_.clear();
-    withdrawals_.clear();
-    items_.clear();
-    octets_ = 0;
-  }
-
-  [[nodiscard]] std::size_t octets() const { return octets_; }
-  [[nodiscard]] const std::vector<List>& announcements() const { return lists_; }
-  [[nodiscard]] const std::vector<List>& withdrawals() const { return withdrawals_; }
-  template <typename Each>
-  void for_each(const List& list, Each each) const {
-    for (std::uint32_t at = list.first; at != none; at = items_[at].next) each(items_[at].net);
-  }
-
- private:
-  struct Item {
-    NetId net;
-    std::uint32_t next;
-  };
-  void append(List& list, NetId net) {
-    const auto at = static_cast<std::uint32_t>(items_.size());
-    items_.push_back({net, none});
-    (list.first == none ? list.first : items_[list.last].next) = at;
-    list.last = at;
-    octets_ += prefix_estimate;
-  }
-
-  std::vector<List> lists_;
-  std::vector<List> withdrawals_;
-  std::vector<Item> items_;
-  std::size_t octets_ = 0;
-};
 
 UpdateGroup::UpdateGroup(Rib& rib, Key key, const PathNextHop& next_hop, std::size_t backlog)
     : rib_(rib),
@@ -94,8 +25,8 @@ UpdateGroup::UpdateGroup(Rib& rib, Key key, const PathNextHop& next_hop, std::si
       next_hop_(next_hop),
       max_backlog_(backlog),
       policy_(key_.rules.policy, Direction::to_export),
-      advertisements_(rib),
-      batch_(std::make_unique<Batch>()) {
+      advertisements_(rib) {
+  if (key_.rules.add_path.paths != AddPathSend::Paths::one) told_paths_.emplace(advertisements_);
   open({journal().end(), 0, true, true}).from_nothing = true;
 }
 
@@ -151,7 +82,7 @@ void UpdateGroup::join(Member& member) {
 
 void UpdateGroup::join(Member& member, const Standing& before) {
   members_.push_back(&member);
-  Stream& own = open({before.position, 0, true, before.end_of_rib_due});
+  Stream& own = open({before.position, 0, true, before.end_of_rib_due, before.marks_due});
   own.held = before.held;
   move(member, own, 0);
 }
@@ -166,13 +97,17 @@ UpdateGroup::Standing UpdateGroup::standing(const Member& member) {
   expect_withdrawals(stream, member.next_);
   const bool unread = member.next_ != stream.end();
   const Place& place = unread ? stream.segments[member.next_ - stream.first].start : stream.at;
-  auto held = std::make_shared<Held>(
-      std::max(told_.size(), stream.held == nullptr ? 0 : stream.held->size()));
-  for (std::size_t net = 0; net < held->size(); ++net) {
-    const auto number = static_cast<NetId>(net);
-    (*held)[net] = told(number) != 0 || stream.may_hold(number);
+  auto held = std::make_shared<Held>();
+  if (told_paths_) {
+    note_held_paths(stream, *held);
+    return {place.position, place.end_of_rib_due, place.marks_due, std::move(held)};
   }
-  return {place.position, place.end_of_rib_due, std::move(held)};
+  held->nets.resize(std::max(told_.size(), stream.held == nullptr ? 0 : stream.held->nets.size()));
+  for (std::size_t net = 0; net < held->nets.size(); ++net) {
+    const auto number = static_cast<NetId>(net);
+    held->nets[net] = told(number) != 0 || stream.may_hold(number);
+  }
+  return {place.position, place.end_of_rib_due, place.marks_due, std::move(held)};
 }
 
 void UpdateGroup::refresh(Member& member) {
@@ -182,6 +117,9 @@ void UpdateGroup::refresh(Member& member) {
   Place place = unread ? stream.segments[member.next_ - stream.first].start : stream.at;
   place.walk = 0;
   place.walking = true;
+  // Before End-of-RIB there must be no BoRR, and nothing to find stale either (RFC 7313 4).
+  const bool marked = member.enhanced_refresh && !place.end_of_rib_due;
+  place.marks_due = {marked, marked};
   Stream& own = open(place);
   own.held = stream.held;
   move(member, own, 0);
@@ -201,14 +139,21 @@ void UpdateGroup::drop_read(Stream& stream) {
 /// although `told` says so.
 void UpdateGroup::expect_withdrawals(const Stream& stream, std::uint64_t from) {
   for (std::uint64_t i = from; i < stream.end(); ++i) {
-    for (const NetId net : stream.segments[i - stream.first].withdrawn) told_entry(net) |= maybe;
+    for (const NetPath& path : stream.segments[i - stream.first].withdrawn) {
+      if (told_paths_) {
+        expect_withdrawal_of_path(path);
+      } else {
+        told_entry(path.net) |= maybe;
+      }
+    }
   }
 }
 
 /// Members that hold up too much fall back to their place in the table and the journal.
 void UpdateGroup::relieve(Stream& stream) {
   ++stream.members;  // lest it closes with the last of them
-  while (stream.backlog > max_backlog_) {
+  // One segment alone stays, however long: the paths of a single prefix may exceed any backlog.
+  while (stream.backlog > max_backlog_ && stream.segments.size() > 1) {
     expect_withdrawals(stream, stream.first);
     const std::uint64_t oldest = stream.first;
     Stream& behind = open(stream.segments.front().start);
@@ -260,10 +205,12 @@ void UpdateGroup::generate(Stream& stream) {
   segment.start = stream.at;
   segment.readers = stream.members;
   if (stream.members == 0) stream.from_nothing = false;  // nobody could begin with what is left out
-  scan(stream, *batch_);
-  if (stream.members != 0) encode(stream, *batch_, segment);
-  batch_->clear(advertisements_);
+  if (stream.members != 0) mark_refresh(stream.at, segment);
+  scan(stream, batch_);
+  if (stream.members != 0) encode(stream, batch_, segment);
+  batch_.clear(advertisements_);
   advertisements_.settle();
+  if (stream.members != 0 && !stream.at.walking) mark_refresh(stream.at, segment);
   if (end_of_rib_ready(stream)) {
     stream.at.end_of_rib_due = false;
     segment.updates.end_of_rib(unicast(key_.rules.family));
@@ -276,18 +223,26 @@ void UpdateGroup::generate(Stream& stream) {
   drop_read(stream);
 }
 
+/// The mark that is due at this place of the stream.
+void UpdateGroup::mark_refresh(Place& at, Segment& segment) {
+  using Subtype = RouteRefresh::Subtype;
+  bool& due = at.walking ? at.marks_due.begin : at.marks_due.end;
+  if (!std::exchange(due, false)) return;
+  segment.updates.refresh({unicast(key_.rules.family), at.walking ? Subtype::begin : Subtype::end});
+}
+
 /// A segment is to be a small part of the backlog.
-bool UpdateGroup::full(const Batch& batch) const {
+bool UpdateGroup::full(const UpdateBatch& batch) const {
   return batch.octets() >= std::min(batch_octets, max_backlog_ / 4);
 }
 
-void UpdateGroup::scan(Stream& stream, Batch& batch) {
+void UpdateGroup::scan(Stream& stream, UpdateBatch& batch) {
   const std::size_t most =
       key_.rules.policy.rules() == nullptr ? batch_places : batch_places_with_rules;
   if (stream.at.walking) {
     const NetId places = rib_.places(key_.rules.family);
-    for (std::size_t i = 0; i < most && !full(batch) && stream.at.walk < places; ++i) {
-      consider(stream, stream.at.walk++, batch);
+    for (std::size_t i = 0; i < most && !full(batch) && stream.at.walk < places;) {
+      i += consider(stream, stream.at.walk++, batch);
     }
     stream.at.walking = stream.at.walk < places;
     return;
@@ -295,21 +250,35 @@ void UpdateGroup::scan(Stream& stream, Batch& batch) {
   std::size_t count = 0;
   stream.at.position =
       journal().walk(stream.at.position, journal().end(), [&](const Journal::Entry& entry) {
-        consider(stream, entry.net, batch);
-        return ++count < most && !full(batch);
+        count += consider(stream, entry.net, batch);
+        return count < most && !full(batch);
       });
 }
 
-void UpdateGroup::consider(const Stream& stream, NetId net, Batch& batch) {
-  if (!rib_.alive(key_.rules.family, net)) return;
-  // The journal brings it again once the kernel has it.
-  if (rib_.awaits_install(key_.rules.family, net)) return;
+/// Returns how many prefixes and paths were looked at.
+std::size_t UpdateGroup::consider(const Stream& stream, NetId net, UpdateBatch& batch) {
+  if (!rib_.alive(key_.rules.family, net)) return 1;
+  const bool main = &stream == streams_.front().get();
+  if (rib_.awaits_install(key_.rules.family, net)) {
+    if (!main) keep_told(stream, net, batch);
+    return 1;  // the journal brings it again once the kernel has it
+  }
+  if (told_paths_) {
+    find_wanted(net);
+    if (main) {
+      consider_told_paths(net, batch);
+    } else {
+      consider_behind_paths(stream, net, batch);
+    }
+    return 1 + usable_.size();
+  }
   const AdvertisementTable::Id id = current(net);
-  if (&stream == streams_.front().get()) {
+  if (main) {
     consider_told(net, id, batch);
   } else {
     consider_behind(stream, net, id, batch);
   }
+  return 1;
 }
 
 AdvertisementTable::Id UpdateGroup::current(NetId net) {
@@ -321,20 +290,20 @@ AdvertisementTable::Id UpdateGroup::current(NetId net) {
 }
 
 /// For those who know what `told` says: only what differs, or may.
-void UpdateGroup::consider_told(NetId net, AdvertisementTable::Id current, Batch& batch) {
+void UpdateGroup::consider_told(NetId net, AdvertisementTable::Id current, UpdateBatch& batch) {
   const AdvertisementTable::Id old = told(net) & id_bits;
   const bool unsure = (told(net) & maybe) != 0;
   if (current == old && !unsure) return;
   const PeerId before = advertisements_[old].source;
   if (current == 0) {
-    batch.withdraw(net, unsure ? Audience{} : Audience{Audience::Kind::all_but, before});
+    batch.withdraw({net}, unsure ? Audience{} : Audience{Audience::Kind::all_but, before});
   } else {
-    batch.announce(net, current, advertisements_, rib_.attributes());
+    batch.announce({net}, current, advertisements_, rib_.attributes());
     // The one we have it from now does not get it back, and loses what it had from us.
     const PeerId source = advertisements_[current].source;
     const bool had = unsure || (old != 0 && source != before);
     if (had && source != PeerId::local) {
-      batch.withdraw(net, {Audience::Kind::only, source});
+      batch.withdraw({net}, {Audience::Kind::only, source});
     }
   }
   tell(net, current);
@@ -342,18 +311,27 @@ void UpdateGroup::consider_told(NetId net, AdvertisementTable::Id current, Batch
 
 /// For those who may hold anything that was ever told.
 void UpdateGroup::consider_behind(const Stream& stream, NetId net, AdvertisementTable::Id current,
-                                  Batch& batch) {
+                                  UpdateBatch& batch) {
   // During the walk the past is not the question: what changed since the stream's position comes
   // with the journal.
   const bool held = stream.may_hold(net) || (!stream.at.walking && told(net) != 0);
   if (current != (told(net) & id_bits)) told_entry(net) |= maybe;
   if (current == 0) {
-    if (held) batch.withdraw(net, {});
+    if (held) batch.withdraw({net}, {});
     return;
   }
-  batch.announce(net, current, advertisements_, rib_.attributes());
+  batch.announce({net}, current, advertisements_, rib_.attributes());
   const PeerId source = advertisements_[current].source;
-  if (held && source != PeerId::local) batch.withdraw(net, {Audience::Kind::only, source});
+  if (held && source != PeerId::local) batch.withdraw({net}, {Audience::Kind::only, source});
+}
+
+/// The kernel has yet to answer: until then what was told stands, also for who hears the table from
+/// its beginning. What each of them holds is not known any more when the answer comes.
+void UpdateGroup::keep_told(const Stream& stream, NetId net, UpdateBatch& batch) {
+  if (told_paths_) return keep_told_paths(stream, net, batch);
+  const AdvertisementTable::Id id = told(net) & id_bits;
+  if (id != 0 && stream.at.walking) batch.announce({net}, id, advertisements_, rib_.attributes());
+  told_entry(net) |= maybe;
 }
 
 std::uint32_t& UpdateGroup::told_entry(NetId net) {
@@ -361,21 +339,22 @@ std::uint32_t& UpdateGroup::told_entry(NetId net) {
   return told_[net];
 }
 
+void UpdateGroup::count_told(PeerId source, std::uint64_t by) {
+  const auto index = static_cast<std::size_t>(source);
+  if (index >= told_from_.size()) told_from_.resize(index + 1);
+  told_from_[index] += by;
+  told_count_ += by;
+}
+
 void UpdateGroup::tell(NetId net, AdvertisementTable::Id id) {
-  const auto count = [&](AdvertisementTable::Id of, std::uint64_t by) {
-    const auto source = static_cast<std::size_t>(advertisements_[of].source);
-    if (source >= told_from_.size()) told_from_.resize(source + 1);
-    told_from_[source] += by;
-    told_count_ += by;
-  };
   std::uint32_t& entry = told_entry(net);
   const AdvertisementTable::Id old = entry & id_bits;
   if (id != 0) {
     advertisements_.hold(id);
-    count(id, 1);
+    count_told(advertisements_[id].source, 1);
   }
   if (old != 0) {
-    count(old, std::uint64_t{0} - 1);
+    count_told(advertisements_[old].source, std::uint64_t{0} - 1);
     advertisements_.release(old);
   }
   // With members elsewhere it is not known any more what was withdrawn from everybody.
@@ -383,24 +362,25 @@ void UpdateGroup::tell(NetId net, AdvertisementTable::Id id) {
   entry = id | (alone ? 0 : maybe);
 }
 
-void UpdateGroup::encode(const Stream& stream, Batch& batch, Segment& segment) {
+void UpdateGroup::encode(const Stream& stream, UpdateBatch& batch, Segment& segment) {
   const Family family = key_.rules.family;
   const AfiSafi wire_family = unicast(family);
-  for (const Batch::List& list : batch.withdrawals()) {
+  for (const UpdateBatch::List& list : batch.withdrawals()) {
     nlri_.clear();
-    batch.for_each(list, [&](NetId net) {
-      nlri_.push_back({rib_.prefix(family, net), 0});
-      segment.withdrawn.push_back(net);
+    batch.for_each(list, [&](const NetPath& path) {
+      nlri_.push_back({rib_.prefix(family, path.net), path.path_id});
+      segment.withdrawn.push_back(path);
     });
     segment.updates.withdraw(list.audience, wire_family, nlri_, key_.negotiated);
   }
-  for (const Batch::List& list : batch.announcements()) {
+  for (const UpdateBatch::List& list : batch.announcements()) {
     const Advertisement& what = advertisements_[list.advertisement];
     nlri_.clear();
-    batch.for_each(list, [&](NetId net) { nlri_.push_back({rib_.prefix(family, net), 0}); });
+    batch.for_each(list, [&](const NetPath& path) {
+      nlri_.push_back({rib_.prefix(family, path.net), path.path_id});
+    });
     attributes_.clear();
-    encode_attributes(exported(key_.rules, rib_.attributes(), what), key_.negotiated.four_octet_as,
-                      attributes_);
+    encode_attributes(exported(key_.rules, rib_, what), key_.negotiated.four_octet_as, attributes_);
     const bool ours = what.next_hop == NextHopId::local;
     PathNextHop next_hop = next_hop_;
     if (!ours) {
@@ -410,22 +390,24 @@ void UpdateGroup::encode(const Stream& stream, Batch& batch, Segment& segment) {
     const std::size_t fitted = segment.updates.announce(list.audience, wire_family, next_hop, ours,
                                                         attributes_, nlri_, key_.negotiated);
     if (fitted == nlri_.size()) continue;
-    std::vector<NetId> nets;
-    batch.for_each(list, [&](NetId net) { nets.push_back(net); });
-    withhold(stream, std::span(nets).subspan(fitted), segment);
+    std::vector<NetPath> paths;
+    batch.for_each(list, [&](const NetPath& path) { paths.push_back(path); });
+    withhold(stream, std::span(paths).subspan(fitted), segment);
   }
 }
 
 /// What fits no message must not leave an older version with the peers (RFC 4271 9.2 says nothing;
 /// two daemons loop).
-void UpdateGroup::withhold(const Stream& stream, std::span<const NetId> nets, Segment& segment) {
+void UpdateGroup::withhold(const Stream& stream, std::span<const NetPath> paths, Segment& segment) {
   const Family family = key_.rules.family;
-  too_big_ += nets.size();
+  const bool main = &stream == streams_.front().get();
+  too_big_ += paths.size();
   nlri_.clear();
-  for (const NetId net : nets) {
-    if (&stream == streams_.front().get()) tell(net, 0);
-    nlri_.push_back({rib_.prefix(family, net), 0});
-    segment.withdrawn.push_back(net);
+  for (const NetPath& path : paths) {
+    if (main && told_paths_) untell_path(path);
+    if (main && !told_paths_) tell(path.net, 0);
+    nlri_.push_back({rib_.prefix(family, path.net), path.path_id});
+    segment.withdrawn.push_back(path);
   }
   segment.updates.withdraw({}, unicast(family), nlri_, key_.negotiated);
 }
@@ -438,6 +420,15 @@ std::uint64_t UpdateGroup::advertised(PeerId peer) const {
 }
 
 std::uint32_t UpdateGroup::advertised_to(NetId net) const {
+  if (told_paths_) {
+    const auto told = told_paths_->of(net);
+    return static_cast<std::uint32_t>(
+        std::count_if(members_.begin(), members_.end(), [&](const Member* member) {
+          return std::any_of(told.begin(), told.end(), [&](const ToldPaths::Entry& each) {
+            return each.advertisement != 0 && source_of(each.path_id) != member->peer;
+          });
+        }));
+  }
   const AdvertisementTable::Id id = told(net) & id_bits;
   if (id == 0) return 0;
   const PeerId source = advertisements_[id].source;
@@ -448,6 +439,7 @@ std::uint32_t UpdateGroup::advertised_to(NetId net) const {
 
 std::size_t UpdateGroup::memory() const {
   std::size_t octets = told_.capacity() * sizeof(std::uint32_t) + advertisements_.memory();
+  if (told_paths_) octets += told_paths_->memory();
   for (const auto& each : streams_) octets += each->backlog;
   return octets;
 }

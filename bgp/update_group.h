@@ -6,19 +6,23 @@
 // Invariants. `told` of a prefix is what the members of the main stream were told, once they have
 // read all of it. A member of any other stream may hold something else: there everything current is
 // announced, and whatever somebody may hold is withdrawn, which at worst is said once too often. At
-// the end of the journal all streams have said the same.
+// the end of the journal all streams have said the same. With add-path (RFC 7911,
+// update_group_paths.cc) this holds path by path.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "bgp/adj_out.h"
 #include "bgp/advertisement.h"
 #include "bgp/applied_policy.h"
+#include "bgp/told_paths.h"
+#include "bgp/update_batch.h"
 #include "bgp/update_segment.h"
 
 namespace weft::bgp {
@@ -44,6 +48,8 @@ class UpdateGroup {
     /// Its own next hop as it stands in messages.
     std::vector<std::byte> next_hop;
     bool end_of_rib_sent = false;
+    /// RFC 7313 was negotiated.
+    bool enhanced_refresh = false;
 
    private:
     friend class UpdateGroup;
@@ -51,12 +57,28 @@ class UpdateGroup {
     std::uint64_t next_ = 0;  // segment of the stream
   };
 
-  /// Prefixes by number of which a peer may hold a route from us.
-  using Held = std::vector<bool>;
+  /// Prefixes by number of which a peer may hold a route from us, with add-path which ones.
+  struct Held {
+    std::vector<bool> nets;
+    std::vector<std::uint32_t> first;  // of net n: path_ids[first[n]] up to path_ids[first[n + 1]]
+    std::vector<std::uint32_t> path_ids;
+
+    [[nodiscard]] std::size_t places() const { return first.empty() ? 0 : first.size() - 1; }
+    [[nodiscard]] std::span<const std::uint32_t> paths_of(NetId net) const {
+      if (net >= places()) return {};
+      return std::span(path_ids).subspan(first[net], first[net + 1] - first[net]);
+    }
+  };
+  /// What a refresh still owes (RFC 7313 4): BoRR before the table, EoRR behind it.
+  struct RefreshMarks {
+    bool begin = false;
+    bool end = false;
+  };
   /// Where a member stands, and what it may hold.
   struct Standing {
     Journal::Position position = 0;
     bool end_of_rib_due = true;
+    RefreshMarks marks_due;
     std::shared_ptr<const Held> held;
   };
 
@@ -95,11 +117,12 @@ class UpdateGroup {
     NetId walk = 0;
     bool walking = false;
     bool end_of_rib_due = false;
+    RefreshMarks marks_due = {};
   };
   struct Segment {
     UpdateSegment updates;
     Place start;
-    std::vector<NetId> withdrawn;
+    std::vector<NetPath> withdrawn;
     std::size_t readers = 0;
     bool end_of_rib = false;
   };
@@ -115,10 +138,9 @@ class UpdateGroup {
 
     [[nodiscard]] std::uint64_t end() const { return first + segments.size(); }
     [[nodiscard]] bool may_hold(NetId net) const {
-      return held != nullptr && net < held->size() && (*held)[net];
+      return held != nullptr && net < held->nets.size() && held->nets[net];
     }
   };
-  class Batch;
 
   [[nodiscard]] Journal& journal() const { return rib_.journal(key_.rules.family); }
   [[nodiscard]] bool at_end(const Stream& stream) const {
@@ -138,19 +160,32 @@ class UpdateGroup {
   void relieve(Stream& stream);
 
   void generate(Stream& stream);
-  void scan(Stream& stream, Batch& batch);
-  [[nodiscard]] bool full(const Batch& batch) const;
-  void consider(const Stream& stream, NetId net, Batch& batch);
-  void consider_told(NetId net, AdvertisementTable::Id current, Batch& batch);
+  void mark_refresh(Place& at, Segment& segment);
+  void scan(Stream& stream, UpdateBatch& batch);
+  [[nodiscard]] bool full(const UpdateBatch& batch) const;
+  std::size_t consider(const Stream& stream, NetId net, UpdateBatch& batch);
+  void consider_told(NetId net, AdvertisementTable::Id current, UpdateBatch& batch);
   void consider_behind(const Stream& stream, NetId net, AdvertisementTable::Id current,
-                       Batch& batch);
-  void encode(const Stream& stream, Batch& batch, Segment& segment);
-  void withhold(const Stream& stream, std::span<const NetId> nets, Segment& segment);
+                       UpdateBatch& batch);
+  void keep_told(const Stream& stream, NetId net, UpdateBatch& batch);
+  void encode(const Stream& stream, UpdateBatch& batch, Segment& segment);
+  void withhold(const Stream& stream, std::span<const NetPath> paths, Segment& segment);
 
   [[nodiscard]] AdvertisementTable::Id current(NetId net);
   [[nodiscard]] std::uint32_t told(NetId net) const { return net < told_.size() ? told_[net] : 0; }
   std::uint32_t& told_entry(NetId net);
   void tell(NetId net, AdvertisementTable::Id id);
+  void count_told(PeerId source, std::uint64_t by);
+
+  // With add-path, in update_group_paths.cc.
+  void find_wanted(NetId net);
+  void consider_told_paths(NetId net, UpdateBatch& batch);
+  void consider_behind_paths(const Stream& stream, NetId net, UpdateBatch& batch);
+  void keep_told_paths(const Stream& stream, NetId net, UpdateBatch& batch);
+  void tell_paths(NetId net);
+  void untell_path(const NetPath& path);
+  void expect_withdrawal_of_path(const NetPath& path);
+  void note_held_paths(const Stream& stream, Held& held) const;
 
   Rib& rib_;
   Key key_;
@@ -161,11 +196,15 @@ class UpdateGroup {
   std::vector<Member*> members_;
   std::vector<std::unique_ptr<Stream>> streams_;  // the main one first
   std::vector<std::uint32_t> told_;               // by NetId: advertisement, and a bit
+  std::optional<ToldPaths> told_paths_;           // in place of told_ with add-path
   std::uint64_t told_count_ = 0;
   std::vector<std::uint64_t> told_from_;  // of these, by source
   std::uint64_t too_big_ = 0;
   // Scratch, kept for its memory.
-  std::unique_ptr<Batch> batch_;
+  UpdateBatch batch_;
+  std::vector<UsablePath> usable_;
+  std::vector<ToldPaths::Entry> wanted_;
+  std::vector<ToldPaths::Entry> next_;
   std::vector<Nlri> nlri_;
   std::vector<std::byte> attributes_;
 };

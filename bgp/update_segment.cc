@@ -64,6 +64,11 @@ void UpdateSegment::end_of_rib(AfiSafi family) {
   encode_end_of_rib(family, octets_);
 }
 
+void UpdateSegment::refresh(const RouteRefresh& mark) {
+  messages_.push_back({static_cast<std::uint32_t>(octets_.size()), 0, {}});
+  encode(mark, octets_);
+}
+
 void UpdateSegment::copy_to(PeerId peer, Bytes next_hop, std::vector<std::byte>& out) const {
   for (std::size_t i = 0; i < messages_.size();) {
     if (!messages_[i].audience.includes(peer)) {

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "bgp/message.h"
 #include "bgp/rib.h"
 #include "bgp/update.h"
 
@@ -43,6 +44,8 @@ class UpdateSegment {
   void withdraw(Audience audience, AfiSafi family, std::span<const Nlri> nlri,
                 const Negotiated& negotiated);
   void end_of_rib(AfiSafi family);
+  /// BoRR or EoRR (RFC 7313 3.2).
+  void refresh(const RouteRefresh& mark);
 
   /// Appends what `peer` is to get, with `next_hop`, the octets of its own, where messages are
   /// patched.

@@ -27,6 +27,7 @@ std::vector<std::string> fixed_keys_changed(const Config& running, const Config&
   compare("node.router-address-ipv6", running.node.router_address_ipv6,
           wanted.node.router_address_ipv6);
   compare("bgp.listen", running.bgp.listen, wanted.bgp.listen);
+  compare("bgp.cluster-id", running.bgp.cluster_id, wanted.bgp.cluster_id);
   compare("bgp.port", running.bgp.port, wanted.bgp.port);
   compare("fib.install", running.fib.install, wanted.fib.install);
   compare("fib.wait-install", running.fib.wait_install, wanted.fib.wait_install);

@@ -640,6 +640,55 @@ std::string write_families(const std::vector<Family>& families) {
   return fmt::format("[{}]", fmt::join(names, ", "));
 }
 
+std::optional<std::vector<Family>> read_add_path_receive(Reader& reader, const Node& node) {
+  if (node.kind == Node::Kind::sequence && node.items.empty()) return std::vector<Family>{};
+  return read_families(reader, node);
+}
+
+std::optional<bgp::AddPathSend> read_add_path(Reader& reader, const Node& node) {
+  using Paths = bgp::AddPathSend::Paths;
+  if (node.kind == Node::Kind::scalar && node.text == "all") return bgp::AddPathSend{Paths::all, 0};
+  if (node.kind == Node::Kind::scalar && node.text == "ecmp")
+    return bgp::AddPathSend{Paths::ecmp, 0};
+  if (node.kind != Node::Kind::scalar || node.text.empty() ||
+      node.text.find_first_not_of("0123456789") != std::string::npos) {
+    reader.fail(node, "must be all, ecmp or how many of the best paths, 2..64");
+    return std::nullopt;
+  }
+  const auto count = reader.number(node, {.least = 2, .most = 64});
+  if (!count) return std::nullopt;
+  return bgp::AddPathSend{Paths::best, static_cast<std::uint16_t>(*count)};
+}
+
+std::optional<std::map<Family, bgp::AddPathSend>> read_add_path_send(Reader& reader,
+                                                                     const Node& node) {
+  if (!reader.mapping(node)) return std::nullopt;
+  std::map<Family, bgp::AddPathSend> send;
+  for (std::size_t i = 0; i < node.items.size(); ++i) {
+    const std::string& family = node.keys[i].text;
+    if (family != "ipv4" && family != "ipv6") {
+      reader.fail(node.keys[i], "a family is ipv4 or ipv6");
+      continue;
+    }
+    const Reader::Scope scope(reader, family);
+    if (const auto mode = read_add_path(reader, node.items[i]))
+      send[family == "ipv4" ? Family::ipv4 : Family::ipv6] = *mode;
+  }
+  return send;
+}
+
+std::string write_add_path_send(const std::map<Family, bgp::AddPathSend>& send) {
+  using Paths = bgp::AddPathSend::Paths;
+  std::vector<std::string> texts;
+  for (const auto& [family, mode] : send) {
+    const std::string paths = mode.paths == Paths::all    ? "all"
+                              : mode.paths == Paths::ecmp ? "ecmp"
+                                                          : fmt::format("{}", mode.count);
+    texts.push_back(fmt::format("{}: {}", weft::name(family), paths));
+  }
+  return fmt::format("{{{}}}", fmt::join(texts, ", "));
+}
+
 /// Whether there is such a policy is known when all of the document is, see check_filter().
 std::optional<bgp::Filter> read_filter(Reader& reader, const Node& node) {
   auto name = reader.word(node, name_limit, "-_");
@@ -990,6 +1039,11 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
           "After a restart, learned routes are chosen among once all peers in graceful restart "
           "have sent theirs; peers that are not up are waited for so long. The kernel keeps "
           "its routes meanwhile, and what this node originates never waits."),
+      otherwise(key_of("cluster-id", &Settings::cluster_id, "IPv4 address",
+                       "Marks what this node reflects between internal peers (RFC 4456). Give all "
+                       "reflectors of one set of clients the same.",
+                       read_router_id, [](bgp::RouterId id) { return yaml_text(id.text()); }),
+                "node.router-id"),
       boolean("default-route", &Settings::default_route,
               "The filter host takes 0.0.0.0/0 and ::/0 from peers as well."),
       written(structure<Settings>("prefix-sets", "mapping of name to list of prefixes, at most 256",
@@ -1093,8 +1147,9 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
       choice(
           "next-hop", &PeerSettings::next_hop, {"auto", "self", "unchanged"},
           "Whose next hop the peer is told. auto: ours on external sessions, that of the path on "
-          "internal ones; self: ours always; unchanged: that of the path always. What this node "
-          "originates has ours."),
+          "internal ones; self: ours always, but for what is reflected (RFC 4456); unchanged: that "
+          "of "
+          "the path always. What this node originates has ours."),
       number("port", &PeerSettings::port, {.least = 1, .most = 65535},
              "TCP port the peer listens on."),
       otherwise(
@@ -1117,6 +1172,15 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
       password_file(),
       key_of("families", &PeerSettings::families, "list of ipv4, ipv6",
              "Address families to negotiate (RFC 4760).", read_families, write_families),
+      key_of("add-path-receive", &PeerSettings::add_path_receive, "list of ipv4, ipv6",
+             "Families in which the peer may tell several paths of a prefix (RFC 7911).",
+             read_add_path_receive, write_families),
+      key_of("add-path-send", &PeerSettings::add_path_send,
+             "mapping of ipv4 or ipv6 to all, ecmp or a number, 2..64",
+             "Families in which the peer is told several paths of a prefix (RFC 7911): all that "
+             "could be used, those that share the load (ecmp), or so many of the best. What the "
+             "peer said itself is left out.",
+             read_add_path_send, write_add_path_send),
       boolean("passive", &PeerSettings::passive, "Never connect, only accept."),
       number("multihop", &PeerSettings::multihop, {.least = 1, .most = 255},
              "Hops to the peer, at most. Above 1, packets of the session leave with this as their "
@@ -1129,6 +1193,9 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
                         "neighbours with TTL 1."),
                 "true, but false with a multihop above 1 and for unnumbered peers"),
       boolean("shutdown", &PeerSettings::shutdown, "Keep the session down."),
+      boolean("route-reflector-client", &PeerSettings::route_reflector_client,
+              "This internal peer is a client of ours (RFC 4456): it is told what other internal "
+              "peers say, and they what it says. Next hops stay as they came."),
       duration("hold-time", &PeerSettings::hold_time, {.least = 3, .most = 65535, .zero_too = true},
                "Offered to the peer; the smaller of both offers holds. The session ends when "
                "nothing is heard for so long. Keepalives go out at a third of it; 0: none go out "

@@ -386,6 +386,18 @@ void check_peer_timers(Reader& reader, const Draft& draft) {
                           send.count(), hold.count()));
 }
 
+/// Only paths of our own AS are reflected.
+void check_peer_reflection(Reader& reader, const Draft& draft, const NodeSettings& node) {
+  using bgp::RemoteAs;
+  if (!draft.settings.route_reflector_client) return;
+  const auto& remote = draft.settings.remote_as;
+  if (remote == std::variant<RemoteAs, bgp::Asn>(RemoteAs::internal)) return;
+  if (remote == std::variant<RemoteAs, bgp::Asn>(node.asn)) return;
+  const Reader::Scope scope(reader, "route-reflector-client");
+  reader.fail(draft.at("route-reflector-client"),
+              "only an internal peer can be a client; say remote-as: internal");
+}
+
 void check_peer_policies(Reader& reader, const Draft& draft, const bgp::Settings& settings) {
   const auto check = [&](std::string_view key, const std::optional<bgp::Filter>& filter) {
     if (!filter || draft.find(key) == nullptr) return;
@@ -494,6 +506,7 @@ void read_peers(Reader& reader, const Node& node, const Groups& groups, Config& 
       check_unnumbered(reader, draft);
       check_peer_source(reader, draft);
       check_peer_timers(reader, draft);
+      check_peer_reflection(reader, draft, config.node);
       check_peer_policies(reader, draft, config.bgp);
       check_peer_role(reader, draft, config.node);
       check_local_as(reader, draft);

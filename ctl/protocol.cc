@@ -47,6 +47,8 @@ constexpr Limit pool_length{0, 32};
 constexpr Limit mtu_range{1280, 65535};
 /// RFC 9003
 constexpr Limit shutdown_text_length{0, 255};
+constexpr Limit community_length{1, 64};
+constexpr Limit ttl_range{1, static_cast<std::uint64_t>(longest_announcement.count())};
 
 template <typename Struct>
 constexpr auto fields = nullptr;
@@ -118,6 +120,21 @@ template <>
 constexpr auto fields<DoctorRequest> = std::tuple{};
 
 template <>
+constexpr auto fields<AnnounceRequest> =
+    std::tuple{Field{"prefix", &AnnounceRequest::prefix},
+               Field{"communities", &AnnounceRequest::communities, community_length, true},
+               Field{"med", &AnnounceRequest::med},
+               Field{"ttl_seconds", &AnnounceRequest::ttl_seconds, ttl_range},
+               Field{"hold", &AnnounceRequest::hold, {}, true}};
+template <>
+constexpr auto fields<WithdrawRequest> = std::tuple{
+    Field{"prefix", &WithdrawRequest::prefix}, Field{"force", &WithdrawRequest::force, {}, true}};
+template <>
+constexpr auto fields<AnnouncementsRequest> = std::tuple{};
+template <>
+constexpr auto fields<MrtRequest> = std::tuple{Field{"dump", &MrtRequest::dump}};
+
+template <>
 constexpr auto fields<Done> = std::tuple{};
 template <>
 constexpr auto fields<Status> = std::tuple{Field{"version", &Status::version},
@@ -186,7 +203,8 @@ constexpr auto fields<Peer> =
                Field{"mss", &Peer::mss},
                Field{"retransmits", &Peer::retransmits},
                Field{"send_queue", &Peer::send_queue},
-               Field{"receive_queue", &Peer::receive_queue}};
+               Field{"receive_queue", &Peer::receive_queue},
+               Field{"route_reflector_client", &Peer::route_reflector_client, {}, true}};
 template <>
 constexpr auto fields<PeerRange> =
     std::tuple{Field{"name", &PeerRange::name}, Field{"prefix", &PeerRange::prefix},
@@ -216,12 +234,15 @@ constexpr auto fields<Peers> =
     std::tuple{Field{"peers", &Peers::peers}, Field{"ranges", &Peers::ranges, {}, true}};
 template <>
 constexpr auto fields<Path> = std::tuple{Field{"peer", &Path::peer},
+                                         Field{"path_id", &Path::path_id},
                                          Field{"next_hop", &Path::next_hop},
                                          Field{"as_path", &Path::as_path},
                                          Field{"origin", &Path::origin},
                                          Field{"local_pref", &Path::local_pref},
                                          Field{"med", &Path::med},
                                          Field{"communities", &Path::communities},
+                                         Field{"originator_id", &Path::originator_id},
+                                         Field{"cluster_list", &Path::cluster_list},
                                          Field{"best", &Path::best},
                                          Field{"multipath", &Path::multipath},
                                          Field{"lost_at", &Path::lost_at},
@@ -294,6 +315,22 @@ constexpr auto fields<Finding> =
                Field{"message", &Finding::message}, Field{"command", &Finding::command}};
 template <>
 constexpr auto fields<Doctor> = std::tuple{Field{"findings", &Doctor::findings}};
+template <>
+constexpr auto fields<Announcement> =
+    std::tuple{Field{"prefix", &Announcement::prefix},
+               Field{"communities", &Announcement::communities},
+               Field{"med", &Announcement::med},
+               Field{"lease", &Announcement::lease},
+               Field{"expires_seconds", &Announcement::expires_seconds},
+               Field{"advertised", &Announcement::advertised}};
+template <>
+constexpr auto fields<Announcements> =
+    std::tuple{Field{"announcements", &Announcements::announcements}};
+template <>
+constexpr auto fields<MrtRecords> =
+    std::tuple{Field{"dump", &MrtRecords::dump}, Field{"records", &MrtRecords::records},
+               Field{"done", &MrtRecords::done}, Field{"routes", &MrtRecords::routes},
+               Field{"paths", &MrtRecords::paths}};
 template <>
 constexpr auto fields<Failure> =
     std::tuple{Field{"code", &Failure::code}, Field{"message", &Failure::message}};
@@ -604,6 +641,14 @@ template <>
 constexpr std::string_view method<FibCheckRequest> = "fib-check";
 template <>
 constexpr std::string_view method<DoctorRequest> = "doctor";
+template <>
+constexpr std::string_view method<AnnounceRequest> = "announce";
+template <>
+constexpr std::string_view method<WithdrawRequest> = "withdraw";
+template <>
+constexpr std::string_view method<AnnouncementsRequest> = "announcements";
+template <>
+constexpr std::string_view method<MrtRequest> = "mrt";
 
 /// The reply that is due to a request.
 template <typename Message>
@@ -676,6 +721,22 @@ template <>
 struct Due<DoctorRequest> {
   using Type = Doctor;
 };
+template <>
+struct Due<AnnounceRequest> {
+  using Type = Done;
+};
+template <>
+struct Due<WithdrawRequest> {
+  using Type = Done;
+};
+template <>
+struct Due<AnnouncementsRequest> {
+  using Type = Announcements;
+};
+template <>
+struct Due<MrtRequest> {
+  using Type = MrtRecords;
+};
 
 /// Parses without exceptions; nothing when `line` is not JSON. A key given twice in one object
 /// would let two readers of one line see two requests, so it counts as no JSON.
@@ -716,7 +777,8 @@ Result<Request, Failure> decode_method(const std::string& wanted, const Json& js
   if constexpr (index == std::variant_size_v<Request>) {
     return bad_request(
         fmt::format("unknown method '{}'; weftd knows add, del, check, status, peers, bfd, routes, "
-                    "peer, blocks, containers, policies, drain, fib-check, doctor",
+                    "peer, blocks, containers, policies, drain, fib-check, doctor, announce, "
+                    "withdraw, announcements, mrt",
                     wanted.substr(0, 64)));
   } else {
     using Message = std::variant_alternative_t<index, Request>;

@@ -167,10 +167,42 @@ struct BfdRequest {
   bool operator==(const BfdRequest&) const = default;
 };
 
+/// Longest time of a lease: a year.
+inline constexpr std::chrono::seconds longest_announcement{365LL * 86400};
+
+/// Announces a prefix of this node for a local client. Repeated: renews it, and changes what it is
+/// announced with.
+struct AnnounceRequest {
+  Prefix prefix;
+  /// "65001:100", "65001:1:2", "no-export", …
+  std::vector<std::string> communities;
+  std::optional<std::uint32_t> med;
+  /// 1..longest_announcement; none: until withdrawn.
+  std::optional<std::uint32_t> ttl_seconds;
+  /// As long as this connection lives.
+  bool hold = false;
+  bool operator==(const AnnounceRequest&) const = default;
+};
+/// Ends what AnnounceRequest began on this connection or without one; `force`: on any.
+struct WithdrawRequest {
+  Prefix prefix;
+  bool force = false;
+  bool operator==(const WithdrawRequest&) const = default;
+};
+struct AnnouncementsRequest {
+  bool operator==(const AnnouncementsRequest&) const = default;
+};
+/// Begins an MRT dump of the tables, or asks for the next records of one.
+struct MrtRequest {
+  std::optional<std::uint64_t> dump;
+  bool operator==(const MrtRequest&) const = default;
+};
+
 using Request = std::variant<AddRequest, DelRequest, CheckRequest, StatusRequest, PeersRequest,
                              RoutesRequest, PeerRequest, BlocksRequest, ContainersRequest,
                              PoliciesRequest, DrainRequest, FibCheckRequest, DoctorRequest,
-                             ClaimsRequest, IpamCheckRequest, ReleaseBlockRequest, BfdRequest>;
+                             ClaimsRequest, IpamCheckRequest, ReleaseBlockRequest, BfdRequest,
+                             AnnounceRequest, WithdrawRequest, AnnouncementsRequest, MrtRequest>;
 
 // ---- replies
 
@@ -270,6 +302,8 @@ struct Peer {
   std::optional<std::uint32_t> retransmits;
   std::optional<std::uint32_t> send_queue;
   std::optional<std::uint32_t> receive_queue;
+  /// RFC 4456
+  bool route_reflector_client = false;
   bool operator==(const Peer&) const = default;
 };
 
@@ -337,6 +371,11 @@ struct Path {
   std::string lost_at;
   /// Kept from a session that is over.
   bool stale = false;
+  /// RFC 7911, as the peer gave it; 0 without add-path.
+  std::uint32_t path_id = 0;
+  /// RFC 4456 8; empty where the path was not reflected.
+  std::string originator_id = {};
+  std::vector<std::string> cluster_list = {};
   bool operator==(const Path&) const = default;
 };
 
@@ -493,6 +532,36 @@ struct Findings {
   bool operator==(const Findings&) const = default;
 };
 
+struct Announcement {
+  std::string prefix;
+  std::vector<std::string> communities;
+  std::optional<std::uint32_t> med;
+  /// "connection", "time", "until withdrawn"
+  std::string lease;
+  std::optional<std::uint64_t> expires_seconds;
+  /// Peers it is advertised to.
+  std::uint32_t advertised = 0;
+  bool operator==(const Announcement&) const = default;
+};
+
+struct Announcements {
+  std::vector<Announcement> announcements;
+  bool operator==(const Announcements&) const = default;
+};
+
+/// A part of an MRT file (RFC 6396).
+struct MrtRecords {
+  /// To be named in the next MrtRequest.
+  std::uint64_t dump = 0;
+  /// In base64; may be empty before the end.
+  std::string records;
+  bool done = false;
+  /// So far.
+  std::uint64_t routes = 0;
+  std::uint64_t paths = 0;
+  bool operator==(const MrtRecords&) const = default;
+};
+
 /// Codes a program may act on; the message is for people.
 enum class ErrorCode : std::uint8_t {
   bad_request,  ///< not JSON, unknown method, wrong or missing field
@@ -508,8 +577,9 @@ struct Failure {
   bool operator==(const Failure&) const = default;
 };
 
-using Reply = std::variant<Failure, Done, Lease, Status, Peers, Routes, Blocks, Containers,
-                           Policies, FibCheck, Doctor, ClaimedBlocks, Findings, Bfd>;
+using Reply =
+    std::variant<Failure, Done, Lease, Status, Peers, Routes, Blocks, Containers, Policies,
+                 FibCheck, Doctor, ClaimedBlocks, Findings, Bfd, Announcements, MrtRecords>;
 
 /// One line of JSON without the newline.
 std::string encode(const Request& request);

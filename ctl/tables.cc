@@ -396,6 +396,27 @@ std::string table(const Containers& containers, Style style) {
                   rows, style);
 }
 
+std::string table(const Announcements& announcements, Style style) {
+  if (announcements.announcements.empty()) return "nothing is announced for local clients\n";
+  std::vector<Row> rows;
+  for (const Announcement& each : announcements.announcements) {
+    rows.push_back({each.advertised == 0 ? Tone::wrong : Tone::good,
+                    {dash_if_empty(each.prefix), dash_if_empty(each.lease),
+                     each.expires_seconds ? duration_text(std::chrono::seconds(
+                                                static_cast<std::int64_t>(*each.expires_seconds)))
+                                          : "-",
+                     dash_if_none(each.med), joined(each.communities, " "),
+                     each.advertised == 0 ? "to nobody" : fmt::format("to {}", each.advertised)}});
+  }
+  return rendered({{"PREFIX"},
+                   {"LEASE"},
+                   {"EXPIRES", Align::right},
+                   {"MED", Align::right},
+                   {"COMMUNITIES"},
+                   {"ADVERTISED"}},
+                  rows, style);
+}
+
 std::string table(const Policies& policies, Style style) {
   if (policies.policies.empty()) return "no policies are configured (bgp.policies)\n";
   std::string text;
@@ -492,6 +513,7 @@ std::string detail(const Peer& peer, Style style) {
   } else {
     text += labelled("ttl", fmt::format("{} sent, any taken", peer.ttl));
   }
+  if (peer.route_reflector_client) text += labelled("reflection", "a client of ours (RFC 4456)");
   text += labelled("hold time", fmt::format("{}, keepalive every {}", duration_text(peer.hold_time),
                                             duration_text(peer.keepalive)));
   text += labelled("timers",
@@ -566,19 +588,29 @@ std::string detail(const Route& route, Style style) {
   for (const Path& path : route.paths) {
     rows.push_back(
         {Tone::good,
-         {dash_if_empty(path.peer), dash_if_empty(path.next_hop), dash_if_empty(path.as_path),
-          dash_if_empty(path.origin), dash_if_none(path.local_pref), dash_if_none(path.med),
-          joined(path.communities, " "), verdict(path)}});
+         {path.path_id == 0 ? dash_if_empty(path.peer)
+                            : fmt::format("{} path {}", harmless(path.peer), path.path_id),
+          dash_if_empty(path.next_hop), dash_if_empty(path.as_path), dash_if_empty(path.origin),
+          dash_if_none(path.local_pref), dash_if_none(path.med), joined(path.communities, " "),
+          verdict(path)}});
   }
-  return text + rendered({{"PEER"},
-                          {"NEXT HOP"},
-                          {"AS-PATH"},
-                          {"ORIGIN"},
-                          {"LOCAL-PREF", Align::right},
-                          {"MED", Align::right},
-                          {"COMMUNITIES"},
-                          {"VERDICT"}},
-                         rows, style);
+  text += rendered({{"PEER"},
+                    {"NEXT HOP"},
+                    {"AS-PATH"},
+                    {"ORIGIN"},
+                    {"LOCAL-PREF", Align::right},
+                    {"MED", Align::right},
+                    {"COMMUNITIES"},
+                    {"VERDICT"}},
+                   rows, style);
+  for (const Path& path : route.paths) {
+    if (path.originator_id.empty() && path.cluster_list.empty()) continue;
+    text +=
+        labelled("reflected",
+                 fmt::format("by {}: from {} through clusters {}", dash_if_empty(path.peer),
+                             dash_if_empty(path.originator_id), joined(path.cluster_list, " ")));
+  }
+  return text;
 }
 
 const Peer* find_peer(const Peers& peers, std::string_view name_or_address) {

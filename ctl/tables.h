@@ -35,6 +35,7 @@ std::string table(const Doctor& doctor, Style style);
 std::string table(const FibCheck& check, Style style);
 std::string table(const ClaimedBlocks& blocks, Style style);
 std::string table(const Findings& findings, Style style);
+std::string table(const Announcements& announcements, Style style);
 
 /// Everything known about one peer, some twenty lines.
 std::string detail(const Peer& peer, Style style);

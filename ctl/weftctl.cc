@@ -14,7 +14,9 @@
 #include <utility>
 #include <variant>
 
+#include "ctl/announce.h"
 #include "ctl/client.h"
+#include "ctl/mrt.h"
 #include "ctl/protocol.h"
 #include "ctl/tables.h"
 
@@ -42,6 +44,14 @@ struct Options {
   bool repair = false;
   /// `ipam release POOL INDEX REVISION`
   ReleaseBlockRequest release;
+  /// `announce`, `withdraw`
+  HeldAnnouncement announcement;
+  std::string prefix;
+  std::uint32_t med = 0;
+  std::uint32_t ttl = 0;
+  bool force = false;
+  /// `mrt dump FILE`
+  std::string file;
 };
 
 int complain(Exit code, const std::string& sentence) {
@@ -118,6 +128,9 @@ int show(const Reply& reply, const Options& options) {
           [&](const Routes& routes) { return show_routes(routes, options, style); },
           [](const Done&) { return print("done\n"); },
           [](const Lease&) { return complain(refused, "weftd sent a lease nobody asked for"); },
+          [](const MrtRecords&) {
+            return complain(refused, "weftd sent MRT records nobody asked for");
+          },
           [&](const auto& all) { return print(table(all, style)); },
       },
       reply);
@@ -134,8 +147,53 @@ int ask(Client& client, const Request& request, const Options& options, Time dea
   return printed == success ? verdict(*reply) : printed;
 }
 
+/// Options that were given become those of the request.
+Result<AnnounceRequest> announce_request(const CLI::App& verb, const Options& options) {
+  const auto prefix = Prefix::parse(options.prefix);
+  if (!prefix) return prefix.error();
+  AnnounceRequest request = options.announcement.request;
+  request.prefix = *prefix;
+  if (verb.count("--med") != 0) request.med = options.med;
+  if (verb.count("--ttl") != 0) request.ttl_seconds = options.ttl;
+  return request;
+}
+
+int withdraw_or_announce(const CLI::App& app, const Options& options, std::optional<Request>& one) {
+  if (app.got_subcommand("withdraw")) {
+    const auto prefix = Prefix::parse(options.prefix);
+    if (!prefix) return complain(usage, prefix.error().message);
+    one = WithdrawRequest{*prefix, options.force};
+    return success;
+  }
+  const auto request = announce_request(*app.get_subcommand("announce"), options);
+  if (!request) return complain(usage, request.error().message);
+  if (!request->hold && options.announcement.health.command.empty()) {
+    one = *request;
+    return success;
+  }
+  HeldAnnouncement held = options.announcement;
+  held.request = *request;
+  held.request.hold = true;
+  held.socket = options.socket;
+  return keep_announced(held) ? success : refused;
+}
+
 int run(const CLI::App& app, const Options& options) {
   Request request = StatusRequest{};
+  if (app.got_subcommand("announce") || app.got_subcommand("withdraw")) {
+    std::optional<Request> one;
+    if (const int code = withdraw_or_announce(app, options, one); code != success || !one)
+      return code;
+    request = *one;
+  }
+  if (app.got_subcommand("announcements")) request = AnnouncementsRequest{};
+  if (app.got_subcommand("mrt")) {
+    const auto dumped = dump_mrt(options.socket, options.file,
+                                 std::chrono::duration_cast<Clock::duration>(
+                                     std::chrono::duration<double>(options.timeout)));
+    if (!dumped) return complain(refused, dumped.error().message);
+    return print(fmt::format("{} routes, {} paths\n", dumped->routes, dumped->paths));
+  }
   if (app.got_subcommand("peers")) request = PeersRequest{};
   if (app.got_subcommand("bfd")) request = BfdRequest{};
   if (app.got_subcommand("peer")) request = options.order;
@@ -171,6 +229,39 @@ int run(const CLI::App& app, const Options& options) {
   auto client = Client::connect(options.socket, deadline);
   if (!client) return complain(client.error());
   return ask(*client, request, options, deadline);
+}
+
+void add_origination(CLI::App& app, Options& options) {
+  HeldAnnouncement& held = options.announcement;
+  CLI::App* announce = app.add_subcommand("announce", "announce a prefix of this host");
+  announce->add_option("PREFIX", options.prefix, "what to announce")->required();
+  announce->add_option("--community", held.request.communities, "65001:100, 65001:1:2, no-export …")
+      ->allow_extra_args(false);
+  announce->add_option("--med", options.med, "MULTI_EXIT_DISC");
+  CLI::Option* ttl =
+      announce->add_option("--ttl", options.ttl, "seconds after which it is withdrawn")
+          ->check(CLI::Range(std::int64_t{1}, std::int64_t{longest_announcement.count()}));
+  announce
+      ->add_flag("--hold", held.request.hold,
+                 "stay, and announce it only as long as this command runs")
+      ->excludes(ttl);
+  announce
+      ->add_option("--health-command", held.health.command,
+                   "stay, and announce it only while this shell command succeeds")
+      ->excludes(ttl);
+  announce->add_option("--health-interval", held.health.interval, "seconds between two checks")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  announce->add_option("--health-rise", held.health.rise, "successes in a row that announce it")
+      ->check(CLI::Range(1U, 1000U))
+      ->capture_default_str();
+  announce->add_option("--health-fall", held.health.fall, "failures in a row that withdraw it")
+      ->check(CLI::Range(1U, 1000U))
+      ->capture_default_str();
+  CLI::App* withdraw = app.add_subcommand("withdraw", "end what announce began");
+  withdraw->add_option("PREFIX", options.prefix, "what to withdraw")->required();
+  withdraw->add_flag("--force", options.force, "also what another command holds");
+  app.add_subcommand("announcements", "what local clients want announced");
 }
 
 int parse_and_run(int argc, char** argv) {
@@ -236,6 +327,12 @@ int parse_and_run(int argc, char** argv) {
   release->add_option("INDEX", options.release.index, "index of the block")->required();
   release->add_option("REVISION", options.release.revision, "as 'weftctl ipam blocks' showed it")
       ->required();
+  add_origination(app, options);
+  CLI::App* mrt = app.add_subcommand("mrt", "the tables as an MRT file (RFC 6396)");
+  mrt->require_subcommand(1);
+  mrt->add_subcommand("dump", "write all paths into a TABLE_DUMP_V2 file")
+      ->add_option("FILE", options.file, "where to")
+      ->required();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -244,8 +341,8 @@ int parse_and_run(int argc, char** argv) {
   if (app.get_subcommands().empty()) {
     return complain(usage,
                     "say what to show: status, peers, bfd, routes, blocks, containers, policies, "
-                    "ipam, fib check or doctor; or peer VERB or drain (see "
-                    "weftctl --help)");
+                    "announcements, ipam, fib check or doctor; or peer VERB, drain, announce, "
+                    "withdraw, mrt dump (see weftctl --help)");
   }
   return run(app, options);
 }

@@ -85,10 +85,11 @@ Result<Fd> bound(const std::string& path) {
 
 class ControlServer::Listener : public std::enable_shared_from_this<Listener> {
  public:
-  Listener(asio::io_context& io, int socket, std::string owned_path, Handler handler)
+  Listener(asio::io_context& io, int socket, std::string owned_path, Handler handler, Gone gone)
       : acceptor_(io, stream_protocol(), socket),
         owned_path_(std::move(owned_path)),
-        handler_(std::move(handler)) {}
+        handler_(std::move(handler)),
+        gone_(std::move(gone)) {}
 
   ~Listener() {
     if (!owned_path_.empty()) ::unlink(owned_path_.c_str());
@@ -103,6 +104,7 @@ class ControlServer::Listener : public std::enable_shared_from_this<Listener> {
     acceptor_.close(ignored);
     for (stream_protocol::socket* client : clients_) client->close(ignored);
     handler_ = nullptr;
+    gone_ = nullptr;
   }
 
  private:
@@ -128,6 +130,7 @@ class ControlServer::Listener : public std::enable_shared_from_this<Listener> {
   static asio::awaitable<void> serve(std::shared_ptr<Listener> self,
                                      stream_protocol::socket client) {
     self->clients_.insert(&client);
+    const ClientId id = ++self->last_client_;
     std::string input;
     for (;;) {
       const auto [error, size] = co_await asio::async_read_until(
@@ -147,7 +150,7 @@ class ControlServer::Listener : public std::enable_shared_from_this<Listener> {
       // Not a conditional expression: GCC 12 destroys a temporary of one that holds a co_await
       // twice.
       if (request) {
-        reply = co_await answer(self, *request);
+        reply = co_await answer(self, *request, id);
       } else {
         reply = request.error();
       }
@@ -156,6 +159,7 @@ class ControlServer::Listener : public std::enable_shared_from_this<Listener> {
       if (!written) break;
     }
     self->clients_.erase(&client);
+    if (self->gone_) self->gone_(id);
   }
 
   static asio::awaitable<bool> write(stream_protocol::socket& client, const ctl::Reply& reply) {
@@ -166,7 +170,7 @@ class ControlServer::Listener : public std::enable_shared_from_this<Listener> {
 
   /// The handler may answer at once or later; a timer that never fires by itself is what waits.
   static asio::awaitable<ctl::Reply> answer(std::shared_ptr<Listener> self,
-                                            const ctl::Request& request) {
+                                            const ctl::Request& request, ClientId id) {
     struct Waiting {
       explicit Waiting(const asio::any_io_executor& executor) : answered(executor) {}
       asio::steady_timer answered;
@@ -176,7 +180,7 @@ class ControlServer::Listener : public std::enable_shared_from_this<Listener> {
     if (!self->handler_) co_return stopping;
     auto waiting = std::make_shared<Waiting>(self->acceptor_.get_executor());
     waiting->answered.expires_at(asio::steady_timer::time_point::max());
-    self->handler_(request, [waiting](ctl::Reply reply) {
+    self->handler_(request, id, [waiting](ctl::Reply reply) {
       waiting->reply = std::move(reply);
       waiting->answered.cancel();
     });
@@ -188,20 +192,23 @@ class ControlServer::Listener : public std::enable_shared_from_this<Listener> {
   stream_protocol::acceptor acceptor_;
   std::string owned_path_;
   Handler handler_;
+  Gone gone_;
+  ClientId last_client_ = 0;
   std::set<stream_protocol::socket*> clients_;
 };
 
 Result<std::unique_ptr<ControlServer>> ControlServer::start(asio::io_context& io,
                                                             const std::string& path,
-                                                            Handler handler) {
+                                                            Handler handler, Gone gone) {
   std::shared_ptr<Listener> listener;
   if (const auto inherited = handed_over()) {
     ::fcntl(*inherited, F_SETFD, FD_CLOEXEC);
-    listener = std::make_shared<Listener>(io, *inherited, "", std::move(handler));
+    listener = std::make_shared<Listener>(io, *inherited, "", std::move(handler), std::move(gone));
   } else {
     auto socket = bound(path);
     if (!socket) return socket.error().within(path);
-    listener = std::make_shared<Listener>(io, socket->release(), path, std::move(handler));
+    listener = std::make_shared<Listener>(io, socket->release(), path, std::move(handler),
+                                          std::move(gone));
   }
   listener->run();
   return std::unique_ptr<ControlServer>(new ControlServer(std::move(listener)));

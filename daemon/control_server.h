@@ -9,6 +9,7 @@
 #include <string>
 
 #include "ctl/protocol.h"
+#include "daemon/announcements.h"
 #include "net/result.h"
 
 namespace boost::asio {
@@ -24,12 +25,15 @@ class ControlServer {
  public:
   using Answer = std::function<void(ctl::Reply)>;
   /// Calls the answer exactly once, at once or later, on the main loop.
-  using Handler = std::function<void(const ctl::Request&, Answer)>;
+  using Handler = std::function<void(const ctl::Request&, ClientId, Answer)>;
+  /// The client's connection is over; its id does not come again.
+  using Gone = std::function<void(ClientId)>;
 
   /// Binds `path` (mode 0660). Errors: another weftd answers there; no permission; no such
   /// directory.
   static Result<std::unique_ptr<ControlServer>> start(boost::asio::io_context& io,
-                                                      const std::string& path, Handler handler);
+                                                      const std::string& path, Handler handler,
+                                                      Gone gone);
   /// Closes everything; removes the path unless systemd owns it.
   ~ControlServer();
   ControlServer(const ControlServer&) = delete;

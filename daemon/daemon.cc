@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <future>
 #include <memory>
@@ -15,11 +16,13 @@
 #include <utility>
 
 #include "config/diff.h"
+#include "daemon/announcements.h"
 #include "daemon/claims.h"
 #include "daemon/containers.h"
 #include "daemon/control_server.h"
 #include "daemon/doctor.h"
 #include "daemon/host.h"
+#include "daemon/mrt_dumps.h"
 #include "daemon/routing.h"
 #include "daemon/views.h"
 #include "exporter/server.h"
@@ -53,7 +56,8 @@ class Daemon {
         started_(Clock::now()),
         started_at_(std::chrono::system_clock::now()),
         configured_at_(started_at_),
-        signals_(io_, SIGTERM, SIGINT, SIGHUP) {}
+        signals_(io_, SIGTERM, SIGINT, SIGHUP),
+        lease_timer_(io_) {}
 
   Result<void> start() {
     for (auto& complaint : put_router_addresses(config_.node))
@@ -75,6 +79,9 @@ class Daemon {
     claims_ = std::move(*claims);
     containers_->on_usage_changed([this] { claims_->poke(); });
     announce();
+    if (auto loaded = announcements_.load(announcements_file(), Clock::now()); !loaded)
+      spdlog::warn(loaded.error().message);
+    announce_for_clients();
     mend_host();
 
     auto exporter = exporter::Server::start(config_.exporter, [this] { return scrape(); });
@@ -82,8 +89,11 @@ class Daemon {
     exporter_ = std::move(*exporter);
     auto control = ControlServer::start(
         io_, options_.socket_path,
-        [this](const ctl::Request& request, const ControlServer::Answer& answer) {
-          handle(request, answer);
+        [this](const ctl::Request& request, ClientId client, const ControlServer::Answer& answer) {
+          handle(request, client, answer);
+        },
+        [this](ClientId client) {
+          if (announcements_.client_gone(client)) announce_for_clients();
         });
     if (!control) return control.error();
     control_ = std::move(*control);
@@ -101,6 +111,7 @@ class Daemon {
     stopping_ = true;
     control_.reset();
     exporter_.reset();
+    lease_timer_.cancel();
     if (routing_) routing_->stop();
     if (claims_) claims_->stop();
     if (containers_) containers_->stop();
@@ -138,7 +149,46 @@ class Daemon {
     routing_->announce(all.blocks, all.hosts, all.covered);
   }
 
-  void handle(const ctl::Request& request, const ControlServer::Answer& answer) {
+  [[nodiscard]] std::filesystem::path announcements_file() const {
+    return options_.state_directory / "announcements";
+  }
+
+  /// The leases have changed.
+  void announce_for_clients() {
+    routing_->announce_for_clients(announcements_.wanted());
+    const auto deadline = announcements_.deadline();
+    if (!deadline) {
+      lease_timer_.cancel();
+      return;
+    }
+    lease_timer_.expires_after(std::max(*deadline - Clock::now(), Clock::duration::zero()));
+    lease_timer_.async_wait([this](const boost::system::error_code& error) {
+      if (error || stopping_ || !announcements_.expire(Clock::now())) return;
+      announce_for_clients();
+      save_announcements();
+    });
+  }
+
+  void save_announcements() {
+    if (auto saved = announcements_.save(announcements_file(), Clock::now()); !saved)
+      spdlog::error(saved.error().message);
+  }
+
+  ctl::Reply changed(ctl::Reply reply, bool bound) {
+    if (!std::holds_alternative<ctl::Done>(reply)) return reply;
+    announce_for_clients();
+    if (!bound) save_announcements();
+    return reply;
+  }
+
+  ctl::Announcements announcements_view(Time now) const {
+    ctl::Announcements view = announcements_.view(now);
+    for (ctl::Announcement& each : view.announcements)
+      each.advertised = routing_->speaker().advertised_to(*Prefix::parse(each.prefix));
+    return view;
+  }
+
+  void handle(const ctl::Request& request, ClientId client, const ControlServer::Answer& answer) {
     const Time now = Clock::now();
     std::visit(
         Overloaded{
@@ -159,6 +209,16 @@ class Daemon {
             [&](const ctl::DrainRequest& drain) { answer(drained(drain)); },
             [&](const ctl::DoctorRequest&) { answer(doctor_view(world())); },
             [&](const ctl::FibCheckRequest& check) { routing_->check_fib(check.repair, answer); },
+            [&](const ctl::AnnounceRequest& announce) {
+              answer(changed(announcements_.announce(announce, client, now), announce.hold));
+            },
+            [&](const ctl::WithdrawRequest& withdraw) {
+              answer(changed(announcements_.withdraw(withdraw, client), false));
+            },
+            [&](const ctl::AnnouncementsRequest&) { answer(announcements_view(now)); },
+            [&](const ctl::MrtRequest& mrt) {
+              answer(mrt_dumps_.answer(mrt, routing_->speaker(), now));
+            },
         },
         request);
   }
@@ -279,6 +339,9 @@ class Daemon {
   std::vector<std::string> complaints_;
   asio::io_context io_;
   asio::signal_set signals_;
+  asio::steady_timer lease_timer_;
+  Announcements announcements_;
+  MrtDumps mrt_dumps_;
   std::unique_ptr<Containers> containers_;
   std::unique_ptr<Routing> routing_;
   std::unique_ptr<Claims> claims_;

@@ -159,7 +159,11 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     for (const Prefix& prefix : originated_) {
       if (wanted.contains(prefix)) continue;
       uncovered_.erase(prefix);
-      speaker_.withdraw(prefix, now);
+      if (const auto client = for_clients_.find(prefix); client != for_clients_.end()) {
+        speaker_.originate(client->second, now);
+      } else {
+        speaker_.withdraw(prefix, now);
+      }
     }
     for (const Prefix& prefix : shielded_) {
       if (table_ && !shielded.contains(prefix) && !dropped_.contains(prefix)) {
@@ -170,6 +174,20 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     originated_ = std::move(wanted);
     transport_->poke();
     pump();
+  }
+
+  void announce_for_clients(const std::vector<bgp::Origination>& wanted) {
+    const Time now = Clock::now();
+    std::map<Prefix, bgp::Origination> next;
+    for (const bgp::Origination& each : wanted) {
+      next.emplace(each.prefix, each);
+      if (!is_announced(each.prefix)) speaker_.originate(each, now);
+    }
+    for (const auto& [prefix, what] : for_clients_) {
+      if (!next.contains(prefix) && !is_announced(prefix)) speaker_.withdraw(prefix, now);
+    }
+    for_clients_ = std::move(next);
+    transport_->poke();
   }
 
   void apply(const bgp::Settings& settings) {
@@ -296,6 +314,11 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     bool usable = false;
     std::uint64_t transitions = 0;
   };
+
+  /// As one of this host's own: that goes before what its clients want of it.
+  [[nodiscard]] bool is_announced(const Prefix& prefix) const {
+    return originated_.contains(prefix) && !uncovered_.contains(prefix);
+  }
 
   /// The descriptor belongs to the monitor or the programmer; Asio only waits on it.
   static void give_back(asio::posix::stream_descriptor& descriptor) {
@@ -620,6 +643,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   std::set<Prefix> dropped_;
   /// Of these: not yet announced, for the kernel has not acknowledged their blackhole.
   std::set<Prefix> uncovered_;
+  std::map<Prefix, bgp::Origination> for_clients_;
   std::vector<ConnectedSubnet> resolved_;
   std::set<Family> families_synced_;
   std::map<std::uint32_t, LinkState> link_states_;
@@ -642,6 +666,9 @@ Routing::~Routing() = default;
 void Routing::announce(const std::vector<Prefix>& blocks, const std::vector<Prefix>& hosts,
                        const std::vector<Prefix>& covered) {
   loop_->announce(blocks, hosts, covered);
+}
+void Routing::announce_for_clients(const std::vector<bgp::Origination>& wanted) {
+  loop_->announce_for_clients(wanted);
 }
 void Routing::apply(const bgp::Settings& settings) {
   loop_->apply(settings);

@@ -51,6 +51,8 @@ class Routing {
   /// blackhole as well, unless they are one address: that has its container's route. Idempotent.
   void announce(const std::vector<Prefix>& blocks, const std::vector<Prefix>& hosts,
                 const std::vector<Prefix>& covered);
+  /// And these, one a prefix; announce()'s win. Nothing is put into the kernel for them.
+  void announce_for_clients(const std::vector<bgp::Origination>& wanted);
   /// Peers whose own parameters changed are touched, no other.
   void apply(const bgp::Settings& settings);
   /// Asks everybody to use another way, or to come back (RFC 8326). Holds over restarts. `text`:

@@ -61,6 +61,7 @@ ctl::Peer peer_view(const World& world, const bgp::PeerStatus& peer, Time now) {
       view.families.back().stale_left = duration_cast<seconds>(*family.stale_until - now);
   }
   view.graceful_restarts = peer.graceful_restarts;
+  view.route_reflector_client = peer.route_reflector_client;
   view.last_error =
       peer.shutdown && peer.last_error.empty() ? "shut down by the operator" : peer.last_error;
   view.messages_received = peer.received.messages();
@@ -89,8 +90,22 @@ ctl::Peer peer_view(const World& world, const bgp::PeerStatus& peer, Time now) {
 }
 
 ctl::Path path_view(const bgp::PathStatus& path) {
-  return {path.peer,        path.next_hop, path.as_path,   path.origin,  path.local_pref, path.med,
-          path.communities, path.best,     path.multipath, path.lost_at, path.stale};
+  ctl::Path view;
+  view.peer = path.peer;
+  view.path_id = path.path_id;
+  view.next_hop = path.next_hop;
+  view.as_path = path.as_path;
+  view.origin = path.origin;
+  view.local_pref = path.local_pref;
+  view.med = path.med;
+  view.communities = path.communities;
+  view.originator_id = path.originator_id;
+  view.cluster_list = path.cluster_list;
+  view.best = path.best;
+  view.multipath = path.multipath;
+  view.lost_at = path.lost_at;
+  view.stale = path.stale;
+  return view;
 }
 
 /// What the kernel does with a route of this kind.
@@ -379,6 +394,7 @@ exporter::Peer peer_metrics(const bgp::PeerStatus& peer, Time now) {
   row.queue_octets = peer.output_octets;
   row.malformed_updates = peer.malformed_updates;
   row.graceful_restarts = peer.graceful_restarts;
+  row.stale_swept = peer.stale_swept;
   row.capabilities = peer.capabilities;
   row.prefix_limit = peer.prefix_limit;
   row.accepted_prefix_limit = peer.accepted_prefix_limit;

@@ -211,6 +211,7 @@ void add_messages(const Snapshot& s, Exposition& out) {
     add("received", peer.received);
     add("sent", peer.sent);
     errors.add({name, {"kind", "malformed_update"}}, peer.malformed_updates);
+    errors.add({name, {"kind", "stale_after_refresh"}}, peer.stale_swept);
   }
   out.take({&messages, &octets, &errors});
 }

@@ -105,6 +105,8 @@ struct Peer {
   std::uint64_t malformed_updates = 0;
   /// Sessions that ended so that the peer's routes were kept.
   std::uint64_t graceful_restarts = 0;
+  /// Paths that the peer did not repeat in a refresh (RFC 7313).
+  std::uint64_t stale_swept = 0;
   /// As negotiated; 0 means no keepalives.
   std::optional<double> hold_time_seconds;
   std::vector<std::string> capabilities;

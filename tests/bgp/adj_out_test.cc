@@ -2,10 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <random>
+#include <set>
+#include <utility>
 
 #include "bgp/message.h"
+#include "bgp/policy_rules.h"
 #include "bgp/update.h"
 #include "tests/bgp/model.h"
 #include "tests/bgp/tables.h"
@@ -26,7 +30,7 @@ class Receiver {
   };
 
   Receiver(const Negotiated& negotiated, bool external)
-      : negotiated_(negotiated), decoder_(Inbound{negotiated, external, own_as, true}) {}
+      : negotiated_(negotiated), decoder_(Inbound{mirrored(negotiated), external, own_as, true}) {}
 
   void read(Bytes stream) {
     while (!stream.empty()) {
@@ -34,6 +38,12 @@ class Receiver {
       ASSERT_TRUE(frame && *frame) << "no whole message";
       stream = stream.subspan((*frame)->size());
       ++messages;
+      if ((*frame)->type == MessageType::route_refresh) {
+        const auto mark = decode_route_refresh(**frame);
+        ASSERT_TRUE(mark && *mark);
+        refreshed((*mark)->subtype);
+        continue;
+      }
       const auto update = decoder_.decode((*frame)->body());
       ASSERT_TRUE(update);
       ASSERT_EQ(update->handling(), Handling::accept);
@@ -41,30 +51,65 @@ class Receiver {
     }
   }
 
+  /// All that it holds of a prefix.
+  [[nodiscard]] std::vector<Route> held(const Prefix& to) const {
+    std::vector<Route> heard;
+    if (const auto found = routes.find(to); found != routes.end()) heard.push_back(found->second);
+    for (const auto& [nlri, route] : paths) {
+      if (nlri.prefix == to) heard.push_back(route);
+    }
+    return heard;
+  }
+
   std::map<Prefix, Route> routes;
+  std::map<Nlri, Route> paths;  // with path identifiers
   std::map<Family, int> end_of_rib;
+  std::string order;
   std::size_t messages = 0;
   std::size_t superfluous_withdrawals = 0;
 
  private:
+  /// What is not said between the marks is stale (RFC 7313 4).
+  void refreshed(RouteRefresh::Subtype mark) {
+    const bool begins = mark == RouteRefresh::Subtype::begin;
+    order += begins ? "BoRR " : "EoRR ";
+    for (const Nlri& each : std::exchange(stale_, {})) {
+      if (begins) continue;
+      routes.erase(each.prefix);
+      paths.erase(each);
+    }
+    if (!begins) return;
+    for (const auto& [to, route] : routes) stale_.insert({to, 0});
+    for (const auto& [nlri, route] : paths) stale_.insert(nlri);
+  }
+  static Negotiated mirrored(Negotiated ours) {
+    for (NegotiatedFamily& each : ours.families) each.add_path_receive = each.add_path_send;
+    return ours;
+  }
   void apply(const Update& update) {
     for (const NlriRange& range : update.withdrawals()) {
       for (const Nlri& each : range) {
-        if (routes.erase(each.prefix) == 0) ++superfluous_withdrawals;
+        if ((each.path_id == 0 ? routes.erase(each.prefix) : paths.erase(each)) == 0)
+          ++superfluous_withdrawals;
       }
     }
     for (const Announcement& announcement : update.announcements()) {
       for (const Nlri& each : announcement.nlri) {
-        routes[each.prefix] = {update.attributes(), announcement.next_hop};
+        (each.path_id == 0 ? routes[each.prefix] : paths[each]) = {update.attributes(),
+                                                                   announcement.next_hop};
+        stale_.erase(each);
       }
     }
+    if (!update.announcements().empty()) order += "routes ";
     if (const auto family = update.end_of_rib()) {
+      order += "EoR ";
       ++end_of_rib[*family == unicast(Family::ipv4) ? Family::ipv4 : Family::ipv6];
     }
   }
 
   Negotiated negotiated_;
   UpdateDecoder decoder_;
+  std::set<Nlri> stale_;
 };
 
 Negotiated both_families() {
@@ -200,6 +245,262 @@ TEST_F(AdjOutTest, NeverTellsOneAsWhatItsOwnSpeakersSaid) {
   EXPECT_EQ(drained(4).routes.size(), 0U) << "RFC 4271 9.2";
 }
 
+/// RFC 4456 6: from a client to all, from a non-client to clients; to nobody what it said itself.
+TEST_F(AdjOutTest, ReflectsFromAndToClients) {
+  for (unsigned n = 4; n <= 6; ++n) {
+    RibPeer facts = external_peer(n);
+    facts.external = false;
+    facts.reflector_client = n != 6;  // 4 and 5 are clients
+    rib_.attach(PeerId(n), facts);
+    AdjOutPeer as = how(false, n);
+    as.reflector_client = facts.reflector_client;
+    as.cluster_id = RouterId{0x0a0000ff};
+    as.next_hop_rule = NextHopRule::self;
+    join(n, as);
+  }
+  join(1, how(true, 1));
+  announce(4, "10.4.0.0/16", path_of({65009}));
+  Attributes again = path_of({65009});
+  again.originator_id = RouterId{77};
+  again.cluster_list = {RouterId{88}};
+  announce(6, "10.6.0.0/16", again);
+  const auto told = [&](unsigned n) {
+    std::string heard;
+    for (const auto& [to, route] : drained(n).routes) heard += to.text() + " ";
+    return heard;
+  };
+  EXPECT_EQ(told(4), "10.6.0.0/16 ");
+  EXPECT_EQ(told(5), "10.4.0.0/16 10.6.0.0/16 ");
+  EXPECT_EQ(told(6), "10.4.0.0/16 ");
+  EXPECT_EQ(told(1), "10.4.0.0/16 10.6.0.0/16 ");
+
+  const auto& first = receivers_.at(5).routes.at(prefix("10.4.0.0/16"));
+  EXPECT_EQ(first.attributes.originator_id, RouterId{4});
+  EXPECT_EQ(first.attributes.cluster_list, std::vector{RouterId{0x0a0000ff}});
+  EXPECT_EQ(first.next_hop.address, address("192.0.2.4")) << "RFC 4456 10";
+  const auto& second = receivers_.at(5).routes.at(prefix("10.6.0.0/16"));
+  EXPECT_EQ(second.attributes.originator_id, RouterId{77});
+  EXPECT_EQ(second.attributes.cluster_list, (std::vector{RouterId{0x0a0000ff}, RouterId{88}}));
+  const auto& outside = receivers_.at(1).routes.at(prefix("10.6.0.0/16"));
+  EXPECT_FALSE(outside.attributes.originator_id);
+  EXPECT_TRUE(outside.attributes.cluster_list.empty());
+}
+
+AdjOutPeer with_add_path(AdjOutPeer as, AddPathSend::Paths paths, std::uint16_t count = 0) {
+  as.add_path = {paths, count};
+  as.negotiated.families[0].add_path_send = true;
+  return as;
+}
+
+TEST_F(AdjOutTest, TellsSeveralPathsOfAPrefix) {
+  using Paths = AddPathSend::Paths;
+  join(1, with_add_path(how(true, 1), Paths::all));
+  join(3, with_add_path(how(true, 3), Paths::all));
+  join(4, with_add_path(how(false, 4), Paths::ecmp));
+  join(5, with_add_path(how(false, 5), Paths::best, 2));
+  announce(1, "10.1.0.0/16", path_of({65001}));
+  announce(2, "10.1.0.0/16", path_of({65002, 65009}));
+  announce(3, "10.1.0.0/16", path_of({65003}));
+  const auto told = [&](unsigned n) {
+    std::vector<std::string> heard;
+    for (const auto& [nlri, route] : drained(n).paths)
+      heard.push_back(route.attributes.as_path.text());
+    return heard;
+  };
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(told(1), (Texts{"65000 65002 65009", "65000 65003"})) << "nothing of its own";
+  EXPECT_EQ(told(3), (Texts{"65000 65001", "65000 65002 65009"}));
+  EXPECT_EQ(told(4), (Texts{"65001", "65003"}));
+  EXPECT_EQ(told(5), (Texts{"65001", "65003"}));
+  EXPECT_EQ(adj_out_.advertised(PeerId{1}, Family::ipv4), 2U);
+  EXPECT_EQ(adj_out_.advertised_to(prefix("10.1.0.0/16")), 4U);
+
+  const auto ids = receivers_.at(3).paths;
+  rib_.withdraw(PeerId{1}, prefix("10.1.0.0/16"));
+  announce(2, "10.1.0.0/16", path_of({65002}));
+  EXPECT_EQ(told(3), Texts{"65000 65002"});
+  EXPECT_TRUE(ids.contains(receivers_.at(3).paths.begin()->first)) << "the id stays with the path";
+  EXPECT_EQ(told(4), (Texts{"65002", "65003"}));
+  rib_.withdraw(PeerId{2}, prefix("10.1.0.0/16"));
+  rib_.withdraw(PeerId{3}, prefix("10.1.0.0/16"));
+  for (const unsigned n : {1U, 3U, 4U, 5U}) {
+    EXPECT_EQ(told(n), Texts{});
+    EXPECT_EQ(receivers_.at(n).superfluous_withdrawals, 0U);
+    EXPECT_EQ(adj_out_.advertised(PeerId(n), Family::ipv4), 0U);
+  }
+}
+
+/// Two paths of one peer go out under two identifiers, and one that is not the best is told too.
+TEST_F(AdjOutTest, TellsApartThePathsOfOnePeer) {
+  join(1, with_add_path(how(true, 1), AddPathSend::Paths::all));
+  const auto say = [&](std::uint32_t path_id, const Attributes& attributes) {
+    const auto ids = held(store_, attributes);
+    rib_.announce(prefix("10.1.0.0/16"), path_id, ids.id(),
+                  *rib_.next_hop(PeerId{2}, Address::ipv4(0xc0000202)));
+  };
+  say(7, path_of({65002}));
+  EXPECT_EQ(drained(1).paths.size(), 1U);
+  say(4000000000, path_of({65002, 65009}));
+  EXPECT_EQ(drained(1).paths.size(), 2U);
+  say(4000000000, path_of({65002, 65008}));
+  EXPECT_EQ(drained(1).paths.rbegin()->second.attributes.as_path.text(), "65000 65002 65008");
+  rib_.withdraw(PeerId{2}, prefix("10.1.0.0/16"), 7);
+  ASSERT_EQ(drained(1).paths.size(), 1U);
+  EXPECT_EQ(drained(1).paths.begin()->second.attributes.as_path.text(), "65000 65002 65008");
+}
+
+/// `name` lets through what has the community, marked with another.
+Policy marking(const char* name) {
+  Settings settings;
+  RuleSettings rule;
+  rule.match.communities = {*CommunityPattern::parse("1:1")};
+  rule.set.add_communities = {*CommunityPattern::parse("2:2")};
+  settings.policies = {{name, {rule}}};
+  PeerSettings peer;
+  peer.export_filter = Filter{name};
+  return Policy::to_export(settings, peer, true, compile(settings, {}));
+}
+
+TEST_F(AdjOutTest, AsksThePolicyAboutEachPath) {
+  AdjOutPeer as = with_add_path(how(true, 1), AddPathSend::Paths::best, 2);
+  as.policy = marking("out");
+  join(1, as);
+  Attributes good = path_of({65002, 65009});
+  good.communities = {Community{0x00010001}};
+  announce(2, "10.1.0.0/16", path_of({65002}));
+  announce(3, "10.1.0.0/16", good);
+  ASSERT_EQ(drained(1).paths.size(), 1U);
+  const Attributes& told = receivers_.at(1).paths.begin()->second.attributes;
+  EXPECT_EQ(told.as_path.text(), "65000 65002 65009");
+  EXPECT_EQ(told.communities, (std::vector{Community{0x00010001}, Community{0x00020002}}));
+  as.policy = everything();
+  adj_out_.change(PeerId{1}, Family::ipv4, as);
+  EXPECT_EQ(drained(1).paths.size(), 2U) << "both, and the one that was told as it is";
+  for (const auto& [nlri, route] : receivers_.at(1).paths)
+    EXPECT_FALSE(route.attributes.has(Community{0x00020002}));
+  as.policy = marking("other");
+  adj_out_.change(PeerId{1}, Family::ipv4, as);
+  EXPECT_EQ(drained(1).paths.size(), 1U);
+}
+
+/// RFC 4456 8: what policy sets does not hide where the path came from.
+TEST_F(AdjOutTest, ReflectsWhatPolicyChanged) {
+  for (unsigned n = 4; n <= 5; ++n) {
+    RibPeer facts = external_peer(n);
+    facts.external = false;
+    facts.reflector_client = true;
+    rib_.attach(PeerId(n), facts);
+  }
+  AdjOutPeer as = how(false, 5);
+  as.reflector_client = true;
+  as.cluster_id = RouterId{0x0a0000ff};
+  as.policy = marking("out");
+  join(5, as);
+  Attributes path = path_of({65009});
+  path.communities = {Community{0x00010001}};
+  announce(4, "10.4.0.0/16", path);
+  path.originator_id = RouterId{77};
+  path.cluster_list = {RouterId{88}};
+  announce(4, "10.5.0.0/16", path);
+  const auto& routes = drained(5).routes;
+  ASSERT_EQ(routes.size(), 2U);
+  const Attributes& first = routes.at(prefix("10.4.0.0/16")).attributes;
+  EXPECT_TRUE(first.has(Community{0x00020002}));
+  EXPECT_EQ(first.originator_id, RouterId{4});
+  EXPECT_EQ(first.cluster_list, std::vector{RouterId{0x0a0000ff}});
+  const Attributes& second = routes.at(prefix("10.5.0.0/16")).attributes;
+  EXPECT_TRUE(second.has(Community{0x00020002}));
+  EXPECT_EQ(second.originator_id, RouterId{77});
+  EXPECT_EQ(second.cluster_list, (std::vector{RouterId{0x0a0000ff}, RouterId{88}}));
+}
+
+/// A changed import policy goes through all paths of a prefix, also those of one peer.
+TEST_F(AdjOutTest, TellsWhatAnImportPolicyMadeOfEachPath) {
+  join(1, with_add_path(how(false, 1), AddPathSend::Paths::all));
+  for (std::uint32_t path_id = 1; path_id <= 3; ++path_id) {
+    const auto ids = held(store_, path_of({65002, 65000 + path_id * 10}));
+    rib_.announce(prefix("10.1.0.0/16"), path_id, ids.id(),
+                  *rib_.next_hop(PeerId{2}, address("192.0.2.2")));
+  }
+  EXPECT_EQ(drained(1).paths.size(), 3U);
+  const auto heard = [&] {
+    std::vector<std::string> texts;
+    for (const auto& [nlri, route] : drained(1).paths) {
+      const Attributes& of = route.attributes;
+      texts.push_back(std::to_string(*of.local_pref) + " " + of.as_path.text());
+    }
+    std::sort(texts.begin(), texts.end());
+    return texts;
+  };
+  using Texts = std::vector<std::string>;
+  HeldAttributes made;
+  rib_.import_again(Family::ipv4, 0, 100, [&](const Rib::Received& received) {
+    Attributes of = from_canonical(store_.octets(received.attributes));
+    const bool refused = of.as_path.contains(Asn{65020});
+    of.local_pref = of.as_path.contains(Asn{65010}) ? 50 : 200;
+    made = HeldAttributes(store_,
+                          store_.intern(canonical(of), AttributeId::none, received.attributes));
+    return Rib::Imported{refused ? received.attributes : made.id(), received.next_hop, refused};
+  });
+  EXPECT_EQ(heard(), (Texts{"200 65002 65030", "50 65002 65010"}));
+  rib_.import_again(Family::ipv4, 0, 100, [](const Rib::Received& received) {
+    return Rib::Imported{received.attributes, received.next_hop, false};
+  });
+  EXPECT_EQ(heard(), (Texts{"100 65002 65010", "100 65002 65020", "100 65002 65030"}));
+}
+
+/// What the kernel has not got stands as it was told before, for each path, also in a refresh and
+/// for who has just come.
+TEST_F(AdjOutTest, KeepsWhatWasToldUntilTheKernelAnswers) {
+  AdjOutPeer one = with_add_path(how(true, 1), AddPathSend::Paths::all);
+  one.negotiated.enhanced_route_refresh = true;
+  AdjOutPeer two = how(true, 4);
+  two.negotiated.enhanced_route_refresh = true;
+  join(1, one);
+  join(4, two);
+  rib_.wait_for_install(true);
+  const Prefix to = prefix("10.1.0.0/16");
+  announce(2, "10.1.0.0/16", path_of({65002}));
+  EXPECT_EQ(drained(1).paths.size() + drained(4).routes.size(), 0U);
+  rib_.installed(to);
+  EXPECT_EQ(drained(1).paths.size(), 1U);
+  EXPECT_EQ(drained(4).routes.size(), 1U);
+
+  announce(3, "10.1.0.0/16", path_of({65003}));  // shares the load, so the kernel is to learn of it
+  adj_out_.refresh(PeerId{1}, Family::ipv4);
+  adj_out_.refresh(PeerId{4}, Family::ipv4);
+  EXPECT_EQ(drained(1).paths.size(), 1U) << "not swept at the end of the refresh";
+  EXPECT_EQ(drained(4).routes.size(), 1U);
+  join(5, with_add_path(how(true, 5), AddPathSend::Paths::all));
+  EXPECT_EQ(drained(5).paths.size(), 1U);
+  rib_.installed(to);
+  EXPECT_EQ(drained(1).paths.size(), 2U);
+  EXPECT_EQ(drained(4).routes.size(), 1U);
+  EXPECT_EQ(drained(5).paths.size(), 2U);
+
+  rib_.withdraw(PeerId{2}, to);
+  decide();
+  EXPECT_EQ(drained(1).paths.size(), 2U);
+  rib_.installed(to);
+  EXPECT_EQ(drained(1).paths.size(), 1U);
+  EXPECT_EQ(drained(5).paths.size(), 1U);
+  EXPECT_EQ(drained(4).routes.at(to).attributes.as_path.text(), "65000 65003");
+}
+
+TEST_F(AdjOutTest, PacksPathsOfOneAttributeSet) {
+  join(1, with_add_path(how(true, 1), AddPathSend::Paths::all));
+  drained(1);
+  const std::size_t before = receivers_.at(1).messages;
+  for (std::uint32_t i = 0; i < 1000; ++i) {
+    const std::string to = Prefix(Address::ipv4(0x0a000000 + (i << 8)), 24).text();
+    announce(2, to, path_of({65002}));
+    announce(3, to, path_of({65003}));
+  }
+  EXPECT_EQ(drained(1).paths.size(), 2000U);
+  EXPECT_LE(receivers_.at(1).messages - before, 6U) << "2000 x 8 octets in messages of 4096";
+  EXPECT_LT(adj_out_.memory(), 100'000U) << "one list of paths for all";
+}
+
 TEST_F(AdjOutTest, GivesEachPeerOfAGroupItsNextHopAndNothingOfItsOwn) {
   for (unsigned n = 1; n <= 3; ++n) join(n, how(true, n));
   announce(1, "10.1.0.0/16", path_of({65001}));
@@ -308,6 +609,35 @@ TEST_F(AdjOutTest, RepeatsTheTableOnRefreshButNotEndOfRib) {
   EXPECT_EQ(receiver.end_of_rib[Family::ipv4], 1);
 }
 
+/// RFC 7313 4: the table between two marks, and never before End-of-RIB.
+TEST_F(AdjOutTest, MarksTheBeginningAndTheEndOfARefresh) {
+  AdjOutPeer enhanced = how(true, 1);
+  enhanced.negotiated.enhanced_route_refresh = true;
+  announce(2, "10.1.0.0/16", path_of({65002}));
+  decide();
+  join(1, enhanced);
+  join(3, how(true, 3));
+  adj_out_.refresh(PeerId{1}, Family::ipv4);
+  EXPECT_EQ(drained(1).order, "routes EoR ");
+  drained(3);
+  adj_out_.refresh(PeerId{1}, Family::ipv4);
+  adj_out_.refresh(PeerId{3}, Family::ipv4);
+  receivers_.at(1).order.clear();
+  EXPECT_EQ(drained(1).order, "BoRR routes EoRR ");
+  EXPECT_EQ(drained(3).order, "routes EoR routes ");
+  // Asked again in the middle: begun again.
+  adj_out_.refresh(PeerId{1}, Family::ipv4);
+  receivers_.at(1).order.clear();
+  adj_out_.refresh(PeerId{1}, Family::ipv4);
+  EXPECT_EQ(drained(1).order, "BoRR routes EoRR ");
+  // And an empty table has marks, too.
+  rib_.withdraw(PeerId{2}, prefix("10.1.0.0/16"));
+  drained(1);
+  receivers_.at(1).order.clear();
+  adj_out_.refresh(PeerId{1}, Family::ipv4);
+  EXPECT_EQ(drained(1).order, "BoRR EoRR ");
+}
+
 TEST_F(AdjOutTest, FollowsAChangedPolicyWithoutANewSession) {
   join(1, how(true, 1));
   announce(2, "10.1.0.0/16", path_of({65002}));
@@ -383,10 +713,12 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
     rib_.connected(model_.subnets);
     for (unsigned n = 1; n <= peers; ++n) {
       RibPeer facts = external_peer(n);
-      facts.external = n % 4 != 0;
+      facts.external = n % 2 != 0;
+      facts.reflector_client = n == 4;
       model_.peers[PeerId(n)] = facts;
       rib_.attach(PeerId(n), facts);
     }
+    rib_.wait_for_install(GetParam() % 4 >= 2);
   }
 
   std::uint32_t below(std::uint32_t n) { return static_cast<std::uint32_t>(random_() % n); }
@@ -398,18 +730,23 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
     if (below(8) == 0) made.communities = {community::no_export};
     if (below(16) == 0) made.communities = {community::no_advertise};
     if (below(3) == 0) made.med = below(2);
-    Model::Path path{peer, 0, made, Address::ipv4(0xc0000200 + below(8) + 1), below(10) == 0};
+    Model::Path path{peer, any_path_id(peer), made, Address::ipv4(0xc0000200 + below(8) + 1),
+                     below(10) == 0};
     const Prefix to = any_prefix();
     const auto attributes = held(store_, made);
-    rib_.announce(to, 0, attributes.id(), *rib_.next_hop(peer, path.next_hop), path.filtered);
-    model_.routes[to][{peer, 0}] = path;
+    rib_.announce(to, path.path_id, attributes.id(), *rib_.next_hop(peer, path.next_hop),
+                  path.filtered);
+    model_.routes[to][{peer, path.path_id}] = path;
   }
   void withdraw() {
     const auto peer = PeerId(below(peers + 1));
+    const std::uint32_t path_id = any_path_id(peer);
     const Prefix to = any_prefix();
-    rib_.withdraw(peer, to);
-    model_.routes[to].erase({peer, 0});
+    rib_.withdraw(peer, to, path_id);
+    model_.routes[to].erase({peer, path_id});
   }
+  /// Peers 6 and 7 have several paths of a prefix.
+  std::uint32_t any_path_id(PeerId peer) { return peer >= PeerId{6} ? 1 + below(3) : 0; }
   void originate() {
     const Prefix to = any_prefix();
     Model::Path path;
@@ -421,13 +758,21 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
   void drop() {
     const auto peer = PeerId(1 + below(peers));
     rib_.drop(peer, Family::ipv4);
-    for (auto& [to, paths] : model_.routes) paths.erase({peer, 0});
+    for (auto& [to, paths] : model_.routes) {
+      std::erase_if(paths, [&](const auto& each) { return each.first.first == peer; });
+    }
   }
 
   AdjOutPeer any_how(unsigned n) {
     AdjOutPeer made = how(model_.peers[PeerId(n)].external, n);
     if (below(4) == 0) made.policy = Policy::to_export({}, {}, true);
     if (below(4) == 0) made.next_hop_rule = NextHopRule::self;
+    made.reflector_client = model_.peers[PeerId(n)].reflector_client;
+    made.cluster_id = RouterId{0x0a000009};
+    made.negotiated.enhanced_route_refresh = n % 3 == 0;
+    // What was negotiated lasts as long as the session: by the number of the peer.
+    if (n == 1 || n == 2) return with_add_path(made, AddPathSend::Paths::all);
+    if (n == 3 || n == 4) return with_add_path(made, AddPathSend::Paths::ecmp);
     return made;
   }
   void session() {
@@ -460,11 +805,23 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
     if (dice < 905) return drop();
     if (dice < 940) return session();
     if (dice < 960) return decide(1 + below(5));
+    if (dice < 980) return install(1 + below(5));
   }
 
   void decide(std::size_t limit) {
     std::vector<RouteChange> changes;
     rib_.decide(limit, changes);
+    for (const RouteChange& change : changes) {
+      std::erase(on_the_way_, change.prefix);
+      if (change.kind == RouteKind::via) on_the_way_.push_back(change.prefix);
+    }
+  }
+  /// The kernel answers for the oldest of what it was told.
+  void install(std::size_t limit) {
+    const std::size_t count = std::min(limit, on_the_way_.size());
+    for (std::size_t i = 0; i < count; ++i) rib_.installed(on_the_way_[i]);
+    on_the_way_.erase(on_the_way_.begin(),
+                      on_the_way_.begin() + static_cast<std::ptrdiff_t>(count));
   }
   bool produce(unsigned n, Session& session) {
     std::vector<std::byte> out;
@@ -474,31 +831,46 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
   }
 
   void compare(unsigned n, const Session& session) {
-    std::map<Prefix, Receiver::Route> wanted;
+    std::size_t count = 0;
     for (const auto& [to, paths] : model_.routes) {
-      const auto outcome = model_.outcome(to);
-      if (!outcome.best) continue;
-      const auto route = expected(n, session.how, *outcome.best);
-      if (route) wanted[to] = *route;
+      const auto wanted = expected(n, session.how, to);
+      const auto got = session.receiver->held(to);
+      count += wanted.size();
+      ASSERT_EQ(got.size(), wanted.size()) << "peer " << n << " of " << to.text();
+      for (const Receiver::Route& route : wanted) {
+        EXPECT_EQ(std::count(got.begin(), got.end(), route),
+                  std::count(wanted.begin(), wanted.end(), route))
+            << "peer " << n << " of " << to.text() << ": " << text(route.attributes);
+      }
     }
-    const auto& got = session.receiver->routes;
-    for (const auto& [to, route] : wanted) {
-      ASSERT_EQ(got.count(to), 1U) << "peer " << n << " was not told of " << to.text();
-      EXPECT_EQ(got.at(to).attributes, route.attributes) << to.text();
-      EXPECT_EQ(got.at(to).next_hop, route.next_hop) << to.text();
-    }
-    for (const auto& [to, route] : got) {
-      EXPECT_EQ(wanted.count(to), 1U) << "peer " << n << " still holds " << to.text();
-    }
+    EXPECT_EQ(session.receiver->routes.size() + session.receiver->paths.size(), count);
     EXPECT_EQ(session.receiver->end_of_rib[Family::ipv4], 1) << "peer " << n;
     EXPECT_FALSE(adj_out_.pending(PeerId(n)));
+  }
+
+  std::vector<Receiver::Route> expected(unsigned n, const AdjOutPeer& as, const Prefix& to) const {
+    std::vector<Receiver::Route> heard;
+    const auto outcome = model_.outcome(to);
+    if (!outcome.best) return heard;
+    std::vector<Model::Path> paths{*outcome.best};
+    if (as.add_path.paths == AddPathSend::Paths::all) paths = model_.usable(to);
+    if (as.add_path.paths == AddPathSend::Paths::ecmp) {
+      paths.clear();
+      for (const auto& key : outcome.multipath) paths.push_back(model_.routes.at(to).at(key));
+    }
+    for (const Model::Path& path : paths) {
+      if (const auto route = expected(n, as, path)) heard.push_back(*route);
+    }
+    return heard;
   }
 
   std::optional<Receiver::Route> expected(unsigned n, const AdjOutPeer& as,
                                           const Model::Path& best) const {
     const bool originated = best.peer == PeerId::local;
     if (best.peer == PeerId(n)) return {};
-    if (!originated && !model_.external(best) && !as.external) return {};
+    const bool reflected = !originated && !model_.external(best) && !as.external;
+    if (reflected && !as.reflector_client && !model_.peers.at(best.peer).reflector_client)
+      return {};
     if (best.attributes.has(community::no_advertise)) return {};
     if (as.external && best.attributes.has(community::no_export)) return {};
     if (as.policy == Policy::to_export({}, {}, true) && !originated) return {};
@@ -508,7 +880,11 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
       route.attributes.med.reset();
     } else {
       route.attributes.local_pref = 100;
-      if (!originated && as.next_hop_rule != NextHopRule::self)
+      if (reflected) {
+        route.attributes.originator_id = model_.peers.at(best.peer).router_id;
+        route.attributes.cluster_list = {as.cluster_id};
+      }
+      if (!originated && (reflected || as.next_hop_rule != NextHopRule::self))
         route.next_hop.address = best.next_hop;
     }
     return route;
@@ -521,6 +897,7 @@ class RandomAdjOut : public testing::TestWithParam<unsigned> {
   AdjOut adj_out_;
   Model model_;
   std::map<unsigned, Session> sessions_;
+  std::vector<Prefix> on_the_way_;
 };
 
 TEST_P(RandomAdjOut, ConvergesToTheModel) {
@@ -533,6 +910,7 @@ TEST_P(RandomAdjOut, ConvergesToTheModel) {
       }
     }
     decide(all);
+    install(all);
     // Some rounds end with all read, others with some far behind.
     const bool everybody = below(3) == 0;
     for (auto& [n, session] : sessions_) {
@@ -544,7 +922,8 @@ TEST_P(RandomAdjOut, ConvergesToTheModel) {
     }
     if (!everybody) continue;
     for (auto& [n, session] : sessions_) {
-      EXPECT_EQ(adj_out_.advertised(PeerId(n), Family::ipv4), session.receiver->routes.size());
+      EXPECT_EQ(adj_out_.advertised(PeerId(n), Family::ipv4),
+                session.receiver->routes.size() + session.receiver->paths.size());
     }
   }
   for (const auto& [n, session] : sessions_) adj_out_.leave(PeerId(n));

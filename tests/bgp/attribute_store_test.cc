@@ -45,6 +45,18 @@ TEST(AttributeStore, TriesTheLikelySetFirst) {
   EXPECT_NE(other.id(), last.id());
 }
 
+/// RFC 4456 8: reflectors of one cluster share its id, whatever their router ids.
+TEST(AttributeStore, KnowsItsOwnClusterById) {
+  AttributeStore store(own_as, own_id, 0, RouterId{0x0aff0009});
+  Attributes made = path_of({65001});
+  made.cluster_list = {RouterId{9}, own_id};
+  const auto id = held(store, made);
+  EXPECT_FALSE(store.facts(id.id()).own_cluster);
+  made.cluster_list = {RouterId{9}, RouterId{0x0aff0009}};
+  const auto looped = held(store, made);
+  EXPECT_TRUE(store.facts(looped.id()).own_cluster);
+}
+
 TEST(AttributeStore, KnowsWhatTheDecisionAsks) {
   AttributeStore store(own_as, own_id);
   Attributes made = path_of({65001, 65000, 65002, 65000});

@@ -178,7 +178,7 @@ TEST_P(RoleExport, GoesOut) {
                                   {PeerId(1), learned.id(), *next_hop});
   ASSERT_EQ(told.has_value(), GetParam().told);
   if (!told) return;
-  const auto has = exported(rules, store, *told).only_to_customer;
+  const auto has = exported(rules, rib, *told).only_to_customer;
   EXPECT_EQ(has.has_value(), GetParam().has.has_value());
   if (has) {
     EXPECT_EQ(has->value, *GetParam().has);

@@ -47,15 +47,21 @@ struct Model {
     return {};
   }
 
-  [[nodiscard]] Outcome outcome(const Prefix& prefix) const {
-    std::vector<Path> left;
+  /// Neither refused nor without a next hop.
+  [[nodiscard]] std::vector<Path> usable(const Prefix& prefix) const {
+    std::vector<Path> paths;
     const auto found = routes.find(prefix);
-    if (found == routes.end()) return {};
+    if (found == routes.end()) return paths;
     for (const auto& [key, path] : found->second) {
       const bool local = path.peer == PeerId::local;
       const bool looped = !local && path.attributes.as_path.contains(own_as);
-      if (!path.filtered && !looped && (local || resolve(path))) left.push_back(path);
+      if (!path.filtered && !looped && (local || resolve(path))) paths.push_back(path);
     }
+    return paths;
+  }
+
+  [[nodiscard]] Outcome outcome(const Prefix& prefix) const {
+    std::vector<Path> left = usable(prefix);
     const auto keep_lowest = [&](const std::function<std::uint64_t(const Path&)>& key) {
       std::uint64_t lowest = ~std::uint64_t{0};
       for (const Path& each : left) lowest = std::min(lowest, key(each));

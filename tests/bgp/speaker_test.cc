@@ -199,6 +199,7 @@ struct Bench {
     open.capabilities.families = {unicast(Family::ipv4), unicast(Family::ipv6)};
     open.capabilities.four_octet_as = open.asn;
     open.capabilities.route_refresh = true;
+    open.capabilities.enhanced_route_refresh = true;
     if (graceful) open.capabilities.graceful_restart = GracefulRestart{};
     return open;
   }
@@ -327,6 +328,47 @@ TEST(Speaker, ALoopedRouteReplacesTheOneBefore) {
   EXPECT_EQ(bench.status("tor1").families[0].received, 1U);
   EXPECT_EQ(bench.status("tor1").families[0].accepted, 0U);
   EXPECT_THAT(bench.speaker.route(prefix("10.64.1.0/26"))->paths.at(0).lost_at, HasSubstr("loop"));
+}
+
+// RFC 7313 4: what is not said again between the marks is gone.
+TEST(Speaker, ARefreshFindsWhatIsStale) {
+  const AfiSafi ipv4 = unicast(Family::ipv4);
+  Bench bench;
+  bench.establish(1);
+  bench.announce(1, {prefix("10.64.1.0/26"), prefix("10.64.2.0/26")});
+  const auto refresh = [&] {
+    bench.say("tor1", RouteRefresh{ipv4, RouteRefresh::Subtype::begin});
+    bench.announce(1, {prefix("10.64.2.0/26"), prefix("10.64.3.0/26")});
+    EXPECT_TRUE(bench.fib.contains(prefix("10.64.2.0/26")));
+  };
+  refresh();
+  EXPECT_EQ(bench.fib.size(), 3U) << "nothing goes before the end";
+  bench.say("tor1", RouteRefresh{ipv4, RouteRefresh::Subtype::end});
+  EXPECT_EQ(bench.fib.size(), 2U);
+  EXPECT_FALSE(bench.fib.contains(prefix("10.64.1.0/26")));
+  EXPECT_EQ(bench.status("tor1").stale_swept, 1U);
+  EXPECT_THAT(bench.log, HasSubstr("1 ipv4 paths were not repeated"));
+  bench.say("tor1", RouteRefresh{ipv4, RouteRefresh::Subtype::end});
+  EXPECT_EQ(bench.fib.size(), 2U) << "an end without a beginning says nothing";
+
+  bench.announce(1, {prefix("10.64.1.0/26")});
+  refresh();
+  for (int i = 0; i < 12; ++i) {  // the end never comes, the session lives
+    bench.tick(1min);
+    bench.say("tor1", Keepalive{});
+  }
+  EXPECT_EQ(bench.fib.size(), 2U);
+  EXPECT_EQ(bench.status("tor1").state, PeerState::established);
+}
+
+TEST(Speaker, AnswersARefreshBetweenMarks) {
+  Bench bench;
+  bench.speaker.originate(prefix("10.64.0.0/26"), bench.now);
+  bench.establish(1);
+  const auto before = bench.status("tor1").sent;
+  bench.say("tor1", RouteRefresh{unicast(Family::ipv4), RouteRefresh::Subtype::request});
+  EXPECT_EQ(bench.status("tor1").sent.route_refresh, before.route_refresh + 2);
+  EXPECT_EQ(bench.status("tor1").sent.update, before.update + 1);
 }
 
 TEST(Speaker, TheHostFilterTakesPoolsOnlyAndGivesOwnOnly) {

@@ -72,6 +72,7 @@ bgp:
   multipath: 64
   multipath-relax: false
   default-route: true
+  cluster-id: 10.255.0.9
   groups:
     tors: {hold-time: 30, connect-retry: 7, description: from the group}
   peers:
@@ -92,7 +93,9 @@ bgp:
       import: accept
       export: host
       prefix-limit: 4294967295
-    - {address: "fd00::2", group: tors, remote-as: internal, hold-time: 0, send-hold: 0}
+    - {address: "fd00::2", group: tors, remote-as: internal, hold-time: 0, send-hold: 0,
+       route-reflector-client: true, add-path-receive: [ipv6, ipv4],
+       add-path-send: {ipv4: all, ipv6: 4}}
 fib: {install: false, table: 100, metric: 4294967294}
 exporter: {listen: 192.0.2.9:9000}
 cni: {mtu: 9000, anti-spoof: false, masquerade: true}
@@ -112,6 +115,7 @@ cni: {mtu: 9000, anti-spoof: false, masquerade: true}
   EXPECT_EQ(config.bgp.multipath, 64);
   EXPECT_FALSE(config.bgp.multipath_relax);
   EXPECT_TRUE(config.bgp.default_route);
+  EXPECT_EQ(config.bgp.cluster_id, bgp::RouterId{0x0aff0009});
   EXPECT_EQ(config.bgp.pools.size(), 3U);
   ASSERT_EQ(config.bgp.peers.size(), 2U);
   bgp::PeerSettings tor1;
@@ -138,6 +142,11 @@ cni: {mtu: 9000, anti-spoof: false, masquerade: true}
   EXPECT_EQ(second.description, "from the group");
   EXPECT_EQ(second.hold_time, seconds(0));
   EXPECT_EQ(second.connect_retry, seconds(7));
+  EXPECT_TRUE(second.route_reflector_client);
+  EXPECT_THAT(second.add_path_receive, ElementsAre(Family::ipv4, Family::ipv6));
+  using Paths = bgp::AddPathSend::Paths;
+  EXPECT_EQ(second.add_path_send.at(Family::ipv4), (bgp::AddPathSend{Paths::all, 0}));
+  EXPECT_EQ(second.add_path_send.at(Family::ipv6), (bgp::AddPathSend{Paths::best, 4}));
   EXPECT_EQ(std::get<bgp::RemoteAs>(second.remote_as), bgp::RemoteAs::internal);
   EXPECT_EQ(config.fib.table, 100U);
   EXPECT_EQ(config.fib.preferred_source_v6, config.node.router_address_ipv6);
@@ -580,6 +589,15 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"SendHold", peer("address: 192.0.2.1, hold-time: 90, send-hold: 90"),
              "f:6:54: bgp.peers[0].send-hold: 90 s must be longer than hold-time, 90 s, or 0 for "
              "off (RFC 9687)\n"},
+        Case{"ReflectsOutside", peer("address: 192.0.2.1, route-reflector-client: true"),
+             "f:6:52: bgp.peers[0].route-reflector-client: only an internal peer can be a client; "
+             "say remote-as: internal\n"},
+        Case{"AddPathCount", peer("address: 192.0.2.1, add-path-send: {ipv4: 1, ipv5: all}"),
+             "f:6:50: bgp.peers[0].add-path-send.ipv4: '1' is not a whole number, 2..64\n"
+             "f:6:53: bgp.peers[0].add-path-send: a family is ipv4 or ipv6\n"},
+        Case{"AddPathMode", peer("address: 192.0.2.1, add-path-send: {ipv4: some}"),
+             "f:6:50: bgp.peers[0].add-path-send.ipv4: must be all, ecmp or how many of the best "
+             "paths, 2..64\n"},
         Case{"Port", peer("address: 192.0.2.1, port: 65536"),
              "f:6:34: bgp.peers[0].port: '65536' is not a whole number, 1..65535\n"},
         Case{"Boolean", peer("address: 192.0.2.1, passive: yes"),

@@ -39,7 +39,13 @@ std::vector<Request> every_request() {
           ClaimsRequest{},
           IpamCheckRequest{},
           IpamCheckRequest{true},
-          ReleaseBlockRequest{"containers", 11, 4711}};
+          ReleaseBlockRequest{"containers", 11, 4711},
+          AnnounceRequest{*Prefix::parse("10.0.0.1/32"), {"65001:1", "no-export"}, 7, 30, false},
+          AnnounceRequest{*Prefix::parse("fd00::1/128"), {}, std::nullopt, std::nullopt, true},
+          WithdrawRequest{*Prefix::parse("10.0.0.1/32"), true},
+          AnnouncementsRequest{},
+          MrtRequest{},
+          MrtRequest{7}};
 }
 
 TEST(RequestLine, ComesBackAsItWas) {
@@ -236,6 +242,10 @@ std::vector<Answer> every_answer() {
        Bfd{{{"tor1", "192.0.2.1", "192.0.2.2", true, "Down", "Up", std::chrono::seconds(9),
              "path down", "no diagnostic", 300000, 900000, 7, 8, 9}},
            3}},
+      {AnnounceRequest{*Prefix::parse("10.0.0.1/32"), {}, {}, {}, true}, Done{}},
+      {AnnouncementsRequest{},
+       Announcements{{{"10.0.0.1/32", {"65001:1"}, 7, "time", 30, 2}, Announcement{}}}},
+      {MrtRequest{}, MrtRecords{1, "AAAA", true, 2, 3}},
       {RoutesRequest{}, Routes{{route, Route{}}}},
       {BlocksRequest{},
        Blocks{{{"containers", 11, "10.64.2.192/26", "fd64::c0/122", "owned", 64, 3, 1, 60, 2}}}},
