@@ -218,7 +218,8 @@ struct Settings {
   /// MULTI_EXIT_DISC is compared whichever AS it came from.
   bool always_compare_med = false;
   /// After a restart, learned routes are chosen among once the peers have sent theirs; peers that
-  /// are not up are waited for this long, 0..3600 s (RFC 4724 4.1).
+  /// are not up are waited for this long, 0..300 s (RFC 4724 4.1): the kernel's routes of an
+  /// earlier life are not kept for ever.
   std::chrono::seconds selection_deferral{10};
   /// Filter::host takes 0.0.0.0/0 and ::/0 from peers as well.
   bool default_route = false;

@@ -477,24 +477,22 @@ struct Speaker::World {
   /// Its paths stay where it may still forward; else what leads through it is told at once, and its
   /// paths go in slices, or become a last resort.
   void lose_paths(Neighbour& who, Time now) {
-    Leaving lost{who.id};
-    bool kept = false;
-    bool forwards = false;
+    std::array<Fate, 2> fates{};
     for (const Family family : both_families) {
       FamilyState& state = who.families[index(family)];
-      const Fate fate = state.retention.lost(state.terms, who.peer.loss(), now);
-      lost.families[index(family)] = fate == Fate::drop;
-      kept |= fate != Fate::drop;
-      forwards |= fate == Fate::mark;
-      if (fate != Fate::drop) carry_out(who, family, fate);
+      fates[index(family)] = state.retention.lost(state.terms, who.peer.loss(), now);
     }
-    if (kept) {
+    const auto any = [&](Fate fate) { return fates[0] == fate || fates[1] == fate; };
+    if (!any(Fate::mark) && who.peer.is_external()) distrust_gateways(who);
+    if (any(Fate::mark) || any(Fate::age)) {
       ++who.graceful_restarts;
       who.peer.log(Level::info, "its routes stay for its restart time", now);
     }
-    if (!forwards && who.peer.is_external()) distrust_gateways(who);
-    if (!lost.families[0] && !lost.families[1]) return;
-    leaving.push_back(lost);
+    for (const Family family : both_families) {
+      if (fates[index(family)] != Fate::drop) carry_out(who, family, fates[index(family)]);
+    }
+    if (!any(Fate::drop)) return;
+    leaving.push_back({who.id, {fates[0] == Fate::drop, fates[1] == Fate::drop}});
     words_first = is_large();
   }
 

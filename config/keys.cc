@@ -1035,7 +1035,7 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
               "MULTI_EXIT_DISC decides between paths of different ASes, too (RFC 4271, section "
               "9.1.2.2, compares those of one AS only)."),
       duration(
-          "selection-deferral", &Settings::selection_deferral, {.least = 0, .most = 3600},
+          "selection-deferral", &Settings::selection_deferral, {.least = 0, .most = 300},
           "After a restart, learned routes are chosen among once all peers in graceful restart "
           "have sent theirs; peers that are not up are waited for so long. The kernel keeps "
           "its routes meanwhile, and what this node originates never waits."),
@@ -1301,7 +1301,8 @@ const std::vector<Key<fib::Settings>>& keys<fib::Settings>() {
               "false: never touch the kernel, for a route reflector."),
       boolean("wait-install", &fib::Settings::wait_install,
               "A block, and a learned route, is told to other peers only when the kernel has "
-              "acknowledged it. false: at once."),
+              "acknowledged it, and End-of-RIB after them, but 10 s later at the most. false: at "
+              "once."),
       number("table", &fib::Settings::table, {.least = 1, .most = 4294967295},
              "Kernel routing table; 254 is main. 255 belongs to the kernel."),
       number("metric", &fib::Settings::metric, {.least = 1, .most = 4294967294},

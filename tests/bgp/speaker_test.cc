@@ -64,7 +64,8 @@ struct Far {
 };
 
 struct Bench {
-  explicit Bench(const Settings& settings = node()) : speaker(settings, 1, t0) {
+  explicit Bench(const Settings& settings = node(), Speaker::Begin begin = Speaker::Begin::at_once)
+      : speaker(settings, 1, t0, begin) {
     for (std::size_t i = 0; i < settings.peers.size() && i < 9; ++i) {
       const auto number = std::to_string(i + 1);
       const auto index = static_cast<std::uint32_t>(i + 1);
@@ -85,6 +86,8 @@ struct Bench {
   std::vector<SyncDone> syncs;
   std::string log;
   bool reading = true;
+  /// Peers ask for graceful restart: they keep forwarding.
+  bool preserving = false;
 
   Far& far(const std::string& name) { return fars[name]; }
 
@@ -210,7 +213,14 @@ struct Bench {
     const ConnectionId connection = far.connection;
     far = Far{};
     far.connection = connection;
-    const Open open = open_of(number, graceful);
+    Open open = open_of(number, graceful);
+    if (preserving) {
+      GracefulRestart restart;
+      restart.restart_time = 120s;
+      for (const AfiSafi family : open.capabilities.families)
+        restart.families.push_back({family, true});
+      open.capabilities.graceful_restart = restart;
+    }
     speaker.opened(far.connection, address(("192.0." + std::to_string(number) + ".1").c_str()),
                    now);
     far.negotiated = negotiate(open.capabilities, open.capabilities);
@@ -898,6 +908,110 @@ TEST(Speaker, ALearnedRouteWaitsForTheKernelBeforeOthersHearOfIt) {
   bench.drain();
   bench.tick();
   EXPECT_FALSE(told("tor3"));
+}
+
+// RFC 4724 4.2: a peer in graceful restart forwards, so what leads through it stays; one that was
+// silent may not even be there (pain R31).
+TEST(Speaker, OnlyAPeerThatIsLostTakesItsGatewayAlong) {
+  Bench bench(node(2));
+  bench.preserving = true;
+  const Prefix route = prefix("10.64.1.0/26");
+  for (const int number : {1, 2}) {
+    bench.establish(number);
+    bench.announce(number, {route});
+  }
+  bench.tick();
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  bench.tick();
+  EXPECT_THAT(bench.speaker.take_gateway_changes(), IsEmpty());
+  EXPECT_EQ(bench.fib.at(route).size(), 2U);
+  for (int i = 0; i < 8; ++i) {
+    bench.tick(10s);
+    bench.say("tor2", Keepalive{});
+  }
+  bench.tick(91s);
+  const GatewayChange lost{address("192.0.2.2"), 2, false};
+  const GatewayChange over{address("192.0.2.2"), 2, true};
+  EXPECT_THAT(bench.speaker.take_gateway_changes(), ElementsAre(lost, over));
+  EXPECT_THAT(bench.fib, IsEmpty()) << "and the restart time of the first has passed";
+}
+
+// While the selection is deferred the kernel still leads where an earlier life has led it.
+TEST(Speaker, AGatewayLostWhileTheSelectionIsDeferredStaysLostUntilItIsOver) {
+  Bench bench(node(2), Speaker::Begin::when_told);
+  bench.speaker.begin({true, {true, true}}, bench.now);
+  bench.preserving = true;
+  for (const int number : {1, 2}) {
+    bench.establish(number);
+    bench.announce(number, {prefix("10.64.1.0/26")});
+  }
+  ASSERT_TRUE(bench.speaker.shutdown_peer("tor1", "", bench.now));
+  bench.drain();
+  bench.tick(1s);
+  EXPECT_TRUE(bench.speaker.deferring());
+  const GatewayChange lost{address("192.0.1.2"), 1, false};
+  EXPECT_THAT(bench.speaker.take_gateway_changes(), ElementsAre(lost));
+  EXPECT_GT(bench.speaker.deadline(), bench.now) << "and nothing spins meanwhile";
+  for (const Family family : {Family::ipv4, Family::ipv6}) bench.end_of_rib("tor2", family);
+  bench.tick();
+  EXPECT_FALSE(bench.speaker.deferring());
+  EXPECT_EQ(bench.fib.at(prefix("10.64.1.0/26")).size(), 1U);
+  const GatewayChange over{address("192.0.1.2"), 1, true};
+  EXPECT_THAT(bench.speaker.take_gateway_changes(), ElementsAre(over));
+}
+
+// Who comes from a range is not known before: the selection waits for them as for those that are
+// listed and not up. The own prefixes do not (pain R2).
+TEST(Speaker, TheSelectionWaitsForWhoMayComeFromARange) {
+  Settings settings = node(1);
+  PeerSettings range = peer_of(2);
+  range.name = "rack";
+  range.address = {};
+  range.range = prefix("192.0.2.0/24");
+  settings.peers.push_back(range);
+  Bench bench(settings, Speaker::Begin::when_told);
+  bench.speaker.begin({true, {true, true}}, bench.now);
+  bench.speaker.originate(prefix("10.64.0.0/26"), bench.now);
+  bench.establish(1);
+  bench.announce(1, {prefix("10.64.1.0/26")});
+  for (const Family family : {Family::ipv4, Family::ipv6}) bench.end_of_rib("tor1", family);
+  bench.tick(9s);
+  EXPECT_TRUE(bench.far("tor1").table.contains(prefix("10.64.0.0/26")));
+  EXPECT_THAT(bench.fib, IsEmpty());
+  EXPECT_THAT(bench.far("tor1").ended, IsEmpty());
+  bench.tick(1s);
+  EXPECT_EQ(bench.fib.size(), 1U);
+  EXPECT_EQ(bench.far("tor1").ended.size(), 2U);
+}
+
+// RFC 4724: what a peer keeps of ours and has not heard again goes at our End-of-RIB.
+TEST(Speaker, EndOfRibWaitsForWhatIsOnItsWayToTheKernel) {
+  Settings settings = node(3);
+  for (PeerSettings& peer : settings.peers) peer.export_filter = Filter::accept;
+  Bench bench(settings);
+  bench.speaker.wait_for_install(true, bench.now);
+  bench.establish(1);
+  bench.announce(1, {prefix("10.64.1.0/26"), prefix("10.64.2.0/26")});
+  bench.tick();
+  bench.establish(2);
+  bench.tick();
+  EXPECT_THAT(bench.far("tor2").ended, ElementsAre(Family::ipv6));
+  bench.speaker.installed({prefix("10.64.1.0/26")}, bench.now);
+  bench.drain();
+  EXPECT_THAT(bench.far("tor2").ended, ElementsAre(Family::ipv6));
+  bench.speaker.installed({prefix("10.64.2.0/26")}, bench.now);
+  bench.drain();
+  EXPECT_EQ(bench.far("tor2").table.size(), 2U);
+  EXPECT_EQ(bench.far("tor2").ended.size(), 2U);
+  // One that the kernel does not take holds up nothing for long.
+  bench.announce(1, {prefix("10.64.3.0/26")});
+  bench.establish(3);
+  bench.tick(9s);
+  EXPECT_EQ(bench.far("tor3").ended.size(), 1U);
+  bench.tick(1s);
+  EXPECT_EQ(bench.far("tor3").ended.size(), 2U);
+  EXPECT_EQ(bench.far("tor3").table.size(), 2U);
 }
 
 TEST(Speaker, AnUpdateTooEarlyIsAnErrorOfTheMachine) {

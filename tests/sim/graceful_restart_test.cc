@@ -78,6 +78,21 @@ TEST_P(Restarts, ATorThatRestartsIsMissedByNobody) {
   EXPECT_TRUE(always_all(60s));
 }
 
+// What waits for the kernel is not told yet, and not forgotten by those who know of it from before.
+TEST_P(Restarts, ATorWithASlowKernelIsMissedByNobody) {
+  for (const auto slow : {200ms, 5000ms}) {
+    Network rack(GetParam());
+    std::swap(network, rack);
+    build();
+    network.install_slowly(tor, slow);
+    network.kill(tor);
+    ASSERT_TRUE(always(host, block(other), 3s));
+    network.start(tor, proven);
+    EXPECT_TRUE(always_all(60s));
+    EXPECT_EQ(network.speaker(other).peers()[0].families[0].stale, 0U);
+  }
+}
+
 TEST_P(Restarts, APeerWithoutGracefulRestartIsForgottenAtOnce) {
   build([](PeerSettings& peer) { peer.graceful_restart = GracefulRestartMode::off; });
   network.kill(host);

@@ -77,6 +77,8 @@ class Network {
     node.speaker =
         std::make_unique<Speaker>(node.settings, seed_ * 1000003ULL + id + 17 * ++node.lives, now_,
                                   Speaker::Begin::when_told);
+    node.uninstalled.clear();
+    if (node.installing != 0s) node.speaker->wait_for_install(true, now_);
     node.speaker->begin(restart, now_);
     node.unconfirmed.clear();
     for (const auto& [prefix, via] : node.fib) node.unconfirmed.insert(prefix);
@@ -117,6 +119,10 @@ class Network {
   }
   void heal(LinkId id) { links_[id].up = true; }
   [[nodiscard]] bool is_up(LinkId id) const { return links_[id].up; }
+
+  /// From its next start on, the node's kernel takes this long over each route, and only then do
+  /// others hear of it.
+  void install_slowly(NodeId id, Clock::duration each) { nodes_[id]->installing = each; }
 
   /// The node takes this long over each chunk that it reads.
   void read_slowly(NodeId id, Clock::duration each) { nodes_[id]->slowness = each; }
@@ -204,6 +210,9 @@ class Network {
     /// Of these: of an earlier life, and not said again yet.
     std::set<Prefix> unconfirmed;
     Clock::duration slowness{0};
+    Clock::duration installing{0};
+    /// By prefix, the last order to the kernel that it has not carried out.
+    std::map<Prefix, std::uint64_t> uninstalled;
     std::uint64_t lives = 0;
     /// The speaker's deadline, as it stands in timers_, until something happens to it.
     std::optional<Time> due;
@@ -275,8 +284,10 @@ class Network {
       note("route", id, change.prefix.address().v4());
       node.fib.erase(change.prefix);
       node.unconfirmed.erase(change.prefix);
-      if (change.kind == bgp::RouteKind::via)
-        node.fib[change.prefix] = node.speaker->next_hops(change.next_hops);
+      node.uninstalled.erase(change.prefix);
+      if (change.kind != bgp::RouteKind::via) continue;
+      node.fib[change.prefix] = node.speaker->next_hops(change.next_hops);
+      if (node.installing != 0s) install(id, change.prefix);
     }
     for (const bgp::LogLine& line : node.speaker->take_log()) {
       if (loud_)
@@ -289,6 +300,18 @@ class Network {
       for (const Prefix& prefix : node.unconfirmed) node.fib.erase(prefix);
       node.unconfirmed.clear();
     }
+  }
+
+  void install(NodeId id, const Prefix& prefix) {
+    const std::uint64_t number = nodes_[id]->uninstalled[prefix] = ++installs_;
+    at(now_ + nodes_[id]->installing, [this, id, prefix, number] {
+      Node& node = *nodes_[id];
+      const auto found = node.uninstalled.find(prefix);
+      if (!node.speaker || found == node.uninstalled.end() || found->second != number) return;
+      node.uninstalled.erase(found);
+      node.speaker->installed({prefix}, now_);
+      drain(id);
+    });
   }
 
   std::pair<std::shared_ptr<Wire>, std::size_t> find(NodeId id, ConnectionId connection) {
@@ -445,6 +468,7 @@ class Network {
   Time last_change_{};
   std::uint64_t order_ = 0;
   std::uint64_t steps_ = 0;
+  std::uint64_t installs_ = 0;
   std::uint64_t history_ = 0xcbf29ce484222325ULL;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<Link> links_;

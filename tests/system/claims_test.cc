@@ -37,7 +37,8 @@ class Claiming : public testing::Test {
         name + ".yaml",
         fmt::format("node: {{name: {0}, asn: {1}, router-id: 10.255.0.{2}}}\n"
                     "pools: {{p: {{ipv4: 10.64.0.0/24, ipv4-block-length: 28, claim: {3}}}}}\n"
-                    "bgp: {{peers: [{{name: other, address: 192.0.2.{4}, remote-as: {5}}}]}}\n"
+                    "bgp: {{peers: [{{name: other, address: 192.0.2.{4}, remote-as: {5}, "
+                    "restart-time: 5}}]}}\n"
                     "exporter: {{listen: off}}\n",
                     name, first ? 65001 : 65002, first ? 1 : 2, claim, first ? 2 : 1,
                     first ? 65002 : 65001));
@@ -137,7 +138,8 @@ TEST_F(Claiming, OneStaticIndexOnTwoHostsIsSeen) {
     EXPECT_FALSE(add(name, 1));
   }
   weftd_b_->end(SIGKILL);
-  EXPECT_TRUE(eventually([&] { return add(hosts_.a, 2); })) << "it is alone now";
+  EXPECT_TRUE(eventually([&] { return add(hosts_.a, 2); }))
+      << "it is alone once the other's restart time is over";
 }
 
 }  // namespace
