@@ -235,6 +235,7 @@ struct Attempt {
   Attempt() {
     end.speaker.tick(t0);
     end.speaker.router_heard(11, address("fe80::b"), t0);
+    end.speaker.tick(t0);
     for (const Action& action : end.speaker.take_actions()) {
       if (const auto* order = std::get_if<ConnectTo>(&action)) connection = order->connection;
     }
@@ -270,7 +271,7 @@ TEST(Unnumbered, WhatIsNoSessionYetGoesWithItsLink) {
   attempt.end.speaker.links({{"eth2", 12}}, t0);
   EXPECT_TRUE(attempt.closed());
   attempt.hear(Keepalive{});
-  EXPECT_EQ(attempt.status().state, PeerState::active);
+  EXPECT_EQ(attempt.status().state, PeerState::idle);
   EXPECT_TRUE(attempt.status().address.is_unspecified());
 }
 

@@ -178,7 +178,7 @@ TEST_F(BfdInterop, FrrHearsTheReason) {
   start_frr(
       "neighbor 192.0.2.1 remote-as external\n neighbor 192.0.2.1 timers connect 1\n"
       " neighbor 192.0.2.1 bfd");
-  start_weftd("address: 192.0.2.2, bfd: true");
+  start_weftd("address: 192.0.2.2, gtsm: false, bfd: true");
   ASSERT_TRUE(both_up()) << say() << vtysh("show bfd peers");
   EXPECT_TRUE(eventually([&] {
     return vtysh("show bfd peers").find("Status: up") != std::string::npos;

@@ -33,8 +33,10 @@ void hears_the_reason_of_a_shutdown(Pair& pair) {
   both_ways(pair);
   pair.other_shuts_down("moving");
   MUST(pair.until([&] {
-    return pair.peer().value("last_received_notification", "") ==
-           "Cease/Administrative Shutdown: \"moving\"";
+    // Within a Hard Reset from who would have us keep its routes otherwise (RFC 8538 4).
+    const std::string said = pair.peer().value("last_received_notification", "");
+    return said == "Cease/Administrative Shutdown: \"moving\"" ||
+           said == "Cease/Hard Reset (Cease/Administrative Shutdown): \"moving\"";
   }));
   EXPECT_THAT(pair.weftctl("peers peer"), HasSubstr("\"moving\""));
 }
