@@ -187,12 +187,11 @@ void readvertise(benchmark::State& state) {
     const std::size_t before = heap();
     auto adj_out = std::make_unique<AdjOut>(tables->rib);
     for (std::uint32_t n = 0; n < receivers; ++n) {
-      AdjOutPeer how{true,
-                     Asn{65535},
-                     Policy::to_export({}, accept, true),
-                     session(),
-                     {peer_address(100 + n), {}},
-                     false};
+      AdjOutPeer how;
+      how.policy = Policy::to_export({}, accept, true);
+      how.negotiated = session();
+      how.next_hop = {peer_address(100 + n), {}};
+      how.as_path.local_as = Asn{65535};
       adj_out->join(PeerId(2 + n), Family::ipv4, how);
     }
     std::size_t octets = 0;

@@ -83,7 +83,8 @@ class Claims::Loop : public std::enable_shared_from_this<Loop> {
 
   void stop() {
     stopped_ = true;
-    timer_.cancel();
+    boost::system::error_code ignored;  // a timer that cannot be cancelled finds stopped_ set
+    timer_.cancel(ignored);
     etcd_.reset();
   }
 
