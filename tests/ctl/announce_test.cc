@@ -16,7 +16,7 @@ TEST(Health, TakesTheFirstResultAndThenWantsARow) {
   HealthCheck check;
   check.rise = 2;
   check.fall = 3;
-  EXPECT_EQ(verdicts(check, "+--+---++-+"), "++++++--++++");
+  EXPECT_EQ(verdicts(check, "+--+---++-+"), "++++++--+++");
   EXPECT_EQ(verdicts(check, "-+-++"), "----+");
   check.rise = check.fall = 1;
   EXPECT_EQ(verdicts(check, "+-+-"), "+-+-");
