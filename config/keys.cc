@@ -750,7 +750,8 @@ Key<bgp::PeerSettings> bfd_key() {
       "Watch the path to the peer by BFD (RFC 5880 to 5883): when so many packets (multiplier, "
       "2..255, default 3), sent every interval (10..60000, default 300), are missing, the session "
       "ends at once. The neighbour must speak BFD too; while it does not, nothing happens. "
-      "multihop: by RFC 5883; the default is whether the peer is on no link of this host.";
+      "multihop: by RFC 5883; the default is whether the peer is on no link of this host. FRR's "
+      "bfdd counts a neighbor with ttl-security among those: say true here for it.";
   key.read = [](Reader& reader, const Node& node, bgp::PeerSettings& settings) {
     if (const auto value = read_bfd(reader, node)) settings.bfd = *value;
   };
