@@ -235,6 +235,7 @@ struct Attempt {
   Attempt() {
     end.speaker.tick(t0);
     end.speaker.router_heard(11, address("fe80::b"), t0);
+    end.speaker.tick(t0);
     for (const Action& action : end.speaker.take_actions()) {
       if (const auto* order = std::get_if<ConnectTo>(&action)) connection = order->connection;
     }

@@ -177,7 +177,7 @@ TEST_F(BfdInterop, BirdOverManyHops) {
 TEST_F(BfdInterop, FrrHearsTheReason) {
   start_frr(
       "neighbor 192.0.2.1 remote-as external\n neighbor 192.0.2.1 timers connect 1\n"
-      " neighbor 192.0.2.1 bfd");
+      " neighbor 192.0.2.1 ttl-security hops 1\n neighbor 192.0.2.1 bfd");
   start_weftd("address: 192.0.2.2, bfd: true");
   ASSERT_TRUE(both_up()) << say() << vtysh("show bfd peers");
   EXPECT_TRUE(eventually([&] {
