@@ -177,8 +177,8 @@ TEST_F(BfdInterop, BirdOverManyHops) {
 TEST_F(BfdInterop, FrrHearsTheReason) {
   start_frr(
       "neighbor 192.0.2.1 remote-as external\n neighbor 192.0.2.1 timers connect 1\n"
-      " neighbor 192.0.2.1 bfd");
-  start_weftd("address: 192.0.2.2, gtsm: false, bfd: true");
+      " neighbor 192.0.2.1 ttl-security hops 1\n neighbor 192.0.2.1 bfd");
+  start_weftd("address: 192.0.2.2, bfd: {multihop: true}");  // so it is for FRR with ttl-security
   ASSERT_TRUE(both_up()) << say() << vtysh("show bfd peers");
   EXPECT_TRUE(eventually([&] {
     return vtysh("show bfd peers").find("Status: up") != std::string::npos;
