@@ -104,9 +104,9 @@ Result<std::string, Failure> add(const Request& request, const Weftd& weftd) {
   if (!ends) return ends.error();
   const auto absent = ends->check_absent(request.attachment.ifname);
   if (!absent) return absent.error();
-  const auto lease = expect<ctl::Lease>(weftd.call(
-      ctl::AddRequest{request.attachment, request.netns, ends->netns_inode(), request.config.pool,
-                      request.config.mtu, request.config.wishes.addresses}));
+  const auto lease = expect<ctl::Lease>(weftd.call(ctl::AddRequest{
+      request.attachment, request.netns, ends->netns_inode(), request.config.pool,
+      request.config.mtu, request.config.wishes.addresses, request.config.wishes.ranges}));
   if (!lease) return lease.error();
   Wiring wiring = wiring_of(request, *lease);
   auto attached = choose_defaults(request, *ends, wiring);

@@ -367,15 +367,13 @@ std::optional<ipam::AddressRange> read_range(Reader& reader, const Node& node) {
     const bool v6 = node.text.find(':') != std::string::npos;
     const auto prefix = reader.prefix(node, v6 ? Family::ipv6 : Family::ipv4);
     if (!prefix) return std::nullopt;
-    Address last = prefix->address();
     const unsigned host_bits = bits(prefix->family()) - prefix->length();
     if (host_bits > 32) {
       reader.fail(node, fmt::format("{} is too much; reserve at most 2^32 addresses at once",
                                     prefix->text()));
       return std::nullopt;
     }
-    last = last.plus((std::uint64_t{1} << host_bits) - 1);
-    return ipam::AddressRange{prefix->address(), last};
+    return AddressRange::of(*prefix);
   }
   const auto address = reader.address(node);
   if (!address) return std::nullopt;
@@ -399,9 +397,7 @@ std::optional<AddressRanges> read_ranges(Reader& reader, const Node& node) {
 std::string write_ranges(const AddressRanges& ranges) {
   std::vector<std::string> texts;
   texts.reserve(ranges.size());
-  for (const auto& [first, last] : ranges) {
-    texts.push_back(yaml_text(first == last ? first.text() : first.text() + "-" + last.text()));
-  }
+  for (const AddressRange& range : ranges) texts.push_back(yaml_text(range.text()));
   return fmt::format("[{}]", fmt::join(texts, ", "));
 }
 

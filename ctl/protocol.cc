@@ -64,13 +64,16 @@ constexpr auto fields<Lease> = std::tuple{Field{"ipv4", &Lease::ipv4},
                                           Field{"sequence", &Lease::sequence}};
 
 template <>
-constexpr auto fields<AddRequest> =
-    std::tuple{Field{"attachment", &AddRequest::attachment},
-               Field{"netns", &AddRequest::netns, path_length},
-               Field{"netns_inode", &AddRequest::netns_inode},
-               Field{"pool", &AddRequest::pool, pool_length, true},
-               Field{"mtu", &AddRequest::mtu, mtu_range},
-               Field{"addresses", &AddRequest::addresses, {}, true}};
+constexpr auto fields<AddressRange> =
+    std::tuple{Field{"first", &AddressRange::first}, Field{"last", &AddressRange::last}};
+template <>
+constexpr auto fields<AddRequest> = std::tuple{Field{"attachment", &AddRequest::attachment},
+                                               Field{"netns", &AddRequest::netns, path_length},
+                                               Field{"netns_inode", &AddRequest::netns_inode},
+                                               Field{"pool", &AddRequest::pool, pool_length, true},
+                                               Field{"mtu", &AddRequest::mtu, mtu_range},
+                                               Field{"addresses", &AddRequest::addresses, {}, true},
+                                               Field{"ranges", &AddRequest::ranges, {}, true}};
 template <>
 constexpr auto fields<DelRequest> = std::tuple{Field{"attachment", &DelRequest::attachment},
                                                Field{"sequence", &DelRequest::sequence}};

@@ -14,6 +14,7 @@
 #include <variant>
 #include <vector>
 
+#include "net/address_range.h"
 #include "net/attachment.h"
 #include "net/ip.h"
 #include "net/result.h"
@@ -64,6 +65,8 @@ struct AddRequest {
   std::optional<std::uint32_t> mtu;
   /// The container wants just these, at most one a family.
   std::vector<Address> addresses = {};
+  /// For each set, the address of its family is to lie in one of its ranges.
+  std::vector<std::vector<AddressRange>> ranges = {};
   bool operator==(const AddRequest&) const = default;
 };
 

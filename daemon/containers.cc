@@ -141,8 +141,8 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
 
   void add(const ctl::AddRequest& request, const Answer& answer) {
     const Time now = Clock::now();
-    ipam::AllocateRequest wanted{request.attachment, request.netns, request.netns_inode,
-                                 request.pool, request.addresses};
+    ipam::AllocateRequest wanted{request.attachment, request.netns,     request.netns_inode,
+                                 request.pool,       request.addresses, request.ranges};
     auto grant = allocator_.allocate(wanted, now);
     if (!grant) {
       const ipam::Refusal& refusal = grant.error();

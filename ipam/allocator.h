@@ -39,6 +39,9 @@ struct AllocateRequest {
   /// These and no others: at most one of each family, and together one ordinal. One may be asked
   /// for while it cools: who names an address knows who had it.
   std::vector<Address> addresses = {};
+  /// For each set, the container's address of the set's family lies in one of its ranges (CNI
+  /// conventions, `ipRanges`).
+  std::vector<std::vector<AddressRange>> ranges = {};
 };
 
 struct Refusal {
@@ -190,16 +193,20 @@ class Allocator {
   /// `replaced` is given up by the same grant, so its address may be had again.
   [[nodiscard]] Result<Place, Refusal> pick(const AllocateRequest& request, const Lease* replaced,
                                             Time now) const;
-  [[nodiscard]] Result<Place, Refusal> pick(const Pool& pool, Time now) const;
+  [[nodiscard]] Result<Place, Refusal> pick(const Pool& pool, const AllocateRequest& request,
+                                            Time now) const;
+  [[nodiscard]] Result<void, Refusal> check_ranges(const AllocateRequest& request) const;
   [[nodiscard]] Result<Place, Refusal> pick_addresses(const AllocateRequest& request,
                                                       const Lease* replaced) const;
   [[nodiscard]] Result<const Pool*, Refusal> pool_for(const AllocateRequest& request) const;
+  [[nodiscard]] const Pool* pool_named(const std::string& name) const;
   [[nodiscard]] std::optional<Place> place_of(const Address& address) const;
   [[nodiscard]] bool gives(const BlockId& id, const OwnedBlock& block) const;
   OwnedBlock& block_of(const BlockId& id);
   [[nodiscard]] BlockState state_of(const BlockId& id) const;
   void reserve(const BlockId& id, Block& block) const;
   [[nodiscard]] Refusal exhausted(const std::string& pool, Time now) const;
+  [[nodiscard]] Refusal exhausted(const Pool& pool, const AllocateRequest& request) const;
   [[nodiscard]] const Holding* holding(const Attachment& attachment) const;
   [[nodiscard]] Freed freed(const Lease& lease, Time now) const;
   [[nodiscard]] bool is_taken(const BlockId& block, std::uint32_t ordinal) const;

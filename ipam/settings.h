@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "net/address_range.h"
 #include "net/ip.h"
 
 namespace weft::ipam {
@@ -56,15 +57,7 @@ struct EtcdClaim {
   bool operator==(const EtcdClaim&) const = default;
 };
 
-/// Addresses from `first` to `last`, both among them, of one family.
-struct AddressRange {
-  Address first;
-  Address last;
-  [[nodiscard]] bool contains(const Address& address) const {
-    return address.family() == first.family() && first <= address && address <= last;
-  }
-  bool operator==(const AddressRange&) const = default;
-};
+using weft::AddressRange;
 
 enum class PoolState : std::uint8_t {
   active,

@@ -17,6 +17,13 @@ const Attachment attachment{"demo", "0123456789abcdef", "eth0"};
 std::vector<Request> every_request() {
   return {AddRequest{attachment, "/run/netns/c1", 4026532281, "containers", 1450},
           AddRequest{attachment, "/run/netns/c1", 0, "", std::nullopt},
+          AddRequest{attachment,
+                     "/run/netns/c1",
+                     0,
+                     "",
+                     std::nullopt,
+                     {*Address::parse("10.64.0.9")},
+                     {{{*Address::parse("10.64.0.1"), *Address::parse("10.64.0.9")}}, {}}},
           DelRequest{attachment},
           DelRequest{attachment, 17},
           CheckRequest{attachment},
