@@ -820,6 +820,10 @@ const std::vector<Key<ipam::PoolSettings>>& keys<ipam::PoolSettings>() {
              "Addresses that no container ever gets, of one family or both: an address that is "
              "reserved takes its counterpart of the other family with it.",
              read_ranges, write_ranges),
+      boolean("gateway", &PoolSettings::gateway,
+              "Make every block a subnet for plugins that need one, such as bridge and ptp with "
+              "weft-ipam: its second address is the gateway, and of both families the first "
+              "(network), the second and the last (broadcast) are never given."),
       key_of("networks", &PoolSettings::networks, "list of names of networks, at most 64",
              "The container networks the pool is for; they take from it unless they name a pool. "
              "Empty: for all networks that no other pool is for.",
@@ -1162,6 +1166,11 @@ const std::vector<Key<CniSettings>>& keys<CniSettings>() {
       boolean("anti-spoof", &CniSettings::anti_spoof,
               "Drop what comes out of a container with a source address that is not the "
               "container's, by the nft table inet weft."),
+      key_of("trusted-networks", &CniSettings::trusted_networks,
+             "list of names of networks, at most 64",
+             "Container networks that anti-spoof leaves alone: those of routers, VPN gateways and "
+             "load balancers, which send with addresses of others.",
+             read_networks, write_networks),
       boolean("masquerade", &CniSettings::masquerade,
               "Give what containers send to addresses outside all pools an address of this host, "
               "for networks that have no route back to the pools.")};

@@ -335,6 +335,7 @@ void add_addresses(const Snapshot& s, Exposition& out) {
       addresses.add({name, which, {"state", "held"}}, family.held);
       addresses.add({name, which, {"state", "cooling"}}, family.cooling);
       addresses.add({name, which, {"state", "reserved"}}, family.reserved);
+      addresses.add({name, which, {"state", "quarantined"}}, family.quarantined);
       addresses.add({name, which, {"state", "free"}}, family.free);
     }
     for (const auto& [state, count] : pool.blocks) blocks.add({name, {"state", state}}, count);
@@ -347,7 +348,14 @@ void add_addresses(const Snapshot& s, Exposition& out) {
   }
   auto store = gauge("weft_ipam_store_up", "1 while the store of allocations takes writes.");
   store.add({}, s.store_up);
-  out.take({&addresses, &blocks, &contested, &reclaimed, &store});
+  auto spared = counter("weft_ipam_gc_spared_total",
+                        "Containers that a runtime's GC did not list and that were kept, because "
+                        "they live.");
+  spared.add({}, s.spared_by_gc);
+  auto quarantines = counter("weft_ipam_quarantines_total",
+                             "Addresses found in use that were free by the records.");
+  quarantines.add({}, s.quarantines);
+  out.take({&addresses, &blocks, &contested, &reclaimed, &spared, &quarantines, &store});
 }
 
 void add_claims(const Snapshot& s, Exposition& out) {

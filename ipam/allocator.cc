@@ -143,6 +143,33 @@ void Allocator::contest(std::set<BlockId> blocks) {
   contested_ = std::move(blocks);
 }
 
+void Allocator::quarantine(const Place& place, std::string reason) {
+  const auto block = blocks_.find(place.block);
+  if (block == blocks_.end() || block->second.ordinals.is_held(place.ordinal)) return;
+  block->second.ordinals.quarantine(place.ordinal);
+  quarantined_.insert_or_assign(place, std::move(reason));
+}
+
+void Allocator::acquit(const Place& place, Time now) {
+  if (quarantined_.erase(place) != 0) blocks_.at(place.block).ordinals.acquit(place.ordinal, now);
+}
+
+bool Allocator::is_held(const Place& place) const {
+  const auto block = blocks_.find(place.block);
+  return block != blocks_.end() &&
+         (block->second.ordinals.is_held(place.ordinal) || is_taken(place.block, place.ordinal));
+}
+
+bool Allocator::is_reserved(const Place& place) const {
+  const Pool* pool = pool_named(place.block.pool);
+  return pool != nullptr && pool->is_reserved(place.block, place.ordinal);
+}
+
+bool Allocator::has_gateway(const BlockId& block) const {
+  const Pool* pool = pool_named(block.pool);
+  return pool != nullptr && pool->settings().gateway;
+}
+
 bool Allocator::gives(const BlockId& id, const OwnedBlock& block) const {
   return block.state == BlockState::owned &&
          (block.ordinals.held() != 0 || !contested_.contains(id));
@@ -186,7 +213,7 @@ Result<Grant, Refusal> Allocator::allocate(const AllocateRequest& request, Time 
   Grant grant;
   if (named_alike != leases_.end()) {
     const Lease& held = named_alike->second.lease;
-    if (held.boot_id == boot_id_ && held.netns_inode != 0 &&
+    if (held.boot_id == boot_id_ && held.delegated == request.delegated && held.netns_inode != 0 &&
         held.netns_inode == request.netns_inode && held.netns == request.netns) {
       for (const Address& address : request.addresses) {
         if (address == held.ipv4() || address == held.ipv6()) continue;
@@ -212,13 +239,13 @@ Result<Grant, Refusal> Allocator::allocate(const AllocateRequest& request, Time 
                       place->block,       place->ordinal,
                       request.netns,      request.netns_inode,
                       boot_id_,           now,
-                      next_sequence_};
+                      next_sequence_,     request.delegated};
   grant.changes.emplace_back(Held{grant.lease});
   return grant;
 }
 
-Result<Allocator::Place, Refusal> Allocator::pick(const AllocateRequest& request,
-                                                  const Lease* replaced, Time now) const {
+Result<Place, Refusal> Allocator::pick(const AllocateRequest& request, const Lease* replaced,
+                                       Time now) const {
   if (!request.addresses.empty()) return pick_addresses(request, replaced);
   const auto pool = pool_for(request);
   if (!pool) return pool.error();
@@ -295,8 +322,8 @@ Result<const Pool*, Refusal> Allocator::pool_for(const AllocateRequest& request)
           : fmt::format("there is no pool '{}'", request.pool.substr(0, 64))};
 }
 
-Result<Allocator::Place, Refusal> Allocator::pick(const Pool& pool, const AllocateRequest& request,
-                                                  Time now) const {
+Result<Place, Refusal> Allocator::pick(const Pool& pool, const AllocateRequest& request,
+                                       Time now) const {
   const auto from = blocks_.lower_bound(BlockId{pool.name(), 0, std::nullopt, std::nullopt});
   for (auto entry = from; entry != blocks_.end() && entry->first.pool == pool.name(); ++entry) {
     const auto& [id, block] = *entry;
@@ -310,7 +337,7 @@ Result<Allocator::Place, Refusal> Allocator::pick(const Pool& pool, const Alloca
   return request.ranges.empty() ? exhausted(pool.name(), now) : exhausted(pool, request);
 }
 
-std::optional<Allocator::Place> Allocator::place_of(const Address& address) const {
+std::optional<Place> Allocator::place_of(const Address& address) const {
   for (const auto& [id, block] : blocks_) {
     const auto& range = address.is_v4() ? id.ipv4 : id.ipv6;
     if (block.state != BlockState::owned || !range || !range->contains(address)) continue;
@@ -319,8 +346,8 @@ std::optional<Allocator::Place> Allocator::place_of(const Address& address) cons
   return std::nullopt;
 }
 
-Result<Allocator::Place, Refusal> Allocator::pick_addresses(const AllocateRequest& request,
-                                                            const Lease* replaced) const {
+Result<Place, Refusal> Allocator::pick_addresses(const AllocateRequest& request,
+                                                 const Lease* replaced) const {
   using Reason = Refusal::Reason;
   std::optional<Place> place;
   for (const Address& address : request.addresses) {
@@ -359,7 +386,12 @@ Result<Allocator::Place, Refusal> Allocator::pick_addresses(const AllocateReques
     return for_others(*pool, request.attachment.network);
   }
   const OwnedBlock& block = blocks_.at(id);
-  if (!block.ordinals.is_free(ordinal) || is_taken(id, ordinal)) {
+  if (block.ordinals.is_quarantined(ordinal) && !request.in_use) {
+    return Refusal{Reason::taken,
+                   fmt::format("{} is quarantined: {}", asked.text(), quarantined_.at(*place))};
+  }
+  const bool free = block.ordinals.is_free(ordinal) || block.ordinals.is_quarantined(ordinal);
+  if (!free || is_taken(id, ordinal)) {
     return Refusal{Reason::taken, fmt::format("{} is reserved", asked.text())};
   }
   if (!gives(id, block)) return contested_refusal(id);
@@ -385,6 +417,7 @@ Refusal Allocator::exhausted(const std::string& pool, Time now) const {
     all.held += usage.held;
     all.cooling += usage.cooling;
     all.reserved += usage.reserved;
+    all.quarantined += usage.quarantined;
     const auto at = block.ordinals.next_ready(settings_.cool_down);
     if (at && (!ready || *at < *ready)) ready = at;
   }
@@ -392,6 +425,7 @@ Refusal Allocator::exhausted(const std::string& pool, Time now) const {
       fmt::format("pool {} has no free address on this host: {} held and {} resting in {} block{}",
                   pool, all.held, all.cooling, blocks, blocks == 1 ? "" : "s");
   if (all.reserved != 0) message += fmt::format(", {} reserved", all.reserved);
+  if (all.quarantined != 0) message += fmt::format(", {} quarantined", all.quarantined);
   if (ready && *ready > now) {
     message += fmt::format("; the next is free in {} s",
                            std::chrono::ceil<std::chrono::seconds>(*ready - now).count());
@@ -432,7 +466,12 @@ void Allocator::apply(const Changes& changes) {
     std::visit(Overloaded{
                    [&](const Held& held) { apply_held(held.lease); },
                    [&](const Freed& freed) { apply_freed(freed); },
-                   [&](const Dropped& dropped) { blocks_.erase(dropped.block); },
+                   [&](const Dropped& dropped) {
+                     blocks_.erase(dropped.block);
+                     std::erase_if(quarantined_, [&](const auto& entry) {
+                       return entry.first.block == dropped.block;
+                     });
+                   },
                    [&](const Claimed& claimed) {
                      claims_[claimed.block] = claimed.state;
                      if (claimed.state == ClaimState::claiming) return;
@@ -450,6 +489,7 @@ void Allocator::apply(const Changes& changes) {
 
 void Allocator::apply_held(const Lease& lease) {
   block_of(lease.block).ordinals.hold(lease.ordinal);
+  quarantined_.erase({lease.block, lease.ordinal});
   next_sequence_ = std::max(next_sequence_, lease.sequence + 1);
   if (lease.ipv4()) holders_[*lease.ipv4()] = lease.host_ifname;
   if (lease.ipv6()) holders_[*lease.ipv6()] = lease.host_ifname;
@@ -493,8 +533,7 @@ Audit Allocator::audit(const Observation& seen, Time now) {
     audit.changes.emplace_back(freed(holding.lease, now));
   }
   for (const auto& [id, block] : blocks_) {
-    if (block.state == BlockState::draining && block.ordinals.held() == 0 &&
-        !claims_.contains(id)) {
+    if (is_drained(id, block)) {
       audit.changes.emplace_back(Dropped{id});
     }
   }
@@ -550,14 +589,19 @@ Result<Lease> Allocator::adopted(const KernelVeth& veth, const ParsedAlias& alia
   return lease;
 }
 
+/// Who is in quarantine is reached through the block as well.
+bool Allocator::is_drained(const BlockId& id, const OwnedBlock& block) const {
+  return block.state == BlockState::draining && block.ordinals.held() == 0 &&
+         block.ordinals.quarantined() == 0 && !claims_.contains(id);
+}
+
 std::vector<BlockStatus> Allocator::blocks(Time now) const {
   std::vector<BlockStatus> statuses;
   for (const auto& [id, block] : blocks_) {
-    if (block.state == BlockState::draining && block.ordinals.held() == 0 && !claims_.contains(id))
-      continue;
+    if (is_drained(id, block)) continue;
     const Block::Usage usage = block.ordinals.usage(now, settings_.cool_down);
     statuses.push_back({id, block.state, block.ordinals.capacity(), usage.held, usage.cooling,
-                        usage.reserved, usage.free, contested_.contains(id)});
+                        usage.reserved, usage.quarantined, usage.free, contested_.contains(id)});
   }
   return statuses;
 }

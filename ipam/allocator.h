@@ -42,6 +42,10 @@ struct AllocateRequest {
   /// For each set, the container's address of the set's family lies in one of its ranges (CNI
   /// conventions, `ipRanges`).
   std::vector<std::vector<AddressRange>> ranges = {};
+  /// For another main plugin.
+  bool delegated = false;
+  /// The container has `addresses` already, so it is no wonder that they are seen in use.
+  bool in_use = false;
 };
 
 struct Refusal {
@@ -49,7 +53,7 @@ struct Refusal {
     bad_request,   ///< the attachment breaks CNI's rules
     unknown_pool,  ///< no pool of that name, or none at all
     elsewhere,     ///< the address asked for is in no block of this host
-    taken,         ///< the address asked for is held by another, or reserved
+    taken,         ///< the address asked for is held by another, reserved or quarantined
     exhausted,     ///< no free address in this host's blocks; may pass
     collision,     ///< another attachment has the same host interface name (2^-44)
   };
@@ -77,7 +81,8 @@ struct Release {
 
 /// What the kernel shows of this host's containers.
 struct Observation {
-  /// Names of the links of this host's namespace that begin with "weft".
+  /// Names of the links of this host's namespace that begin with "weft", and those of delegated
+  /// leases whose namespace lives: they have no such link.
   std::unordered_set<std::string> host_ifnames;
 };
 
@@ -116,9 +121,17 @@ struct BlockStatus {
   std::uint32_t held = 0;
   std::uint32_t cooling = 0;
   std::uint32_t reserved = 0;
+  std::uint32_t quarantined = 0;
   std::uint32_t free = 0;
   /// Another host announces it too.
   bool contested = false;
+};
+
+/// A place in a block.
+struct Place {
+  BlockId block;
+  std::uint32_t ordinal = 0;
+  auto operator<=>(const Place&) const = default;
 };
 
 struct LeaseStatus {
@@ -152,6 +165,18 @@ class Allocator {
   [[nodiscard]] const std::set<BlockId>& contested() const { return contested_; }
   [[nodiscard]] const std::map<BlockId, ClaimState>& claims() const { return claims_; }
 
+  /// An address that is free by our records, but somebody has it: it is not given before it is
+  /// acquitted, and cools from then on. What is held is left alone. Not on disk: whoever looks
+  /// before an address is given finds it again.
+  void quarantine(const Place& place, std::string reason);
+  void acquit(const Place& place, Time now);
+  [[nodiscard]] bool is_held(const Place& place) const;
+  [[nodiscard]] bool is_reserved(const Place& place) const;
+  /// With the reasons.
+  [[nodiscard]] const std::map<Place, std::string>& quarantined() const { return quarantined_; }
+  /// Its pool's blocks are subnets with a gateway.
+  [[nodiscard]] bool has_gateway(const BlockId& block) const;
+
   /// Committed changes happen. A Freed whose sequence is not the holder's does nothing.
   void apply(const Changes& changes);
 
@@ -183,13 +208,6 @@ class Allocator {
     std::optional<Time> missing_since;
   };
 
-  /// A place in a block.
-  struct Place {
-    BlockId block;
-    std::uint32_t ordinal = 0;
-    bool operator==(const Place&) const = default;
-  };
-
   /// `replaced` is given up by the same grant, so its address may be had again.
   [[nodiscard]] Result<Place, Refusal> pick(const AllocateRequest& request, const Lease* replaced,
                                             Time now) const;
@@ -201,6 +219,7 @@ class Allocator {
   [[nodiscard]] Result<const Pool*, Refusal> pool_for(const AllocateRequest& request) const;
   [[nodiscard]] const Pool* pool_named(const std::string& name) const;
   [[nodiscard]] std::optional<Place> place_of(const Address& address) const;
+  [[nodiscard]] bool is_drained(const BlockId& id, const OwnedBlock& block) const;
   [[nodiscard]] bool gives(const BlockId& id, const OwnedBlock& block) const;
   OwnedBlock& block_of(const BlockId& id);
   [[nodiscard]] BlockState state_of(const BlockId& id) const;
@@ -224,6 +243,7 @@ class Allocator {
   std::set<BlockId> static_;
   std::map<BlockId, ClaimState> claims_;
   std::set<BlockId> contested_;
+  std::map<Place, std::string> quarantined_;
   /// By the name of the host end, which follows from the attachment.
   std::unordered_map<std::string, Holding> leases_;
   /// Every address held in any block: a renumbered pool may overlap its former self.

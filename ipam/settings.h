@@ -59,6 +59,9 @@ struct EtcdClaim {
 
 using weft::AddressRange;
 
+/// Fewest addresses of a block that is a subnet: network, gateway, broadcast and one to give.
+inline constexpr std::uint32_t subnet_capacity = 4;
+
 enum class PoolState : std::uint8_t {
   active,
   /// Nothing is handed out; what is held stays, and blocks go as they become empty.
@@ -82,6 +85,9 @@ struct PoolSettings {
   PoolState state = PoolState::active;
   /// Never handed out.
   std::vector<AddressRange> reserved;
+  /// Blocks are subnets with a gateway, for other main plugins (weft-ipam): network, gateway and
+  /// broadcast address are never handed out.
+  bool gateway = false;
   /// The networks (of CNI) it is for; empty: all. A network that a pool names does not take from
   /// the pools that are for all, unless it asks for one by name.
   std::vector<std::string> networks;

@@ -95,7 +95,7 @@ bgp:
     - {address: "fd00::2", group: tors, remote-as: internal, hold-time: 0, send-hold: 0}
 fib: {install: false, table: 100, metric: 4294967294}
 exporter: {listen: 192.0.2.9:9000}
-cni: {mtu: 9000, anti-spoof: false, masquerade: true}
+cni: {mtu: 9000, anti-spoof: false, trusted-networks: [vpn, lb-1], masquerade: true}
 )");
   EXPECT_EQ(config.node.name, "h1");
   EXPECT_EQ(config.node.router_address_ipv6, Address::parse("fd00:ff::1").value());
@@ -144,6 +144,7 @@ cni: {mtu: 9000, anti-spoof: false, masquerade: true}
   EXPECT_EQ(config.exporter.listen, (exporter::Listen{*Address::parse("192.0.2.9"), 9000}));
   EXPECT_EQ(config.cni.mtu, 9000U);
   EXPECT_FALSE(config.cni.anti_spoof);
+  EXPECT_THAT(config.cni.trusted_networks, ElementsAre("vpn", "lb-1"));
   EXPECT_TRUE(config.cni.masquerade);
   EXPECT_EQ(config_of(render(config)), config);
 }
@@ -382,6 +383,10 @@ INSTANTIATE_TEST_SUITE_P(
              "f:5:71: pools.c.claim.static.blocks-per-host: '0' is not a whole number, 1..1024\n"},
         Case{"BlockBeyond", pool("ipv4: 10.64.0.0/24, claim: {static: {blocks: [0, 4]}}"),
              "f:5:34: pools.c.claim: block 4 is beyond the pool, which has the blocks 0..3\n"},
+        Case{"GatewayNoRoom",
+             pool("ipv4: 10.64.0.0/24, ipv4-block-length: 31, gateway: true, claim: {static: "
+                  "{index: 0}}"),
+             "f:5:59: pools.c.gateway: blocks with a gateway need 4 addresses or more\n"},
         Case{"ReservedOutside",
              pool("ipv4: 10.64.0.0/24, reserved: [10.64.1.0-10.64.1.9], claim: {static: {index: "
                   "0}}"),

@@ -25,7 +25,9 @@ std::vector<Request> every_request() {
                      {*Address::parse("10.64.0.9")},
                      {{{*Address::parse("10.64.0.1"), *Address::parse("10.64.0.9")}}, {}}},
           DelRequest{attachment},
+          AddRequest{attachment, "/n", 1, "", std::nullopt, {}, {}, true},
           DelRequest{attachment, 17},
+          SpareRequest{attachment},
           CheckRequest{attachment},
           StatusRequest{},
           PeersRequest{},
@@ -43,6 +45,7 @@ std::vector<Request> every_request() {
           ClaimsRequest{},
           IpamCheckRequest{},
           IpamCheckRequest{true},
+          ImportRequest{"demo", {{*Address::parse("10.64.0.9"), "c1", "eth0"}}, true},
           ReleaseBlockRequest{"containers", 11, 4711}};
 }
 

@@ -525,5 +525,66 @@ TEST_F(Allocation, AnAddressOfAPoolForOtherNetworksIsRefused) {
   EXPECT_TRUE(add(wanted, 0));
 }
 
+TEST_F(Allocation, WhatSomebodyElseHasIsNotGivenUntilHeIsGone) {
+  const BlockId block = allocator_.blocks(at(0))[0].id;
+  allocator_.quarantine({block, 0}, "10.64.0.8 is seen elsewhere");
+  EXPECT_EQ(address("a"), "10.64.0.9");
+  EXPECT_EQ(allocator_.blocks(at(0))[0].quarantined, 1U);
+  EXPECT_EQ(allocator_.blocks(at(0))[0].free, 2U);
+  AllocateRequest wanted = request("b");
+  wanted.addresses = {*Address::parse("fd64::8")};
+  EXPECT_THAT(add(wanted, 0).error().message,
+              HasSubstr("fd64::8 is quarantined: 10.64.0.8 is seen elsewhere"));
+  for (int i = 0; i < 6; ++i) address(fmt::format("c{}", i));
+  EXPECT_THAT(address("full"), HasSubstr("7 held and 0 resting in 2 blocks, 1 quarantined"));
+  allocator_.acquit({block, 0}, at(10));
+  EXPECT_TRUE(allocator_.quarantined().empty());
+  EXPECT_THAT(address("full", 69), HasSubstr("the next is free in 1 s"));
+  EXPECT_EQ(address("full", 70), "10.64.0.8");
+  allocator_.quarantine({block, 0}, "seen");
+  EXPECT_TRUE(allocator_.quarantined().empty()) << "held: there is nothing to doubt";
+}
+
+TEST_F(Allocation, ABlockWithSomebodyInQuarantineDoesNotGo) {
+  address("a");
+  const BlockId block = allocator_.blocks(at(0))[0].id;
+  allocator_.quarantine({block, 1}, "seen");
+  Settings none = small_pool();
+  none.pools.clear();
+  ASSERT_TRUE(allocator_.configure(none));
+  del("a", 1);
+  EXPECT_TRUE(allocator_.audit({}, at(2)).changes.empty());
+  ASSERT_EQ(allocator_.blocks(at(2)).size(), 1U) << "still announced";
+  allocator_.acquit({block, 1}, at(3));
+  const Audit audit = allocator_.audit({}, at(4));
+  allocator_.apply(audit.changes);
+  EXPECT_TRUE(allocator_.blocks(at(4)).empty());
+}
+
+TEST_F(Allocation, BlocksThatAreSubnetsKeepTheirFirstTwoAndTheirLast) {
+  Settings settings = small_pool();
+  settings.pools[0].gateway = true;
+  ASSERT_TRUE(allocator_.configure(settings));
+  EXPECT_EQ(address("a"), "10.64.0.10");
+  EXPECT_EQ(address("b"), "10.64.0.14");
+  EXPECT_THAT(address("c"), HasSubstr("6 reserved"));
+  EXPECT_TRUE(allocator_.has_gateway(allocator_.blocks(at(0))[0].id));
+  settings.pools[0].ipv4_block_length = 31;
+  settings.pools[0].ipv6_block_length = 127;
+  EXPECT_FALSE(allocator_.configure(settings));
+}
+
+TEST_F(Allocation, WhatOtherPluginsHoldIsNotMistakenForOurs) {
+  AllocateRequest wanted = request("a");
+  wanted.delegated = true;
+  const auto first = add(wanted, 0);
+  EXPECT_TRUE(first->lease.delegated);
+  EXPECT_TRUE(add(wanted, 1)->existing);
+  // The network changed plugins under a container that is made anew.
+  const auto second = add(request("a"), 2);
+  EXPECT_EQ(second->replaced, first->lease);
+  EXPECT_FALSE(second->lease.delegated);
+}
+
 }  // namespace
 }  // namespace weft::ipam
