@@ -888,6 +888,9 @@ const std::vector<Key<ipam::Settings>>& keys<ipam::Settings>() {
       duration("cool-down", &ipam::Settings::cool_down, {.least = 0, .most = 3600},
                "How long a freed address rests before another container gets it. Longer than "
                "peers of the old container keep trying."),
+      boolean("soft-cool-down", &ipam::Settings::soft_cool_down,
+              "When a pool has no other address left on this host, give the one that has rested "
+              "longest rather than none."),
       duration("audit-interval", &ipam::Settings::audit_interval, {.least = 1, .most = 3600},
                "How often held addresses are compared with the kernel. An address whose container "
                "is found gone twice is freed.")};

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <linux/rtnetlink.h>
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
@@ -14,10 +13,10 @@
 #include <set>
 #include <utility>
 
+#include "daemon/leases.h"
 #include "daemon/routing.h"
 #include "ipam/import.h"
 #include "ipam/store.h"
-#include "net/host_route.h"
 #include "net/netlink_socket.h"
 #include "net/time.h"
 #include "net/veth.h"
@@ -36,45 +35,6 @@ Result<std::string> boot_id() {
   std::string id;
   if (!std::getline(file, id)) return Error{"/proc/sys/kernel/random/boot_id cannot be read"};
   return id;
-}
-
-ctl::ErrorCode code_of(ipam::Refusal::Reason reason) {
-  switch (reason) {
-    case ipam::Refusal::Reason::bad_request:
-      return ctl::ErrorCode::bad_request;
-    case ipam::Refusal::Reason::unknown_pool:
-      return ctl::ErrorCode::not_found;
-    case ipam::Refusal::Reason::elsewhere:
-      return ctl::ErrorCode::not_found;
-    case ipam::Refusal::Reason::taken:
-    case ipam::Refusal::Reason::exhausted:
-      return ctl::ErrorCode::exhausted;
-    case ipam::Refusal::Reason::collision:
-      return ctl::ErrorCode::internal;
-  }
-  return ctl::ErrorCode::internal;
-}
-
-std::vector<Address> addresses_of(const ipam::Lease& lease) {
-  std::vector<Address> addresses;
-  if (const auto ipv4 = lease.ipv4()) addresses.push_back(*ipv4);
-  if (const auto ipv6 = lease.ipv6()) addresses.push_back(*ipv6);
-  return addresses;
-}
-
-Guarded guarded_as(const ipam::Lease& lease) {
-  return {lease.host_ifname, lease.ipv4(), lease.ipv6()};
-}
-
-/// 0 when there is none.
-std::uint64_t inode_of(const std::string& path) {
-  struct stat file {};
-  return !path.empty() && ::stat(path.c_str(), &file) == 0 ? file.st_ino : 0;
-}
-
-std::string describe(const Attachment& attachment) {
-  return fmt::format("{}/{}/{}", attachment.network, attachment.container.substr(0, 12),
-                     attachment.ifname);
 }
 
 }  // namespace
@@ -164,7 +124,12 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
       return finish("add", now, answer,
                     ctl::Failure{ctl::ErrorCode::internal, committed.error().message});
     }
-    ctl::Lease lease = spoken(grant->lease);
+    if (grant->waived) {
+      ++statistics_.cool_downs_waived;
+      spdlog::warn("{} is given though it still rests: pool {} has no other",
+                   addresses_of(grant->lease).front().text(), grant->lease.block.pool);
+    }
+    ctl::Lease lease = told(grant->lease);
     if (request.mtu) lease.mtu = *request.mtu;
     lease.existing = grant->existing;
     if (grant->replaced) unguard(*grant->replaced);
@@ -217,21 +182,15 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
       addresses.push_back({one.address, {request.network, one.container, one.ifname}});
     }
     const ipam::Import plan = ipam::plan_import(allocator_, addresses, Clock::now());
-    ctl::Imported told;
-    for (std::size_t i = 0; i < addresses.size(); ++i) {
-      const ipam::Verdict& verdict = plan.verdicts[i];
-      told.addresses.push_back({addresses[i].address.text(), request.addresses[i].container,
-                                request.addresses[i].ifname, std::string(name(verdict.kind)),
-                                verdict.reason});
-    }
-    if (request.dry_run || plan.refuses()) return told;
+    ctl::Imported imported = daemon::told(request, plan);
+    if (request.dry_run || plan.refuses()) return imported;
     if (auto committed = commit(plan.changes); !committed) {
       return ctl::Failure{ctl::ErrorCode::internal, committed.error().message};
     }
     spdlog::info("operator: {} addresses of network {} are taken over", plan.changes.size(),
                  request.network);
-    told.done = true;
-    return told;
+    imported.done = true;
+    return imported;
   }
 
   void spare(const ctl::SpareRequest& request, const Answer& answer) {
@@ -250,7 +209,7 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
           ctl::Failure{ctl::ErrorCode::not_found,
                        fmt::format("no address is held by {}", describe(request.attachment))});
     }
-    ctl::Lease lease = spoken(*held);
+    ctl::Lease lease = told(*held);
     lease.existing = true;
     finish("check", now, answer, lease);
   }
@@ -400,21 +359,8 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     return ctl::Done{};
   }
 
-  [[nodiscard]] ctl::Lease spoken(const ipam::Lease& lease) const {
-    ctl::Lease told;
-    told.ipv4 = lease.ipv4();
-    told.ipv6 = lease.ipv6();
-    told.host_ifname = lease.host_ifname;
-    told.mtu = default_mtu_();
-    told.alias = ipam::link_alias(lease);
-    told.sequence = lease.sequence;
-    if (lease.delegated && allocator_.has_gateway(lease.block)) {
-      constexpr std::uint32_t gateway = ipam::Pool::gateway_ordinal;
-      const ipam::BlockId& block = lease.block;
-      if (block.ipv4) told.ipv4_subnet = {*block.ipv4, *block.ipv4_at(gateway)};
-      if (block.ipv6) told.ipv6_subnet = {*block.ipv6, *block.ipv6_at(gateway)};
-    }
-    return told;
+  [[nodiscard]] ctl::Lease told(const ipam::Lease& lease) const {
+    return daemon::told(lease, allocator_.has_gateway(lease.block), default_mtu_());
   }
 
   /// What the records call free is given only when neither kernel nor BGP shows it in use.
@@ -437,23 +383,8 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     ++statistics_.quarantined;
   }
 
-  /// Why somebody else seems to have an address of the place; empty: nobody does.
   std::string doubt(const ipam::Place& place) {
-    for (const auto& address :
-         {place.block.ipv4_at(place.ordinal), place.block.ipv6_at(place.ordinal)}) {
-      if (!address) continue;
-      const auto route = find_host_route(socket_, *address);
-      if (route && *route) {
-        return (*route)->local
-                   ? fmt::format("{} is an address of this host itself", address->text())
-                   : fmt::format("{} has a route of its own in the kernel (protocol {}, link {})",
-                                 address->text(), (*route)->protocol, (*route)->ifindex);
-      }
-      if (shown_elsewhere && shown_elsewhere(*address)) {
-        return fmt::format("{} is announced by another host", address->text());
-      }
-    }
-    return {};
+    return daemon::doubt(place, socket_, shown_elsewhere);
   }
   std::string doubt(const ipam::Lease& lease) {
     return doubt(ipam::Place{lease.block, lease.ordinal});

@@ -36,6 +36,8 @@ struct ContainersStatistics {
   std::uint64_t reclaimed_netns = 0;
   /// Containers that a runtime's GC did not list and that were kept, because they live.
   std::uint64_t spared = 0;
+  /// Addresses given though they still rested.
+  std::uint64_t cool_downs_waived = 0;
   /// Addresses found in use that were free by the records.
   std::uint64_t quarantined = 0;
   /// Host routes of containers that somebody had taken away and that were put back.

@@ -450,6 +450,7 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
   snapshot.reclaimed_addresses = {{"boot", statistics.reclaimed_boot},
                                   {"netns", statistics.reclaimed_netns}};
   snapshot.spared_by_gc = statistics.spared;
+  snapshot.cool_downs_waived = statistics.cool_downs_waived;
   snapshot.quarantines = statistics.quarantined;
   snapshot.store_up = statistics.store_up;
   world.claims.fill(snapshot);

@@ -355,7 +355,10 @@ void add_addresses(const Snapshot& s, Exposition& out) {
   auto quarantines = counter("weft_ipam_quarantines_total",
                              "Addresses found in use that were free by the records.");
   quarantines.add({}, s.quarantines);
-  out.take({&addresses, &blocks, &contested, &reclaimed, &spared, &quarantines, &store});
+  auto waived = counter("weft_ipam_cool_downs_waived_total",
+                        "Addresses given though they still rested, because there was no other.");
+  waived.add({}, s.cool_downs_waived);
+  out.take({&addresses, &blocks, &contested, &reclaimed, &spared, &quarantines, &waived, &store});
 }
 
 void add_claims(const Snapshot& s, Exposition& out) {

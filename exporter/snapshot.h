@@ -232,6 +232,8 @@ struct Snapshot {
   std::map<std::string, std::uint64_t> reclaimed_addresses;
   /// Containers that a GC did not list and that were kept, because they live.
   std::uint64_t spared_by_gc = 0;
+  /// Addresses given though they still rested.
+  std::uint64_t cool_downs_waived = 0;
   /// Addresses found in use that were free by the records.
   std::uint64_t quarantines = 0;
   /// The store took its last write.

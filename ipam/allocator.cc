@@ -241,6 +241,10 @@ Result<Grant, Refusal> Allocator::allocate(const AllocateRequest& request, Time 
                       boot_id_,           now,
                       next_sequence_,     request.delegated};
   grant.changes.emplace_back(Held{grant.lease});
+  // Who names an address knows who had it.
+  grant.waived =
+      request.addresses.empty() &&
+      blocks_.at(place->block).ordinals.is_cooling(place->ordinal, now, settings_.cool_down);
   return grant;
 }
 
@@ -324,17 +328,48 @@ Result<const Pool*, Refusal> Allocator::pool_for(const AllocateRequest& request)
 
 Result<Place, Refusal> Allocator::pick(const Pool& pool, const AllocateRequest& request,
                                        Time now) const {
-  const auto from = blocks_.lower_bound(BlockId{pool.name(), 0, std::nullopt, std::nullopt});
-  for (auto entry = from; entry != blocks_.end() && entry->first.pool == pool.name(); ++entry) {
-    const auto& [id, block] = *entry;
-    if (!gives(id, block)) continue;
-    auto ordinal = block.ordinals.next(now, settings_.cool_down);
-    while (ordinal && (is_taken(id, *ordinal) || !satisfies(request.ranges, id, *ordinal))) {
-      ordinal = block.ordinals.next(now, settings_.cool_down, ordinal);
-    }
-    if (ordinal) return Place{id, *ordinal};
+  if (auto place = rested(pool, request, now)) return *std::move(place);
+  if (settings_.soft_cool_down) {
+    if (auto place = resting(pool, request, now)) return *std::move(place);
   }
   return request.ranges.empty() ? exhausted(pool.name(), now) : exhausted(pool, request);
+}
+
+std::optional<std::uint32_t> Allocator::next(const BlockId& id, const OwnedBlock& block,
+                                             const AllocateRequest& request, Time now,
+                                             std::chrono::seconds cool_down) const {
+  if (!gives(id, block)) return std::nullopt;
+  auto ordinal = block.ordinals.next(now, cool_down);
+  while (ordinal && (is_taken(id, *ordinal) || !satisfies(request.ranges, id, *ordinal))) {
+    ordinal = block.ordinals.next(now, cool_down, ordinal);
+  }
+  return ordinal;
+}
+
+std::optional<Place> Allocator::rested(const Pool& pool, const AllocateRequest& request,
+                                       Time now) const {
+  const auto from = blocks_.lower_bound(BlockId{pool.name(), 0, std::nullopt, std::nullopt});
+  for (auto entry = from; entry != blocks_.end() && entry->first.pool == pool.name(); ++entry) {
+    const auto ordinal = next(entry->first, entry->second, request, now, settings_.cool_down);
+    if (ordinal) return Place{entry->first, *ordinal};
+  }
+  return std::nullopt;
+}
+
+std::optional<Place> Allocator::resting(const Pool& pool, const AllocateRequest& request,
+                                        Time now) const {
+  std::optional<Place> longest;
+  std::optional<Time> since;
+  for (const auto& [id, block] : blocks_) {
+    if (id.pool != pool.name()) continue;
+    const auto ordinal = next(id, block, request, now, std::chrono::seconds(0));
+    if (!ordinal) continue;
+    const auto freed_at = block.ordinals.freed_at(*ordinal);
+    if (longest && freed_at >= since) continue;
+    longest = Place{id, *ordinal};
+    since = freed_at;
+  }
+  return longest;
 }
 
 std::optional<Place> Allocator::place_of(const Address& address) const {

@@ -69,6 +69,8 @@ struct Grant {
   /// The lease of an earlier life of the attachment, whose veth must go before the new one can
   /// come.
   std::optional<Lease> replaced;
+  /// The address still rested, but there was no other (soft_cool_down).
+  bool waived = false;
   Changes changes;
 };
 
@@ -213,6 +215,15 @@ class Allocator {
                                             Time now) const;
   [[nodiscard]] Result<Place, Refusal> pick(const Pool& pool, const AllocateRequest& request,
                                             Time now) const;
+  /// Of the pool's blocks in turn, the first that gives one.
+  [[nodiscard]] std::optional<Place> rested(const Pool& pool, const AllocateRequest& request,
+                                            Time now) const;
+  /// Of all of them the one that rested longest, though not long enough.
+  [[nodiscard]] std::optional<Place> resting(const Pool& pool, const AllocateRequest& request,
+                                             Time now) const;
+  [[nodiscard]] std::optional<std::uint32_t> next(const BlockId& id, const OwnedBlock& block,
+                                                  const AllocateRequest& request, Time now,
+                                                  std::chrono::seconds cool_down) const;
   [[nodiscard]] Result<void, Refusal> check_ranges(const AllocateRequest& request) const;
   [[nodiscard]] Result<Place, Refusal> pick_addresses(const AllocateRequest& request,
                                                       const Lease* replaced) const;

@@ -23,6 +23,14 @@ class Block {
   [[nodiscard]] std::optional<std::uint32_t> next(
       Time now, std::chrono::seconds cool_down,
       std::optional<std::uint32_t> after = std::nullopt) const;
+  [[nodiscard]] bool is_cooling(std::uint32_t ordinal, Time now,
+                                std::chrono::seconds cool_down) const {
+    return is_cooling(slots_[ordinal], now, cool_down);
+  }
+  /// None: never used.
+  [[nodiscard]] std::optional<Time> freed_at(std::uint32_t ordinal) const {
+    return slots_[ordinal].freed_at;
+  }
   /// When next() may give one again; none when every ordinal is held.
   [[nodiscard]] std::optional<Time> next_ready(std::chrono::seconds cool_down) const;
 

@@ -102,6 +102,8 @@ struct Settings {
   /// A freed address rests this long before it is handed out again, 0..3600 s (rule: longer than a
   /// peer's SYN_SENT).
   std::chrono::seconds cool_down{120};
+  /// When a pool has no other, one that still rests is given: the one that rested longest.
+  bool soft_cool_down = false;
   /// How often held addresses are compared with the kernel, 1..3600 s. One whose container is gone
   /// twice is freed.
   std::chrono::seconds audit_interval{30};

@@ -65,7 +65,7 @@ pools:
   two: {ipv6: "fd65::/64", claim: {static: {blocks: [7, 3]}}, state: draining,
         reserved: ["fd65::/126", "fd65::9", "fd65::10-fd65::1f"], networks: [net.a, b],
         nodes: {rack: r1}}
-ipam: {cool-down: 0, audit-interval: 3600}
+ipam: {cool-down: 0, soft-cool-down: true, audit-interval: 3600}
 bgp:
   listen: [10.0.0.1, "fd00::1"]
   port: 1179
@@ -106,6 +106,7 @@ cni: {mtu: 9000, anti-spoof: false, trusted-networks: [vpn, lb-1], masquerade: t
   EXPECT_FALSE(config.ipam.pools[1].ipv4);
   EXPECT_THAT(std::get<ipam::StaticBlocks>(config.ipam.pools[1].claim).indexes, ElementsAre(7, 3));
   EXPECT_EQ(config.ipam.cool_down, seconds(0));
+  EXPECT_TRUE(config.ipam.soft_cool_down);
   EXPECT_EQ(config.ipam.audit_interval, seconds(3600));
   EXPECT_EQ(config.bgp.listen.size(), 2U);
   EXPECT_EQ(config.bgp.port, 1179);

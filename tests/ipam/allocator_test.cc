@@ -586,5 +586,21 @@ TEST_F(Allocation, WhatOtherPluginsHoldIsNotMistakenForOurs) {
   EXPECT_FALSE(second->lease.delegated);
 }
 
+TEST_F(Allocation, ASoftCoolDownGivesWhatRestedLongestRatherThanNothing) {
+  Settings settings = small_pool();
+  settings.soft_cool_down = true;
+  ASSERT_TRUE(allocator_.configure(settings));
+  for (int i = 0; i < 8; ++i) address(fmt::format("c{}", i));
+  del("c1", 10);
+  del("c6", 5);
+  const auto waived = add(request("x"), 12);
+  EXPECT_EQ(waived->lease.ipv4()->text(), "10.64.0.14") << "of another block than the first";
+  EXPECT_TRUE(waived->waived);
+  const auto rested = add(request("y"), 70);
+  EXPECT_EQ(rested->lease.ipv4()->text(), "10.64.0.9");
+  EXPECT_FALSE(rested->waived);
+  EXPECT_THAT(address("z", 70), HasSubstr("no free address"));
+}
+
 }  // namespace
 }  // namespace weft::ipam
