@@ -3,68 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
 
 #include "cni/attach.h"
-#include "cni/install.h"
-#include "ctl/client.h"
+#include "cni/gc.h"
+#include "cni/weftd.h"
 #include "net/veth.h"
 
 namespace weft::cni {
 
 namespace {
-
-/// Runtimes wait for minutes; a weftd that takes longer than this is not going to answer.
-constexpr std::chrono::seconds patience{10};
-
-/// weftd, as one request of the plugin sees it.
-class Weftd {
- public:
-  Weftd(const Request& request, const std::string& socket)
-      : socket_(!socket.empty()                  ? socket
-                : !request.config.socket.empty() ? request.config.socket
-                                                 : ctl::default_socket) {}
-
-  [[nodiscard]] Result<ctl::Reply, ctl::ClientError> call(const ctl::Request& request) const {
-    return ctl::call(socket_, request, patience);
-  }
-
- private:
-  std::string socket_;
-};
-
-Failure not_reached(const ctl::ClientError& error) {
-  const bool passing = error.kind != ctl::ClientError::Kind::garbled;
-  return {passing ? Code::try_again_later : Code::internal, error.message, {}};
-}
-
-Failure refusal(const ctl::Failure& failure) {
-  switch (failure.code) {
-    case ctl::ErrorCode::busy:
-    case ctl::ErrorCode::exhausted:
-      return {Code::try_again_later, failure.message, {}};
-    case ctl::ErrorCode::bad_request:
-    case ctl::ErrorCode::not_found:
-      return {Code::invalid_config, failure.message, {}};
-    case ctl::ErrorCode::internal:
-      break;
-  }
-  return {Code::internal, failure.message, {}};
-}
-
-/// The reply of the kind that was due, or why there is none.
-template <typename T>
-Result<T, Failure> expect(Result<ctl::Reply, ctl::ClientError> reply) {
-  if (!reply) return not_reached(reply.error());
-  if (const auto* failure = std::get_if<ctl::Failure>(&*reply)) return refusal(*failure);
-  if (auto* due = std::get_if<T>(&*reply)) return std::move(*due);
-  return Failure{Code::internal, "weftd answered something else than was asked", {}};
-}
-
-void warn(std::string_view text) {
-  fmt::print(stderr, "weft-cni: {}\n", text);
-}
 
 Wiring wiring_of(const Request& request, const ctl::Lease& lease) {
   const NetworkConfig& config = request.config;
@@ -104,9 +51,9 @@ Result<std::string, Failure> add(const Request& request, const Weftd& weftd) {
   if (!ends) return ends.error();
   const auto absent = ends->check_absent(request.attachment.ifname);
   if (!absent) return absent.error();
-  const auto lease = expect<ctl::Lease>(weftd.call(
-      ctl::AddRequest{request.attachment, request.netns, ends->netns_inode(), request.config.pool,
-                      request.config.mtu, request.config.wishes.addresses}));
+  const auto lease = weftd.ask<ctl::Lease>(ctl::AddRequest{
+      request.attachment, request.netns, ends->netns_inode(), request.config.pool,
+      request.config.mtu, request.config.wishes.addresses, request.config.wishes.ranges});
   if (!lease) return lease.error();
   Wiring wiring = wiring_of(request, *lease);
   auto attached = choose_defaults(request, *ends, wiring);
@@ -117,8 +64,7 @@ Result<std::string, Failure> add(const Request& request, const Weftd& weftd) {
   // A lease that was there before belongs to the ADD that got it, which may have wired the
   // container by now.
   if (!lease->existing || ends->check_absent(request.attachment.ifname)) {
-    const auto freed =
-        expect<ctl::Done>(weftd.call(ctl::DelRequest{request.attachment, lease->sequence}));
+    const auto freed = weftd.ask<ctl::Done>(ctl::DelRequest{request.attachment, lease->sequence});
     if (!freed) {
       warn(fmt::format("the address is left to weftd's audit: {}", freed.error().message));
     }
@@ -140,8 +86,7 @@ Result<std::string, Failure> remove_by_name(const Attachment& attachment) {
 }
 
 Result<std::string, Failure> del(const Request& request, const Weftd& weftd) {
-  const auto done =
-      expect<ctl::Done>(weftd.call(ctl::DelRequest{request.attachment, std::nullopt}));
+  const auto done = weftd.ask<ctl::Done>(ctl::DelRequest{request.attachment, std::nullopt});
   if (done) return std::string();
   warn(fmt::format("{}; deleting {} without weftd, which frees the address at its next audits",
                    done.error().message, host_ifname(request.attachment)));
@@ -190,14 +135,7 @@ Result<void, Failure> check_previous(const Success& previous, const Wiring& wiri
 Result<std::string, Failure> check(const Request& request, const Weftd& weftd) {
   auto ends = Ends::open(request.netns, request.own_netns_allowed);
   if (!ends) return ends.error();
-  auto reply = weftd.call(ctl::CheckRequest{request.attachment});
-  if (reply) {
-    const auto* failure = std::get_if<ctl::Failure>(&*reply);
-    if (failure != nullptr && failure->code == ctl::ErrorCode::not_found) {
-      return Failure{Code::check_failed, "weftd has no address on record for this container", {}};
-    }
-  }
-  const auto lease = expect<ctl::Lease>(std::move(reply));
+  const auto lease = weftd.ask<ctl::Lease>(ctl::CheckRequest{request.attachment});
   if (!lease) return lease.error();
   Wiring wiring = wiring_of(request, *lease);
   recall(*request.config.previous, wiring);
@@ -206,42 +144,6 @@ Result<std::string, Failure> check(const Request& request, const Weftd& weftd) {
   const auto good = ends->verify(wiring);
   if (!good) return good.error();
   return std::string();
-}
-
-/// Every container of the network that the runtime no longer knows, one DEL each; errors do not
-/// stop the rest.
-Result<std::string, Failure> gc(const Request& request, const Weftd& weftd) {
-  if (!request.config.valid_attachments) return std::string();
-  const auto& valid = *request.config.valid_attachments;
-  const auto containers = expect<ctl::Containers>(weftd.call(ctl::ContainersRequest{}));
-  if (!containers) return containers.error();
-  std::vector<std::string> failures;
-  for (const ctl::Container& container : containers->containers) {
-    const Attachment& attachment = container.attachment;
-    if (attachment.network != request.config.name ||
-        std::find(valid.begin(), valid.end(), attachment) != valid.end()) {
-      continue;
-    }
-    const auto done = expect<ctl::Done>(weftd.call(ctl::DelRequest{attachment, std::nullopt}));
-    if (!done) {
-      failures.push_back(
-          fmt::format("{} {}: {}", attachment.container, attachment.ifname, done.error().message));
-    }
-  }
-  if (failures.empty()) return std::string();
-  return Failure{Code::internal,
-                 fmt::format("{} stale containers could not be removed", failures.size()),
-                 fmt::format("{}", fmt::join(failures, "; "))};
-}
-
-Result<std::string, Failure> status(const Weftd& weftd) {
-  const auto status = expect<ctl::Status>(weftd.call(ctl::StatusRequest{}));
-  if (!status) return Failure{Code::not_available, status.error().message, {}};
-  const std::string reason = not_ready(*status);
-  if (reason.empty()) return std::string();
-  const bool all_are_cut_off = status->peers != 0 && status->peers_established == 0;
-  return Failure{all_are_cut_off ? Code::limited_connectivity : Code::not_available, reason,
-                 fmt::format("{}", fmt::join(status->warnings, "; "))};
 }
 
 }  // namespace
@@ -256,7 +158,7 @@ Result<std::string, Failure> serve(const Request& request, const std::string& so
     case Command::check:
       return check(request, weftd);
     case Command::gc:
-      return gc(request, weftd);
+      return collect(request, weftd);
     case Command::status:
       return status(weftd);
     case Command::version:

@@ -171,8 +171,8 @@ Result<void, Failure> parse_sysctls(const Json& json, const std::string& ifname,
   return {};
 }
 
-Result<void, Failure> parse_own_keys(const Json& json, const std::string& ifname,
-                                     NetworkConfig& config) {
+/// `pool` and `socket`, wherever they stand.
+Result<void, Failure> parse_common_keys(const Json& json, NetworkConfig& config) {
   for (const auto& [key, member] :
        {std::pair{"pool", &NetworkConfig::pool}, std::pair{"socket", &NetworkConfig::socket}}) {
     const auto found = json.find(key);
@@ -180,6 +180,42 @@ Result<void, Failure> parse_own_keys(const Json& json, const std::string& ifname
     if (!found->is_string()) return bad_config(fmt::format("'{}' must be a string", key));
     config.*member = found->get<std::string>();
   }
+  return {};
+}
+
+/// Of weft-ipam: the keys of the object `ipam`.
+Result<void, Failure> parse_ipam_keys(const Json& ipam, NetworkConfig& config) {
+  auto common = parse_common_keys(ipam, config);
+  if (!common) return common;
+  const auto routes = ipam.find("routes");
+  if (routes == ipam.end() || routes->is_null()) return {};
+  if (!routes->is_array() || routes->size() > route_limit) {
+    return bad_config(fmt::format("'ipam.routes' must be a list of at most {}", route_limit));
+  }
+  std::vector<Route>& list = config.delegated_routes.emplace();
+  for (const Json& entry : *routes) {
+    if (!entry.is_object()) return bad_config("a route of 'ipam.routes' must be an object");
+    const auto destination = text_at(entry, "dst");
+    if (!destination) return destination.error();
+    const auto prefix = Prefix::parse(*destination);
+    if (!prefix) return bad_config("in 'ipam.routes': " + prefix.error().message);
+    Route route{*prefix, std::nullopt};
+    const auto via = text_at(entry, "gw");
+    if (!via) return via.error();
+    if (!via->empty()) {
+      const auto gateway = Address::parse(*via);
+      if (!gateway) return bad_config("in 'ipam.routes': " + gateway.error().message);
+      route.gateway = *gateway;
+    }
+    list.push_back(route);
+  }
+  return {};
+}
+
+Result<void, Failure> parse_own_keys(const Json& json, const std::string& ifname,
+                                     NetworkConfig& config) {
+  auto common = parse_common_keys(json, config);
+  if (!common) return common;
   if (const auto mtu = json.find("mtu"); mtu != json.end()) {
     const bool good = mtu->is_number_unsigned() && mtu->get<std::uint64_t>() >= least_mtu &&
                       mtu->get<std::uint64_t>() <= most_mtu;
@@ -324,7 +360,7 @@ Result<std::string, Failure> parse_version(const Json& json, Command command) {
 }
 
 Result<NetworkConfig, Failure> parse_config(Command command, const Environment& environment,
-                                            std::string_view input) {
+                                            std::string_view input, Role role) {
   if (input.size() > config_limit) {
     return undecodable(
         fmt::format("the network configuration is longer than {} octets", config_limit));
@@ -341,7 +377,13 @@ Result<NetworkConfig, Failure> parse_config(Command command, const Environment& 
   if (name->empty()) return bad_config("missing network name");
   if (!is_attachment_name(*name)) return bad_config("invalid characters in network name", *name);
   config.name = *std::move(name);
-  auto dns = parse_dns(json);
+  // What is ours in another plugin's configuration.
+  const Json none = Json::object();
+  const auto ipam = json.find("ipam");
+  const Json& own_keys = role == Role::main                        ? json
+                         : ipam != json.end() && ipam->is_object() ? *ipam
+                                                                   : none;
+  auto dns = parse_dns(own_keys);
   if (!dns) return dns.error();
   config.dns = *std::move(dns);
   const bool has_previous = json.contains("prevResult") && !json["prevResult"].is_null();
@@ -351,7 +393,7 @@ Result<NetworkConfig, Failure> parse_config(Command command, const Environment& 
     if (!previous) return previous.error();
     config.previous = *std::move(previous);
   }
-  if (command == Command::add && has_previous) {
+  if (command == Command::add && has_previous && role == Role::main) {
     return bad_config("weft must be the first plugin of its list: it makes the interface");
   }
   if (command == Command::gc) {
@@ -361,7 +403,8 @@ Result<NetworkConfig, Failure> parse_config(Command command, const Environment& 
   }
   // DEL must get through whatever became of the configuration since ADD; it needs the socket and no
   // more.
-  const auto own = parse_own_keys(json, environment.ifname, config);
+  const auto own = role == Role::main ? parse_own_keys(json, environment.ifname, config)
+                                      : parse_ipam_keys(own_keys, config);
   if (!own && command != Command::del) return own.error();
   if (command == Command::add || command == Command::check) {
     auto wishes = parse_wishes(json, environment.args);
@@ -374,7 +417,7 @@ Result<NetworkConfig, Failure> parse_config(Command command, const Environment& 
 
 }  // namespace
 
-Result<Request, Failure> parse(const Environment& environment, std::string_view input) {
+Result<Request, Failure> parse(const Environment& environment, std::string_view input, Role role) {
   const auto command = command_named(environment.command);
   if (!command) {
     return bad_environment(fmt::format("unknown CNI_COMMAND: {}", environment.command));
@@ -388,7 +431,7 @@ Result<Request, Failure> parse(const Environment& environment, std::string_view 
     const auto good = check_identity(environment);
     if (!good) return good.error();
   }
-  auto config = parse_config(*command, environment, input);
+  auto config = parse_config(*command, environment, input, role);
   if (!config) return config.error();
   request.config = *std::move(config);
   request.attachment = {request.config.name, environment.container, environment.ifname};

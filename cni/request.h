@@ -23,6 +23,10 @@ inline constexpr std::size_t config_limit = 1024UL * 1024;
 
 enum class Command : std::uint8_t { add, del, check, gc, status, version };
 
+/// Which plugin is asked: one that makes links, or one that gives addresses to such a one and finds
+/// what is its own under the key `ipam` of the main plugin's configuration.
+enum class Role : std::uint8_t { main, ipam };
+
 /// The variables as they are; empty is the same as absent.
 struct Environment {
   std::string command;
@@ -51,6 +55,8 @@ struct NetworkConfig {
   std::optional<std::uint32_t> mtu;
   /// `routes`: led through the container's gateway, beside the default routes.
   std::vector<Prefix> routes;
+  /// `ipam.routes`, of weft-ipam: with a gateway or through that of the address.
+  std::optional<std::vector<Route>> delegated_routes;
   /// `default-route`; none: unless the container has one of the family already.
   std::optional<bool> default_route;
   /// `sysctl`, of the container's namespace; IFNAME in a name stands for the interface.
@@ -77,7 +83,8 @@ struct Request {
 };
 
 /// `input` is the whole of stdin; for VERSION, which reads none, anything.
-Result<Request, Failure> parse(const Environment& environment, std::string_view input);
+Result<Request, Failure> parse(const Environment& environment, std::string_view input,
+                               Role role = Role::main);
 
 /// The version in which an error about `input` is to be printed: the one it names if we know it,
 /// else the newest.

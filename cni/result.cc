@@ -56,7 +56,8 @@ void add_flat(Json& json, const Success& success) {
 void add_lists(Json& json, const Success& success, std::string_view version) {
   const bool says_mtu = is_at_least(version, "1.1.0");
   const bool says_family = !is_at_least(version, "1.0.0");
-  json["interfaces"] = Json::array();
+  // None at all: the result of an IPAM plugin, which must not name any.
+  if (!success.interfaces.empty()) json["interfaces"] = Json::array();
   for (const Interface& interface : success.interfaces) {
     Json entry = {{"name", interface.name}, {"mac", interface.mac}};
     if (says_mtu && interface.mtu != 0) entry["mtu"] = interface.mtu;

@@ -13,6 +13,9 @@ namespace {
 
 using Json = nlohmann::json;
 
+/// What fits a request to weftd many times over.
+constexpr std::size_t range_limit = 256;
+
 Failure bad_wish(std::string_view where, std::string message) {
   return {Code::invalid_config, fmt::format("{}: {}", where, message), {}};
 }
@@ -90,6 +93,70 @@ Result<std::vector<Address>, Failure> wished_addresses(const Json* runtime, cons
   const auto added = add_address("CNI_ARGS IP", ip, addresses);
   if (!added) return added.error();
   return addresses;
+}
+
+/// One of `ipRanges`: {"subnet", "rangeStart", "rangeEnd", "gateway"}. Without its ends a range is
+/// the whole subnet: on a routed link no address of it is special. For the same reason the gateway
+/// is passed over.
+Result<AddressRange, Failure> parse_range(const Json& json) {
+  constexpr std::string_view where = "runtimeConfig.ipRanges";
+  const auto text = [&](std::string_view key) -> Result<std::string_view, Failure> {
+    const Json* value = member(json, key);
+    if (value == nullptr) return std::string_view();
+    if (!value->is_string()) return bad_wish(where, fmt::format("{} must be a text", key));
+    return std::string_view(value->get_ref<const std::string&>());
+  };
+  const auto subnet_text = text("subnet");
+  if (!subnet_text) return subnet_text.error();
+  if (subnet_text->empty()) return bad_wish(where, "a range needs a subnet");
+  const auto subnet = Prefix::parse(*subnet_text);
+  if (!subnet) return bad_wish(where, subnet.error().message);
+  AddressRange range = AddressRange::of(*subnet);
+  for (const auto& [key, end] : {std::pair{"rangeStart", &AddressRange::first},
+                                 std::pair{"rangeEnd", &AddressRange::last}}) {
+    const auto given = text(key);
+    if (!given) return given.error();
+    // Go prints an address that is not set as nothing.
+    if (given->empty()) continue;
+    const auto address = Address::parse(*given);
+    if (!address) return bad_wish(where, address.error().message);
+    if (!subnet->contains(*address)) {
+      return bad_wish(where, fmt::format("{} {} is not in the subnet {}", key, address->text(),
+                                         subnet->text()));
+    }
+    range.*end = *address;
+  }
+  if (range.last < range.first) {
+    return bad_wish(where, fmt::format("the range {} ends before it begins", range.text()));
+  }
+  return range;
+}
+
+Result<std::vector<std::vector<AddressRange>>, Failure> parse_range_sets(const Json& json) {
+  constexpr std::string_view where = "runtimeConfig.ipRanges";
+  const auto fault = [&] { return bad_wish(where, "must be a list of lists of ranges"); };
+  std::vector<std::vector<AddressRange>> sets;
+  if (!json.is_array()) return fault();
+  std::size_t count = 0;
+  for (const Json& entries : json) {
+    if (!entries.is_array()) return fault();
+    std::vector<AddressRange> set;
+    for (const Json& entry : entries) {
+      if (!entry.is_object()) return fault();
+      if (++count > range_limit) {
+        return bad_wish(where, fmt::format("has more than {} ranges", range_limit));
+      }
+      const auto range = parse_range(entry);
+      if (!range) return range.error();
+      if (!set.empty() && set.front().first.family() != range->first.family()) {
+        return bad_wish(where, fmt::format("{} and {} are of one set and of two families",
+                                           set.front().text(), range->text()));
+      }
+      set.push_back(*range);
+    }
+    if (!set.empty()) sets.push_back(std::move(set));
+  }
+  return sets;
 }
 
 Result<std::optional<Mac>, Failure> wished_mac(const Json* runtime, const Json* own,
@@ -175,6 +242,11 @@ Result<Wishes, Failure> parse_wishes(const Json& config, std::string_view args) 
   if (!mac) return mac.error();
   wishes.mac = *mac;
   if (runtime == nullptr) return wishes;
+  if (const Json* ranges = member(*runtime, "ipRanges")) {
+    auto sets = parse_range_sets(*ranges);
+    if (!sets) return sets.error();
+    wishes.ranges = *std::move(sets);
+  }
   if (const Json* bandwidth = member(*runtime, "bandwidth")) {
     const auto ingress = parse_rate(*bandwidth, "ingressRate", "ingressBurst");
     if (!ingress) return ingress.error();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cni/result.h"
+#include "net/address_range.h"
 #include "net/attachment.h"
 #include "net/ip.h"
 #include "net/result.h"
@@ -30,6 +31,8 @@ struct Rate {
 struct Wishes {
   /// `ips`; at most one a family.
   std::vector<Address> addresses;
+  /// `ipRanges`: sets, one a family; the address of the family is to lie in one range of its set.
+  std::vector<std::vector<AddressRange>> ranges;
   std::optional<Mac> mac;
   /// `bandwidth`, as the container sees it.
   std::optional<Rate> ingress;

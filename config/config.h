@@ -45,6 +45,8 @@ struct CniSettings {
   std::optional<std::uint32_t> mtu;
   /// What comes out of a container with a source address that is not its own is dropped.
   bool anti_spoof = true;
+  /// Networks (of CNI) to which that does not apply.
+  std::vector<std::string> trusted_networks = {};
   /// What leaves the pools bears an address of the host.
   bool masquerade = false;
   bool operator==(const CniSettings&) const = default;

@@ -89,8 +89,8 @@ void diff_pools(const ipam::Settings& running, const ipam::Settings& wanted,
   if (first_pool(running) != first_pool(wanted)) {
     changes.emplace_back(DefaultPoolChanged{first_pool(wanted)});
   }
-  if (running.cool_down != wanted.cool_down || running.audit_interval != wanted.audit_interval ||
-      running.labels != wanted.labels) {
+  if (running.cool_down != wanted.cool_down || running.soft_cool_down != wanted.soft_cool_down ||
+      running.audit_interval != wanted.audit_interval || running.labels != wanted.labels) {
     changes.emplace_back(IpamChanged{});
   }
 }

@@ -367,15 +367,13 @@ std::optional<ipam::AddressRange> read_range(Reader& reader, const Node& node) {
     const bool v6 = node.text.find(':') != std::string::npos;
     const auto prefix = reader.prefix(node, v6 ? Family::ipv6 : Family::ipv4);
     if (!prefix) return std::nullopt;
-    Address last = prefix->address();
     const unsigned host_bits = bits(prefix->family()) - prefix->length();
     if (host_bits > 32) {
       reader.fail(node, fmt::format("{} is too much; reserve at most 2^32 addresses at once",
                                     prefix->text()));
       return std::nullopt;
     }
-    last = last.plus((std::uint64_t{1} << host_bits) - 1);
-    return ipam::AddressRange{prefix->address(), last};
+    return AddressRange::of(*prefix);
   }
   const auto address = reader.address(node);
   if (!address) return std::nullopt;
@@ -399,9 +397,7 @@ std::optional<AddressRanges> read_ranges(Reader& reader, const Node& node) {
 std::string write_ranges(const AddressRanges& ranges) {
   std::vector<std::string> texts;
   texts.reserve(ranges.size());
-  for (const auto& [first, last] : ranges) {
-    texts.push_back(yaml_text(first == last ? first.text() : first.text() + "-" + last.text()));
-  }
+  for (const AddressRange& range : ranges) texts.push_back(yaml_text(range.text()));
   return fmt::format("[{}]", fmt::join(texts, ", "));
 }
 
@@ -949,6 +945,10 @@ const std::vector<Key<ipam::PoolSettings>>& keys<ipam::PoolSettings>() {
              "Addresses that no container ever gets, of one family or both: an address that is "
              "reserved takes its counterpart of the other family with it.",
              read_ranges, write_ranges),
+      boolean("gateway", &PoolSettings::gateway,
+              "Make every block a subnet for plugins that need one, such as bridge and ptp with "
+              "weft-ipam: its second address is the gateway, and of both families the first "
+              "(network), the second and the last (broadcast) are never given."),
       key_of("networks", &PoolSettings::networks, "list of names of networks, at most 64",
              "The container networks the pool is for; they take from it unless they name a pool. "
              "Empty: for all networks that no other pool is for.",
@@ -1013,6 +1013,9 @@ const std::vector<Key<ipam::Settings>>& keys<ipam::Settings>() {
       duration("cool-down", &ipam::Settings::cool_down, {.least = 0, .most = 3600},
                "How long a freed address rests before another container gets it. Longer than "
                "peers of the old container keep trying."),
+      boolean("soft-cool-down", &ipam::Settings::soft_cool_down,
+              "When a pool has no other address left on this host, give the one that has rested "
+              "longest rather than none."),
       duration("audit-interval", &ipam::Settings::audit_interval, {.least = 1, .most = 3600},
                "How often held addresses are compared with the kernel. An address whose container "
                "is found gone twice is freed.")};
@@ -1348,6 +1351,11 @@ const std::vector<Key<CniSettings>>& keys<CniSettings>() {
       boolean("anti-spoof", &CniSettings::anti_spoof,
               "Drop what comes out of a container with a source address that is not the "
               "container's, by the nft table inet weft."),
+      key_of("trusted-networks", &CniSettings::trusted_networks,
+             "list of names of networks, at most 64",
+             "Container networks that anti-spoof leaves alone: those of routers, VPN gateways and "
+             "load balancers, which send with addresses of others.",
+             read_networks, write_networks),
       boolean("masquerade", &CniSettings::masquerade,
               "Give what containers send to addresses outside all pools an address of this host, "
               "for networks that have no route back to the pools.")};

@@ -121,6 +121,11 @@ void check_pool(Reader& reader, const Node& node, const PoolSettings& pool) {
   std::uint64_t blocks = std::uint64_t{1} << 32U;
   if (pool.ipv4) blocks = std::min(blocks, blocks_of(*pool.ipv4, pool.ipv4_block_length));
   if (pool.ipv6) blocks = std::min(blocks, blocks_of(*pool.ipv6, pool.ipv6_block_length));
+  if (pool.gateway && (1U << (pool.ipv4 ? v4_bits : v6_bits)) < ipam::subnet_capacity) {
+    const Reader::Scope scope(reader, "gateway");
+    reader.fail(at(node, "gateway"), fmt::format("blocks with a gateway need {} addresses or more",
+                                                 ipam::subnet_capacity));
+  }
   check_claim(reader, at(node, "claim"), pool, blocks);
   check_reserved(reader, at(node, "reserved"), pool);
 }

@@ -59,14 +59,22 @@ constexpr auto fields<Attachment> =
                Field{"container", &Attachment::container, identity_length},
                Field{"ifname", &Attachment::ifname, ifname_length}};
 template <>
+constexpr auto fields<Subnet> =
+    std::tuple{Field{"prefix", &Subnet::prefix}, Field{"gateway", &Subnet::gateway}};
+template <>
 constexpr auto fields<Lease> = std::tuple{Field{"ipv4", &Lease::ipv4},
                                           Field{"ipv6", &Lease::ipv6},
                                           Field{"host_ifname", &Lease::host_ifname, ifname_length},
                                           Field{"mtu", &Lease::mtu},
                                           Field{"alias", &Lease::alias},
                                           Field{"existing", &Lease::existing},
-                                          Field{"sequence", &Lease::sequence}};
+                                          Field{"sequence", &Lease::sequence},
+                                          Field{"ipv4_subnet", &Lease::ipv4_subnet},
+                                          Field{"ipv6_subnet", &Lease::ipv6_subnet}};
 
+template <>
+constexpr auto fields<AddressRange> =
+    std::tuple{Field{"first", &AddressRange::first}, Field{"last", &AddressRange::last}};
 template <>
 constexpr auto fields<AddRequest> =
     std::tuple{Field{"attachment", &AddRequest::attachment},
@@ -74,10 +82,14 @@ constexpr auto fields<AddRequest> =
                Field{"netns_inode", &AddRequest::netns_inode},
                Field{"pool", &AddRequest::pool, pool_length, true},
                Field{"mtu", &AddRequest::mtu, mtu_range},
-               Field{"addresses", &AddRequest::addresses, {}, true}};
+               Field{"addresses", &AddRequest::addresses, {}, true},
+               Field{"ranges", &AddRequest::ranges, {}, true},
+               Field{"delegated", &AddRequest::delegated, {}, true}};
 template <>
 constexpr auto fields<DelRequest> = std::tuple{Field{"attachment", &DelRequest::attachment},
                                                Field{"sequence", &DelRequest::sequence}};
+template <>
+constexpr auto fields<SpareRequest> = std::tuple{Field{"attachment", &SpareRequest::attachment}};
 template <>
 constexpr auto fields<CheckRequest> = std::tuple{Field{"attachment", &CheckRequest::attachment}};
 template <>
@@ -100,6 +112,16 @@ constexpr auto fields<ClaimsRequest> = std::tuple{};
 template <>
 constexpr auto fields<IpamCheckRequest> =
     std::tuple{Field{"repair", &IpamCheckRequest::repair, {}, true}};
+template <>
+constexpr auto fields<AddressInUse> =
+    std::tuple{Field{"address", &AddressInUse::address},
+               Field{"container", &AddressInUse::container, identity_length},
+               Field{"ifname", &AddressInUse::ifname, ifname_length}};
+template <>
+constexpr auto fields<ImportRequest> =
+    std::tuple{Field{"network", &ImportRequest::network, identity_length},
+               Field{"addresses", &ImportRequest::addresses},
+               Field{"dry_run", &ImportRequest::dry_run, {}, true}};
 template <>
 constexpr auto fields<ReleaseBlockRequest> = std::tuple{
     Field{"pool", &ReleaseBlockRequest::pool, Limit{1, 32}},
@@ -254,12 +276,18 @@ constexpr auto fields<Route> = std::tuple{
 template <>
 constexpr auto fields<Routes> = std::tuple{Field{"routes", &Routes::routes}};
 template <>
-constexpr auto fields<Block> =
-    std::tuple{Field{"pool", &Block::pool},   Field{"index", &Block::index},
-               Field{"ipv4", &Block::ipv4},   Field{"ipv6", &Block::ipv6},
-               Field{"state", &Block::state}, Field{"capacity", &Block::capacity},
-               Field{"held", &Block::held},   Field{"cooling", &Block::cooling},
-               Field{"free", &Block::free},   Field{"advertised", &Block::advertised}};
+constexpr auto fields<Block> = std::tuple{Field{"pool", &Block::pool},
+                                          Field{"index", &Block::index},
+                                          Field{"ipv4", &Block::ipv4},
+                                          Field{"ipv6", &Block::ipv6},
+                                          Field{"state", &Block::state},
+                                          Field{"capacity", &Block::capacity},
+                                          Field{"held", &Block::held},
+                                          Field{"cooling", &Block::cooling},
+                                          Field{"free", &Block::free},
+                                          Field{"advertised", &Block::advertised},
+                                          Field{"reserved", &Block::reserved, {}, true},
+                                          Field{"quarantined", &Block::quarantined, {}, true}};
 template <>
 constexpr auto fields<Blocks> = std::tuple{Field{"blocks", &Blocks::blocks}};
 template <>
@@ -270,16 +298,27 @@ constexpr auto fields<ClaimedBlock> =
 template <>
 constexpr auto fields<ClaimedBlocks> = std::tuple{Field{"blocks", &ClaimedBlocks::blocks}};
 template <>
+constexpr auto fields<ImportedAddress> = std::tuple{
+    Field{"address", &ImportedAddress::address}, Field{"container", &ImportedAddress::container},
+    Field{"ifname", &ImportedAddress::ifname}, Field{"verdict", &ImportedAddress::verdict},
+    Field{"reason", &ImportedAddress::reason}};
+template <>
+constexpr auto fields<Imported> =
+    std::tuple{Field{"addresses", &Imported::addresses}, Field{"done", &Imported::done}};
+template <>
 constexpr auto fields<Findings> = std::tuple{Field{"findings", &Findings::findings}};
 template <>
-constexpr auto fields<Container> = std::tuple{Field{"attachment", &Container::attachment},
-                                              Field{"ipv4", &Container::ipv4},
-                                              Field{"ipv6", &Container::ipv6},
-                                              Field{"host_ifname", &Container::host_ifname},
-                                              Field{"netns", &Container::netns},
-                                              Field{"pool", &Container::pool},
-                                              Field{"age_seconds", &Container::age},
-                                              Field{"state", &Container::state}};
+constexpr auto fields<Container> =
+    std::tuple{Field{"attachment", &Container::attachment},
+               Field{"ipv4", &Container::ipv4},
+               Field{"ipv6", &Container::ipv6},
+               Field{"host_ifname", &Container::host_ifname},
+               Field{"netns", &Container::netns},
+               Field{"pool", &Container::pool},
+               Field{"age_seconds", &Container::age},
+               Field{"state", &Container::state},
+               Field{"netns_inode", &Container::netns_inode, {}, true},
+               Field{"sequence", &Container::sequence, {}, true}};
 template <>
 constexpr auto fields<Containers> = std::tuple{Field{"containers", &Containers::containers}};
 template <>
@@ -612,6 +651,8 @@ constexpr std::string_view method<AddRequest> = "add";
 template <>
 constexpr std::string_view method<DelRequest> = "del";
 template <>
+constexpr std::string_view method<SpareRequest> = "spare";
+template <>
 constexpr std::string_view method<CheckRequest> = "check";
 template <>
 constexpr std::string_view method<StatusRequest> = "status";
@@ -629,6 +670,8 @@ template <>
 constexpr std::string_view method<ClaimsRequest> = "claims";
 template <>
 constexpr std::string_view method<IpamCheckRequest> = "ipam-check";
+template <>
+constexpr std::string_view method<ImportRequest> = "import";
 template <>
 constexpr std::string_view method<ReleaseBlockRequest> = "release-block";
 template <>
@@ -659,6 +702,10 @@ struct Due<AddRequest> {
 };
 template <>
 struct Due<DelRequest> {
+  using Type = Done;
+};
+template <>
+struct Due<SpareRequest> {
   using Type = Done;
 };
 template <>
@@ -700,6 +747,10 @@ struct Due<ClaimsRequest> {
 template <>
 struct Due<IpamCheckRequest> {
   using Type = Findings;
+};
+template <>
+struct Due<ImportRequest> {
+  using Type = Imported;
 };
 template <>
 struct Due<ReleaseBlockRequest> {

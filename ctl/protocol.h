@@ -14,6 +14,7 @@
 #include <variant>
 #include <vector>
 
+#include "net/address_range.h"
 #include "net/attachment.h"
 #include "net/ip.h"
 #include "net/result.h"
@@ -31,6 +32,13 @@ inline constexpr std::size_t reply_limit = 1024UL * 1024 * 1024;
 /// CNI's identity of an attachment; the only key by which anything is freed.
 using weft::Attachment;
 
+/// The block an address is of, where blocks are subnets (`gateway` of a pool).
+struct Subnet {
+  Prefix prefix;
+  Address gateway;
+  bool operator==(const Subnet&) const = default;
+};
+
 /// Answer to AddRequest: all that weft-cni needs to build the veth, nothing to be looked up again.
 struct Lease {
   std::optional<Address> ipv4;
@@ -46,6 +54,9 @@ struct Lease {
   bool existing = false;
   /// Number of this allocation on this host; never used twice.
   std::uint64_t sequence = 0;
+  /// For weft-ipam.
+  std::optional<Subnet> ipv4_subnet = std::nullopt;
+  std::optional<Subnet> ipv6_subnet = std::nullopt;
   bool operator==(const Lease&) const = default;
 };
 
@@ -64,6 +75,10 @@ struct AddRequest {
   std::optional<std::uint32_t> mtu;
   /// The container wants just these, at most one a family.
   std::vector<Address> addresses = {};
+  /// For each set, the address of its family is to lie in one of its ranges.
+  std::vector<std::vector<AddressRange>> ranges = {};
+  /// Of weft-ipam: another plugin makes the link.
+  bool delegated = false;
   bool operator==(const AddRequest&) const = default;
 };
 
@@ -75,6 +90,13 @@ struct DelRequest {
   /// alone.
   std::optional<std::uint64_t> sequence = std::nullopt;
   bool operator==(const DelRequest&) const = default;
+};
+
+/// A GC's list leaves this attachment out, but its namespace lives and has the address: weft-cni
+/// has left it alone, and weftd is to say so.
+struct SpareRequest {
+  Attachment attachment;
+  bool operator==(const SpareRequest&) const = default;
 };
 
 /// CNI CHECK: the lease weftd has on record, or the error `not-found`.
@@ -153,6 +175,22 @@ struct IpamCheckRequest {
   bool repair = false;
   bool operator==(const IpamCheckRequest&) const = default;
 };
+/// An address that another IPAM plugin gave out.
+struct AddressInUse {
+  Address address;
+  std::string container;
+  std::string ifname;
+  bool operator==(const AddressInUse&) const = default;
+};
+/// Takes addresses over that another IPAM plugin gave to containers of `network`. All or none: one
+/// that does not fit keeps the others from being taken over.
+struct ImportRequest {
+  std::string network;
+  std::vector<AddressInUse> addresses;
+  /// Says what would be, and does nothing.
+  bool dry_run = false;
+  bool operator==(const ImportRequest&) const = default;
+};
 /// Gives up another host's block for it, because that host is gone. Refused when BGP shows the
 /// block or the store has another revision than `revision`.
 struct ReleaseBlockRequest {
@@ -198,11 +236,12 @@ struct MrtRequest {
   bool operator==(const MrtRequest&) const = default;
 };
 
-using Request = std::variant<AddRequest, DelRequest, CheckRequest, StatusRequest, PeersRequest,
-                             RoutesRequest, PeerRequest, BlocksRequest, ContainersRequest,
-                             PoliciesRequest, DrainRequest, FibCheckRequest, DoctorRequest,
-                             ClaimsRequest, IpamCheckRequest, ReleaseBlockRequest, BfdRequest,
-                             AnnounceRequest, WithdrawRequest, AnnouncementsRequest, MrtRequest>;
+using Request =
+    std::variant<AddRequest, DelRequest, SpareRequest, CheckRequest, StatusRequest, PeersRequest,
+                 RoutesRequest, PeerRequest, BlocksRequest, ContainersRequest, PoliciesRequest,
+                 DrainRequest, FibCheckRequest, DoctorRequest, ClaimsRequest, IpamCheckRequest,
+                 ImportRequest, ReleaseBlockRequest, BfdRequest, AnnounceRequest, WithdrawRequest,
+                 AnnouncementsRequest, MrtRequest>;
 
 // ---- replies
 
@@ -411,6 +450,9 @@ struct Block {
   std::uint32_t free = 0;
   /// Peers it is advertised to.
   std::uint32_t advertised = 0;
+  std::uint32_t reserved = 0;
+  /// Free by the records, but somebody has them.
+  std::uint32_t quarantined = 0;
   bool operator==(const Block&) const = default;
 };
 
@@ -423,12 +465,18 @@ struct Container {
   Attachment attachment;
   std::string ipv4;
   std::string ipv6;
+  /// Empty: another plugin made the link.
   std::string host_ifname;
   std::string netns;
   std::string pool;
   std::chrono::seconds age{0};
-  /// "attached", "no-veth"
+  /// "attached", "no-veth"; of a container whose link another plugin made, "delegated" and
+  /// "no-netns"
   std::string state;
+  /// Of `netns` at ADD; 0: not known.
+  std::uint64_t netns_inode = 0;
+  /// Of the allocation: who frees it names the one that was looked at.
+  std::uint64_t sequence = 0;
   bool operator==(const Container&) const = default;
 };
 
@@ -526,6 +574,22 @@ struct ClaimedBlocks {
   std::vector<ClaimedBlock> blocks;
   bool operator==(const ClaimedBlocks&) const = default;
 };
+struct ImportedAddress {
+  std::string address;
+  std::string container;
+  std::string ifname;
+  /// "fits", "known" (held by this container already), "refused"
+  std::string verdict;
+  /// Why it is refused.
+  std::string reason;
+  bool operator==(const ImportedAddress&) const = default;
+};
+struct Imported {
+  std::vector<ImportedAddress> addresses;
+  /// False: nothing was changed.
+  bool done = false;
+  bool operator==(const Imported&) const = default;
+};
 /// One sentence each; empty is all well.
 struct Findings {
   std::vector<std::string> findings;
@@ -577,9 +641,9 @@ struct Failure {
   bool operator==(const Failure&) const = default;
 };
 
-using Reply =
-    std::variant<Failure, Done, Lease, Status, Peers, Routes, Blocks, Containers, Policies,
-                 FibCheck, Doctor, ClaimedBlocks, Findings, Bfd, Announcements, MrtRecords>;
+using Reply = std::variant<Failure, Done, Lease, Status, Peers, Routes, Blocks, Containers,
+                           Policies, FibCheck, Doctor, ClaimedBlocks, Imported, Findings, Bfd,
+                           Announcements, MrtRecords>;
 
 /// One line of JSON without the newline.
 std::string encode(const Request& request);

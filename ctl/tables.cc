@@ -327,12 +327,14 @@ std::string table(const Blocks& blocks, Style style) {
   std::vector<Row> rows;
   for (const Block& block : blocks.blocks) {
     Tone tone = Tone::good;
-    if (block.state != "owned" || block.free == 0) tone = Tone::between;
+    if (block.state != "owned" || block.free == 0 || block.quarantined != 0) tone = Tone::between;
     if (block.advertised == 0) tone = Tone::wrong;
+    std::string state = dash_if_empty(block.state);
+    if (block.quarantined != 0) state += fmt::format(", {} quarantined", block.quarantined);
     rows.push_back(
         {tone,
          {dash_if_empty(block.pool), fmt::format("{}", block.index), dash_if_empty(block.ipv4),
-          dash_if_empty(block.ipv6), dash_if_empty(block.state), fmt::format("{}", block.held),
+          dash_if_empty(block.ipv6), state, fmt::format("{}", block.held),
           fmt::format("{}", block.cooling), fmt::format("{}", block.free),
           fmt::format("{}", block.capacity),
           block.advertised == 0 ? "to nobody" : fmt::format("to {}", block.advertised)}});
@@ -364,6 +366,24 @@ std::string table(const ClaimedBlocks& blocks, Style style) {
       rows, style);
 }
 
+std::string table(const Imported& imported, Style style) {
+  if (imported.addresses.empty()) return "there is no address to take over\n";
+  std::vector<Row> rows;
+  for (const ImportedAddress& row : imported.addresses) {
+    const bool refused = row.verdict == "refused";
+    std::string verdict = row.verdict;
+    if (row.verdict == "fits") verdict = imported.done ? "taken over" : "fits";
+    if (row.verdict == "known") verdict = "held already";
+    if (refused) verdict += ": " + harmless(row.reason);
+    rows.push_back({refused ? Tone::wrong : Tone::good,
+                    {dash_if_empty(row.address), dash_if_empty(row.container),
+                     dash_if_empty(row.ifname), std::move(verdict)}});
+  }
+  std::string text = rendered({{"ADDRESS"}, {"CONTAINER"}, {"IFNAME"}, {"RESULT"}}, rows, style);
+  if (!imported.done) text += "nothing was changed\n";
+  return text;
+}
+
 std::string table(const Findings& findings, Style) {
   if (findings.findings.empty()) return "records, kernel and store agree\n";
   std::string text;
@@ -376,7 +396,8 @@ std::string table(const Containers& containers, Style style) {
   std::vector<Row> rows;
   for (const Container& container : containers.containers) {
     const Attachment& attachment = container.attachment;
-    rows.push_back({container.state == "attached" ? Tone::good : Tone::wrong,
+    const bool good = container.state == "attached" || container.state == "delegated";
+    rows.push_back({good ? Tone::good : Tone::wrong,
                     {dash_if_empty(attachment.network),
                      dash_if_empty(short_id(attachment.container, containers)),
                      dash_if_empty(attachment.ifname), dash_if_empty(container.ipv4),

@@ -34,6 +34,7 @@ std::string table(const Doctor& doctor, Style style);
 /// One line a difference, then one that sums up.
 std::string table(const FibCheck& check, Style style);
 std::string table(const ClaimedBlocks& blocks, Style style);
+std::string table(const Imported& imported, Style style = {});
 std::string table(const Findings& findings, Style style);
 std::string table(const Announcements& announcements, Style style);
 

@@ -5,17 +5,21 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "ctl/announce.h"
 #include "ctl/client.h"
+#include "ctl/host_local.h"
 #include "ctl/mrt.h"
 #include "ctl/protocol.h"
 #include "ctl/tables.h"
@@ -42,6 +46,10 @@ struct Options {
   std::string destination;
   /// `fib check --repair`, `ipam check --repair`
   bool repair = false;
+  /// `ipam import DIRECTORY --network NAME --dry-run`
+  std::string directory;
+  std::string network;
+  bool dry_run = false;
   /// `ipam release POOL INDEX REVISION`
   ReleaseBlockRequest release;
   /// `announce`, `withdraw`
@@ -178,6 +186,66 @@ int withdraw_or_announce(const CLI::App& app, const Options& options, std::optio
   return keep_announced(held) ? success : refused;
 }
 
+/// As many as fit one request, whatever their names; those of one container stay together.
+std::vector<ImportRequest> import_requests(const HostLocal& all, const std::string& network) {
+  constexpr std::size_t limit = 100;
+  std::vector<ImportRequest> requests;
+  for (const AddressInUse& address : all.addresses) {
+    const bool fits = !requests.empty() && requests.back().addresses.size() < limit;
+    const bool together = !requests.empty() &&
+                          requests.back().addresses.back().container == address.container &&
+                          requests.back().addresses.size() < limit + 32;
+    if (!fits && !together) requests.push_back({network, {}, true});
+    requests.back().addresses.push_back(address);
+  }
+  return requests;
+}
+
+/// Asks for all of them in turn; none when one got no answer, which has been said then.
+std::optional<Imported> import_all(Client& client, const std::vector<ImportRequest>& requests,
+                                   Time deadline) {
+  Imported all;
+  for (const ImportRequest& request : requests) {
+    const auto reply = client.call(request, deadline);
+    if (!reply) {
+      complain(reply.error());
+      return std::nullopt;
+    }
+    if (const auto* failure = std::get_if<Failure>(&*reply)) {
+      complain(refused, fmt::format("weftd: {}", failure->message));
+      return std::nullopt;
+    }
+    const auto& part = std::get<Imported>(*reply);
+    all.addresses.insert(all.addresses.end(), part.addresses.begin(), part.addresses.end());
+    all.done = part.done;
+  }
+  return all;
+}
+
+/// Looks at all first: one address that does not fit keeps the others where they are.
+int take_over(Client& client, const Options& options, Time deadline) {
+  const std::filesystem::path directory = std::filesystem::path(options.directory) / "";
+  const std::string network =
+      options.network.empty() ? directory.parent_path().filename().string() : options.network;
+  const auto all = read_host_local(directory);
+  if (!all) return complain(refused, all.error().message);
+  for (const std::string& fault : all->faults) complain(refused, fault);
+  if (!all->faults.empty()) return complain(refused, "nothing was changed");
+  auto requests = import_requests(*all, network);
+  auto imported = import_all(client, requests, deadline);
+  if (!imported) return refused;
+  const bool good = std::none_of(imported->addresses.begin(), imported->addresses.end(),
+                                 [](const auto& row) { return row.verdict == "refused"; });
+  if (good && !options.dry_run) {
+    for (ImportRequest& request : requests) request.dry_run = false;
+    imported = import_all(client, requests, deadline);
+    if (!imported) return refused;
+  }
+  const int printed = options.json ? print(encode(Reply(*imported)) + '\n')
+                                   : print(table(*imported, style_of_output()));
+  return good ? printed : refused;
+}
+
 int run(const CLI::App& app, const Options& options) {
   Request request = StatusRequest{};
   if (app.got_subcommand("announce") || app.got_subcommand("withdraw")) {
@@ -228,6 +296,7 @@ int run(const CLI::App& app, const Options& options) {
                                            std::chrono::duration<double>(options.timeout));
   auto client = Client::connect(options.socket, deadline);
   if (!client) return complain(client.error());
+  if (!options.directory.empty()) return take_over(*client, options, deadline);
   return ask(*client, request, options, deadline);
 }
 
@@ -321,6 +390,14 @@ int parse_and_run(int argc, char** argv) {
   ipam->add_subcommand("blocks", "blocks that hosts have claimed in etcd");
   ipam->add_subcommand("check", "what records, kernel and store say differently")
       ->add_flag("--repair", options.repair, "mend it");
+  CLI::App* taken_over =
+      ipam->add_subcommand("import", "take over the addresses that host-local gave out");
+  taken_over
+      ->add_option("DIRECTORY", options.directory, "of host-local: /var/lib/cni/networks/NAME")
+      ->required();
+  taken_over->add_option("--network", options.network,
+                         "name of the network, when it is not that of the directory");
+  taken_over->add_flag("--dry-run", options.dry_run, "say what would be, and do nothing");
   CLI::App* release =
       ipam->add_subcommand("release", "give up the block of a host that is gone for good");
   release->add_option("POOL", options.release.pool, "name of the pool")->required();

@@ -41,6 +41,12 @@ std::vector<double> claim_bounds() {
 
 }  // namespace
 
+bool is_learned(const bgp::Speaker& speaker, const Prefix& prefix) {
+  const auto route = speaker.route(prefix);
+  return route && std::any_of(route->paths.begin(), route->paths.end(),
+                              [](const bgp::PathStatus& path) { return path.peer != "local"; });
+}
+
 class Claims::Loop : public std::enable_shared_from_this<Loop> {
  public:
   Loop(asio::io_context& io, std::string host, bool takeover, Containers& containers,
@@ -126,10 +132,7 @@ class Claims::Loop : public std::enable_shared_from_this<Loop> {
 
  private:
   [[nodiscard]] bool learned(const std::optional<Prefix>& prefix) const {
-    if (!prefix) return false;
-    const auto route = routing_->speaker().route(*prefix);
-    return route && std::any_of(route->paths.begin(), route->paths.end(),
-                                [](const bgp::PathStatus& path) { return path.peer != "local"; });
+    return prefix && is_learned(routing_->speaker(), *prefix);
   }
 
   /// The block itself, or an address in it: a host that lost a block announces its containers.

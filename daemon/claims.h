@@ -52,6 +52,9 @@ class Claims {
   std::shared_ptr<Loop> loop_;
 };
 
+/// A peer shows a route to just this prefix.
+bool is_learned(const bgp::Speaker& speaker, const Prefix& prefix);
+
 /// What is to be announced of this host's blocks: blocks as they are, those of containers in blocks
 /// that are lost one by one, and what is only covered by a blackhole.
 struct Announcement {

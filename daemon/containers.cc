@@ -13,7 +13,9 @@
 #include <utility>
 
 #include "daemon/host.h"
+#include "daemon/leases.h"
 #include "daemon/routing.h"
+#include "ipam/import.h"
 #include "ipam/store.h"
 #include "net/netlink_socket.h"
 #include "net/time.h"
@@ -27,39 +29,6 @@ namespace asio = boost::asio;
 
 /// A burst of lost routes (`ip route flush`) is repaired at once, not route by route.
 constexpr std::chrono::milliseconds repair_delay{20};
-
-ctl::ErrorCode code_of(ipam::Refusal::Reason reason) {
-  switch (reason) {
-    case ipam::Refusal::Reason::bad_request:
-      return ctl::ErrorCode::bad_request;
-    case ipam::Refusal::Reason::unknown_pool:
-      return ctl::ErrorCode::not_found;
-    case ipam::Refusal::Reason::elsewhere:
-      return ctl::ErrorCode::not_found;
-    case ipam::Refusal::Reason::taken:
-    case ipam::Refusal::Reason::exhausted:
-      return ctl::ErrorCode::exhausted;
-    case ipam::Refusal::Reason::collision:
-      return ctl::ErrorCode::internal;
-  }
-  return ctl::ErrorCode::internal;
-}
-
-std::vector<Address> addresses_of(const ipam::Lease& lease) {
-  std::vector<Address> addresses;
-  if (const auto ipv4 = lease.ipv4()) addresses.push_back(*ipv4);
-  if (const auto ipv6 = lease.ipv6()) addresses.push_back(*ipv6);
-  return addresses;
-}
-
-Guarded guarded_as(const ipam::Lease& lease) {
-  return {lease.host_ifname, lease.ipv4(), lease.ipv6()};
-}
-
-std::string describe(const Attachment& attachment) {
-  return fmt::format("{}/{}/{}", attachment.network, attachment.container.substr(0, 12),
-                     attachment.ifname);
-}
 
 }  // namespace
 
@@ -134,9 +103,12 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
 
   void add(const ctl::AddRequest& request, const Answer& answer) {
     const Time now = Clock::now();
-    ipam::AllocateRequest wanted{request.attachment, request.netns, request.netns_inode,
-                                 request.pool, request.addresses};
-    auto grant = allocator_.allocate(wanted, now);
+    ipam::AllocateRequest wanted{request.attachment, request.netns,     request.netns_inode,
+                                 request.pool,       request.addresses, request.ranges,
+                                 request.delegated};
+    // A namespace that cannot be seen from here cannot be seen to be gone either.
+    if (request.delegated && inode_of(request.netns) != request.netns_inode) wanted.netns_inode = 0;
+    auto grant = granted(wanted, now);
     if (!grant) {
       const ipam::Refusal& refusal = grant.error();
       return finish("add", now, answer, ctl::Failure{code_of(refusal.reason), refusal.message});
@@ -145,20 +117,20 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
       return finish("add", now, answer,
                     ctl::Failure{ctl::ErrorCode::internal, committed.error().message});
     }
-    ctl::Lease lease;
-    lease.ipv4 = grant->lease.ipv4();
-    lease.ipv6 = grant->lease.ipv6();
-    lease.host_ifname = host_ifname(request.attachment);
-    lease.mtu = request.mtu ? *request.mtu : default_mtu_();
-    lease.alias = ipam::link_alias(grant->lease);
+    if (grant->waived) {
+      ++statistics_.cool_downs_waived;
+      spdlog::warn("{} is given though it still rests: pool {} has no other",
+                   addresses_of(grant->lease).front().text(), grant->lease.block.pool);
+    }
+    ctl::Lease lease = told(grant->lease);
+    if (request.mtu) lease.mtu = *request.mtu;
     lease.existing = grant->existing;
-    lease.sequence = grant->lease.sequence;
     if (grant->replaced) unguard(*grant->replaced);
     if (auto guarded = guard(grant->lease); !guarded) {
       return finish("add", now, answer,
                     ctl::Failure{ctl::ErrorCode::internal, guarded.error().message});
     }
-    if (!grant->replaced) return finish("add", now, answer, lease);
+    if (!grant->replaced || grant->replaced->delegated) return finish("add", now, answer, lease);
     // The container was made anew without a DEL: its former veth has the name that the new one
     // needs.
     remove(lease.host_ifname, addresses_of(*grant->replaced),
@@ -180,6 +152,10 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     }
     const std::optional<std::uint64_t> sequence =
         lease != nullptr ? std::optional(lease->sequence) : request.sequence;
+    // The main plugin takes its link away by itself.
+    if (lease != nullptr && lease->delegated) {
+      return finish("del", now, answer, released(request.attachment, sequence));
+    }
     std::vector<Address> addresses;
     if (lease != nullptr) addresses = addresses_of(*lease);
     const Attachment attachment = request.attachment;
@@ -189,14 +165,32 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
              if (!failure.empty()) {
                return finish("del", now, answer, ctl::Failure{ctl::ErrorCode::internal, failure});
              }
-             const ipam::Release release = allocator_.release(attachment, sequence, Clock::now());
-             if (auto committed = commit(release.changes); !committed) {
-               return finish("del", now, answer,
-                             ctl::Failure{ctl::ErrorCode::internal, committed.error().message});
-             }
-             if (release.lease) unguard(*release.lease);
-             finish("del", now, answer, ctl::Done{});
+             finish("del", now, answer, released(attachment, sequence));
            });
+  }
+
+  ctl::Reply take_over(const ctl::ImportRequest& request) {
+    std::vector<ipam::AddressInUse> addresses;
+    for (const ctl::AddressInUse& one : request.addresses) {
+      addresses.push_back({one.address, {request.network, one.container, one.ifname}});
+    }
+    const ipam::Import plan = ipam::plan_import(allocator_, addresses, Clock::now());
+    ctl::Imported imported = daemon::told(request, plan);
+    if (request.dry_run || plan.refuses()) return imported;
+    if (auto committed = commit(plan.changes); !committed) {
+      return ctl::Failure{ctl::ErrorCode::internal, committed.error().message};
+    }
+    spdlog::info("operator: {} addresses of network {} are taken over", plan.changes.size(),
+                 request.network);
+    imported.done = true;
+    return imported;
+  }
+
+  void spare(const ctl::SpareRequest& request, const Answer& answer) {
+    ++statistics_.spared;
+    spdlog::warn("a runtime's GC does not list container {}, which lives: it is kept",
+                 describe(request.attachment));
+    answer(ctl::Done{});
   }
 
   void check(const ctl::CheckRequest& request, const Answer& answer) {
@@ -208,14 +202,8 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
           ctl::Failure{ctl::ErrorCode::not_found,
                        fmt::format("no address is held by {}", describe(request.attachment))});
     }
-    ctl::Lease lease;
-    lease.ipv4 = held->ipv4();
-    lease.ipv6 = held->ipv6();
-    lease.host_ifname = host_ifname(request.attachment);
-    lease.mtu = default_mtu_();
-    lease.alias = ipam::link_alias(*held);
+    ctl::Lease lease = told(*held);
     lease.existing = true;
-    lease.sequence = held->sequence;
     finish("check", now, answer, lease);
   }
 
@@ -277,6 +265,7 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     }
     for (const ipam::LeaseStatus& held : allocator_.leases()) {
       const ipam::Lease& lease = held.lease;
+      if (lease.delegated && lives(lease)) continue;
       const auto veth = veths.find(lease.host_ifname);
       if (veth == veths.end()) {
         found.push_back(examine_gone(held, repair, now));
@@ -297,16 +286,40 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
                                   link->alias.empty() ? "no alias" : link->alias,
                                   repair ? "; two audits remove it when it is weft's" : ""));
     }
-    if (repair) restore_routes(*links);
+    // What is missing now is freed by the next repair or audit.
+    if (repair) look(*links);
+    for (const ipam::Place& place : doubtful_places()) {
+      const auto known = allocator_.quarantined().find(place);
+      const bool told = known != allocator_.quarantined().end();
+      const std::string reason = told ? known->second : doubt(place);
+      found.push_back(reason +
+                      (told || repair ? "; it is quarantined" : ", and is free by our records"));
+      if (repair && !told) quarantine(place, reason);
+    }
     return found;
+  }
+
+  /// Of all of our blocks, what is free by the records and in use by what the kernel and BGP show.
+  std::vector<ipam::Place> doubtful_places() {
+    std::vector<ipam::Place> places;
+    for (const ipam::BlockStatus& block : allocator_.blocks(Clock::now())) {
+      for (std::uint32_t ordinal = 0; ordinal < block.capacity; ++ordinal) {
+        ipam::Place place{block.id, ordinal};
+        if (!allocator_.is_held(place) && !allocator_.is_reserved(place) && !doubt(place).empty()) {
+          places.push_back(std::move(place));
+        }
+      }
+    }
+    return places;
   }
 
   /// Only what an audit has missed already: an ADD on its way has an address and no link yet.
   std::string examine_gone(const ipam::LeaseStatus& held, bool repair, Time now) {
     const ipam::Lease& lease = held.lease;
     std::string sentence =
-        fmt::format("{} is held by container {}, which has no link",
-                    addresses_of(lease).front().text(), describe(lease.attachment));
+        fmt::format("{} is held by container {}, {}", addresses_of(lease).front().text(),
+                    describe(lease.attachment),
+                    lease.delegated ? "whose namespace is gone" : "which has no link");
     if (!repair || held.attached) return sentence;
     const auto freed = commit(allocator_.release(lease.attachment, lease.sequence, now).changes);
     return sentence + (freed ? ": freed" : ": " + freed.error().message);
@@ -318,6 +331,7 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
 
   std::function<void()> usage_changed;
   std::function<void()> blocks_changed;
+  std::function<bool(const Address&)> shown_elsewhere;
   [[nodiscard]] const ipam::Allocator& allocator() const { return allocator_; }
   [[nodiscard]] const ContainersStatistics& statistics() const { return statistics_; }
   [[nodiscard]] std::uint64_t spoofed_packets() {
@@ -328,6 +342,61 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
 
  private:
   using Removed = std::function<void(const std::string& failure)>;
+
+  ctl::Reply released(const Attachment& attachment, std::optional<std::uint64_t> sequence) {
+    const ipam::Release release = allocator_.release(attachment, sequence, Clock::now());
+    if (auto committed = commit(release.changes); !committed) {
+      return ctl::Failure{ctl::ErrorCode::internal, committed.error().message};
+    }
+    if (release.lease) unguard(*release.lease);
+    return ctl::Done{};
+  }
+
+  [[nodiscard]] ctl::Lease told(const ipam::Lease& lease) const {
+    return daemon::told(lease, allocator_.has_gateway(lease.block), default_mtu_());
+  }
+
+  /// What the records call free is given only when neither kernel nor BGP shows it in use.
+  Result<ipam::Grant, ipam::Refusal> granted(const ipam::AllocateRequest& wanted, Time now) {
+    for (;;) {
+      auto grant = allocator_.allocate(wanted, now);
+      if (!grant || grant->existing || wanted.in_use) return grant;
+      const ipam::Lease& lease = grant->lease;
+      const bool own = grant->replaced && grant->replaced->block == lease.block &&
+                       grant->replaced->ordinal == lease.ordinal;
+      const std::string reason = own ? std::string() : doubt(lease);
+      if (reason.empty()) return grant;
+      quarantine({lease.block, lease.ordinal}, reason);
+    }
+  }
+
+  void quarantine(const ipam::Place& place, const std::string& reason) {
+    spdlog::warn("quarantined: {}", reason);
+    allocator_.quarantine(place, reason);
+    ++statistics_.quarantined;
+  }
+
+  std::string doubt(const ipam::Place& place) {
+    return daemon::doubt(place, socket_, shown_elsewhere);
+  }
+  std::string doubt(const ipam::Lease& lease) {
+    return doubt(ipam::Place{lease.block, lease.ordinal});
+  }
+
+  /// Those that nobody has any more come back.
+  void review_quarantine() {
+    const auto places = allocator_.quarantined();
+    for (const auto& [place, reason] : places) {
+      if (!doubt(place).empty()) continue;
+      spdlog::info("out of quarantine: {} no longer", reason);
+      allocator_.acquit(place, Clock::now());
+    }
+  }
+
+  [[nodiscard]] bool lives(const ipam::Lease& lease) const {
+    return lease.boot_id == boot_id_ &&
+           (lease.netns_inode == 0 || inode_of(lease.netns) == lease.netns_inode);
+  }
 
   void finish(std::string_view verb, Time began, const Answer& answer, const ctl::Reply& reply) {
     auto found = statistics_.verbs.find(verb);
@@ -379,22 +448,38 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     await_audit();
     const auto links = list_links(socket_);
     if (!links) return spdlog::error("links of this host: {}", links.error().message);
+    look(*links);
+  }
+
+  void look(const std::vector<Link>& links) {
     ipam::Observation seen;
-    for (const Link& link : *links) {
+    for (const Link& link : links) {
       if (is_container_link(link.name)) seen.host_ifnames.insert(link.name);
+    }
+    for (const ipam::LeaseStatus& held : allocator_.leases()) {
+      if (held.lease.delegated && lives(held.lease)) {
+        seen.host_ifnames.insert(held.lease.host_ifname);
+      }
     }
     if (auto done = carry_out(allocator_.audit(seen, Clock::now())); !done) {
       return spdlog::error(done.error().message);
     }
-    remove_orphans(*links);
-    restore_routes(*links);
+    review_quarantine();
+    remove_orphans(links);
+    restore_routes(links);
     repair_filter();
+  }
+
+  [[nodiscard]] bool is_guarded(const ipam::Lease& lease) const {
+    const auto& trusted = filter_settings_.trusted_networks;
+    return !lease.delegated &&
+           std::find(trusted.begin(), trusted.end(), lease.attachment.network) == trusted.end();
   }
 
   [[nodiscard]] std::vector<Guarded> guarded() const {
     std::vector<Guarded> list;
     for (const ipam::LeaseStatus& status : allocator_.leases()) {
-      list.push_back(guarded_as(status.lease));
+      if (is_guarded(status.lease)) list.push_back(guarded_as(status.lease));
     }
     return list;
   }
@@ -427,7 +512,7 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
   }
 
   Result<void> guard(const ipam::Lease& lease) {
-    if (!filter_ || filter_->add(guarded_as(lease))) return {};
+    if (!filter_ || !is_guarded(lease) || filter_->add(guarded_as(lease))) return {};
     // The table is gone, or not as it was.
     replace_filter();
     if (filter_ || statistics_.filter_fault.empty()) return {};
@@ -435,7 +520,7 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
   }
 
   void unguard(const ipam::Lease& lease) {
-    if (!filter_) return;
+    if (!filter_ || !is_guarded(lease)) return;
     if (const auto done = filter_->remove(guarded_as(lease)); !done) replace_filter();
   }
 
@@ -450,6 +535,9 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
       ++(lease.boot_id == boot_id_ ? statistics_.reclaimed_netns : statistics_.reclaimed_boot);
       spdlog::info("container {} is gone and nobody said so: its address is freed",
                    describe(lease.attachment));
+      // Its link may only have another name now.
+      const std::string reason = doubt(lease);
+      if (!reason.empty()) quarantine({lease.block, lease.ordinal}, reason);
     }
     if (!audit.changes.empty() && blocks_changed) blocks_changed();
     return {};
@@ -544,6 +632,12 @@ void Containers::add(const ctl::AddRequest& request, const Answer& answer) {
 void Containers::del(const ctl::DelRequest& request, const Answer& answer) {
   loop_->del(request, answer);
 }
+ctl::Reply Containers::take_over(const ctl::ImportRequest& request) {
+  return loop_->take_over(request);
+}
+void Containers::spare(const ctl::SpareRequest& request, const Answer& answer) {
+  loop_->spare(request, answer);
+}
 void Containers::check(const ctl::CheckRequest& request, const Answer& answer) {
   loop_->check(request, answer);
 }
@@ -558,6 +652,9 @@ void Containers::contest(std::set<ipam::BlockId> blocks) {
 }
 void Containers::on_usage_changed(std::function<void()> handler) {
   loop_->usage_changed = std::move(handler);
+}
+void Containers::on_doubt(std::function<bool(const Address&)> shown_elsewhere) {
+  loop_->shown_elsewhere = std::move(shown_elsewhere);
 }
 const std::string& Containers::incarnation() const {
   return loop_->incarnation();

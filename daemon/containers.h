@@ -34,6 +34,12 @@ struct ContainersStatistics {
   /// earlier boot, or with its namespace.
   std::uint64_t reclaimed_boot = 0;
   std::uint64_t reclaimed_netns = 0;
+  /// Containers that a runtime's GC did not list and that were kept, because they live.
+  std::uint64_t spared = 0;
+  /// Addresses given though they still rested.
+  std::uint64_t cool_downs_waived = 0;
+  /// Addresses found in use that were free by the records.
+  std::uint64_t quarantined = 0;
   /// Host routes of containers that somebody had taken away and that were put back.
   std::uint64_t routes_repaired = 0;
   /// The store took its last write.
@@ -59,7 +65,10 @@ class Containers {
 
   void add(const ctl::AddRequest& request, const Answer& answer);
   void del(const ctl::DelRequest& request, const Answer& answer);
+  void spare(const ctl::SpareRequest& request, const Answer& answer);
   void check(const ctl::CheckRequest& request, const Answer& answer);
+
+  ctl::Reply take_over(const ctl::ImportRequest& request);
 
   /// Changes of claims: on disk first, then true.
   Result<void> commit(const ipam::Changes& changes);
@@ -70,6 +79,8 @@ class Containers {
   void contest(std::set<ipam::BlockId> blocks);
   /// Called after addresses were given or freed.
   void on_usage_changed(std::function<void()> handler);
+  /// Asked before an address is given: does another host announce just this one?
+  void on_doubt(std::function<bool(const Address&)> shown_elsewhere);
   /// Who this host is to a store that hosts share.
   [[nodiscard]] const std::string& incarnation() const;
   [[nodiscard]] const std::string& boot() const;

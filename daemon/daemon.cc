@@ -40,7 +40,8 @@ constexpr std::chrono::milliseconds scrape_patience{50};
 constexpr std::chrono::milliseconds farewell{200};
 
 FilterSettings filter_settings(const config::Config& config) {
-  FilterSettings settings{config.cni.anti_spoof, config.cni.masquerade, {}};
+  FilterSettings settings{
+      config.cni.anti_spoof, config.cni.masquerade, config.cni.trusted_networks, {}};
   for (const ipam::PoolSettings& pool : config.ipam.pools) {
     if (pool.ipv4) settings.pools.push_back(*pool.ipv4);
     if (pool.ipv6) settings.pools.push_back(*pool.ipv6);
@@ -77,6 +78,9 @@ class Daemon {
                                 *containers_, *routing_, [this] { announce(); });
     if (!claims) return claims.error();
     claims_ = std::move(*claims);
+    containers_->on_doubt([this](const Address& address) {
+      return is_learned(routing_->speaker(), Prefix::host(address));
+    });
     containers_->on_usage_changed([this] { claims_->poke(); });
     announce();
     if (auto loaded = announcements_.load(announcements_file(), Clock::now()); !loaded)
@@ -194,6 +198,7 @@ class Daemon {
         Overloaded{
             [&](const ctl::AddRequest& add) { containers_->add(add, answer); },
             [&](const ctl::DelRequest& del) { containers_->del(del, answer); },
+            [&](const ctl::SpareRequest& spare) { containers_->spare(spare, answer); },
             [&](const ctl::CheckRequest& check) { containers_->check(check, answer); },
             [&](const ctl::StatusRequest&) { answer(status_view(world(), now)); },
             [&](const ctl::BfdRequest&) { answer(bfd_view(world(), now)); },
@@ -204,6 +209,7 @@ class Daemon {
             [&](const ctl::ContainersRequest&) { answer(containers_view(world(), now)); },
             [&](const ctl::ClaimsRequest&) { answer(claims_view(world())); },
             [&](const ctl::IpamCheckRequest& check) { answer(examine(check)); },
+            [&](const ctl::ImportRequest& import) { answer(containers_->take_over(import)); },
             [&](const ctl::ReleaseBlockRequest& release) { answer(released(release)); },
             [&](const ctl::PoliciesRequest&) { answer(policies_view(world())); },
             [&](const ctl::DrainRequest& drain) { answer(drained(drain)); },

@@ -23,6 +23,8 @@ namespace weft::daemon {
 struct FilterSettings {
   bool anti_spoof = true;
   bool masquerade = false;
+  /// Whoever lists the containers leaves those of these networks out.
+  std::vector<std::string> trusted_networks = {};
   /// Between these addresses nothing is masqueraded.
   std::vector<Prefix> pools;
   bool operator==(const FilterSettings&) const = default;

@@ -186,7 +186,8 @@ Patient patient_of(const World& world) {
   patient.installs = world.config.fib.install;
   for (const Uplink& uplink : world.routing.uplinks()) patient.uplinks.push_back(uplink.link.name);
   for (const ipam::LeaseStatus& held : world.containers.allocator().leases()) {
-    if (held.attached) patient.veths.push_back(host_ifname(held.lease.attachment));
+    if (held.attached && !held.lease.delegated)
+      patient.veths.push_back(host_ifname(held.lease.attachment));
   }
   return patient;
 }
@@ -312,6 +313,8 @@ ctl::Blocks blocks_view(const World& world, Time now) {
     row.held = block.held;
     row.cooling = block.cooling;
     row.free = block.free;
+    row.reserved = block.reserved;
+    row.quarantined = block.quarantined;
     for (const auto& prefix : {block.id.ipv4, block.id.ipv6}) {
       if (prefix)
         row.advertised = std::max(row.advertised, world.routing.speaker().advertised_to(*prefix));
@@ -337,11 +340,17 @@ ctl::Containers containers_view(const World& world, Time now) {
     row.attachment = held.lease.attachment;
     row.ipv4 = text(held.lease.ipv4());
     row.ipv6 = text(held.lease.ipv6());
-    row.host_ifname = host_ifname(held.lease.attachment);
+    if (!held.lease.delegated) row.host_ifname = held.lease.host_ifname;
     row.netns = held.lease.netns;
     row.pool = held.lease.block.pool;
     row.age = duration_cast<seconds>(now - held.lease.allocated_at);
-    row.state = held.attached ? "attached" : "no-veth";
+    if (held.lease.delegated) {
+      row.state = held.attached ? "delegated" : "no-netns";
+    } else {
+      row.state = held.attached ? "attached" : "no-veth";
+    }
+    row.netns_inode = held.lease.netns_inode;
+    row.sequence = held.lease.sequence;
     view.containers.push_back(std::move(row));
   }
   return view;
@@ -458,6 +467,7 @@ std::vector<exporter::Pool> pool_metrics(const ipam::Allocator& allocator, Time 
       family->held += block.held;
       family->cooling += block.cooling;
       family->reserved += block.reserved;
+      family->quarantined += block.quarantined;
       family->free += block.free;
     }
   }
@@ -511,6 +521,9 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
   snapshot.pools = pool_metrics(allocator, now);
   snapshot.reclaimed_addresses = {{"boot", statistics.reclaimed_boot},
                                   {"netns", statistics.reclaimed_netns}};
+  snapshot.spared_by_gc = statistics.spared;
+  snapshot.cool_downs_waived = statistics.cool_downs_waived;
+  snapshot.quarantines = statistics.quarantined;
   snapshot.store_up = statistics.store_up;
   world.claims.fill(snapshot);
   snapshot.spoofed_packets = world.containers.spoofed_packets();

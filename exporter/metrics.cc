@@ -364,6 +364,7 @@ void add_addresses(const Snapshot& s, Exposition& out) {
       addresses.add({name, which, {"state", "held"}}, family.held);
       addresses.add({name, which, {"state", "cooling"}}, family.cooling);
       addresses.add({name, which, {"state", "reserved"}}, family.reserved);
+      addresses.add({name, which, {"state", "quarantined"}}, family.quarantined);
       addresses.add({name, which, {"state", "free"}}, family.free);
     }
     for (const auto& [state, count] : pool.blocks) blocks.add({name, {"state", state}}, count);
@@ -376,7 +377,17 @@ void add_addresses(const Snapshot& s, Exposition& out) {
   }
   auto store = gauge("weft_ipam_store_up", "1 while the store of allocations takes writes.");
   store.add({}, s.store_up);
-  out.take({&addresses, &blocks, &contested, &reclaimed, &store});
+  auto spared = counter("weft_ipam_gc_spared_total",
+                        "Containers that a runtime's GC did not list and that were kept, because "
+                        "they live.");
+  spared.add({}, s.spared_by_gc);
+  auto quarantines = counter("weft_ipam_quarantines_total",
+                             "Addresses found in use that were free by the records.");
+  quarantines.add({}, s.quarantines);
+  auto waived = counter("weft_ipam_cool_downs_waived_total",
+                        "Addresses given though they still rested, because there was no other.");
+  waived.add({}, s.cool_downs_waived);
+  out.take({&addresses, &blocks, &contested, &reclaimed, &spared, &quarantines, &waived, &store});
 }
 
 void add_claims(const Snapshot& s, Exposition& out) {

@@ -165,6 +165,7 @@ struct PoolFamily {
   std::uint64_t held = 0;
   std::uint64_t cooling = 0;
   std::uint64_t reserved = 0;
+  std::uint64_t quarantined = 0;
   std::uint64_t free = 0;
 };
 
@@ -251,6 +252,12 @@ struct Snapshot {
   std::vector<Pool> pools;
   /// Addresses freed because their container was gone, by "gc", "boot", "netns".
   std::map<std::string, std::uint64_t> reclaimed_addresses;
+  /// Containers that a GC did not list and that were kept, because they live.
+  std::uint64_t spared_by_gc = 0;
+  /// Addresses given though they still rested.
+  std::uint64_t cool_downs_waived = 0;
+  /// Addresses found in use that were free by the records.
+  std::uint64_t quarantines = 0;
   /// The store took its last write.
   bool store_up = true;
   /// By pool: claims of blocks by result, blocks of ours found to be another's, blocks given back

@@ -26,6 +26,50 @@ std::string described(const Attachment& attachment) {
                      attachment.network);
 }
 
+using RangeSet = std::vector<AddressRange>;
+
+std::string described(const RangeSet& set) {
+  std::string text;
+  for (const AddressRange& range : set) text += (text.empty() ? "" : ", ") + range.text();
+  return text;
+}
+
+Family family_of(const RangeSet& set) {
+  return set.front().first.family();
+}
+
+/// The place in the block has for each set an address that lies in it.
+bool satisfies(const std::vector<RangeSet>& sets, const BlockId& block, std::uint32_t ordinal) {
+  return std::all_of(sets.begin(), sets.end(), [&](const RangeSet& set) {
+    const auto address =
+        family_of(set) == Family::ipv4 ? block.ipv4_at(ordinal) : block.ipv6_at(ordinal);
+    return address && std::any_of(set.begin(), set.end(), [&](const AddressRange& range) {
+             return range.contains(*address);
+           });
+  });
+}
+
+/// Each set has a range that reaches into the pool or block.
+template <typename Ranges>
+bool reach_into(const std::vector<RangeSet>& sets, const Ranges& of) {
+  return std::all_of(sets.begin(), sets.end(), [&](const RangeSet& set) {
+    const std::optional<Prefix>& prefix = family_of(set) == Family::ipv4 ? of.ipv4 : of.ipv6;
+    return prefix && std::any_of(set.begin(), set.end(), [&](const AddressRange& range) {
+             return range.overlaps(*prefix);
+           });
+  });
+}
+
+bool is_for_network(const Pool& pool, const std::string& network) {
+  const auto& networks = pool.settings().networks;
+  return networks.empty() || std::find(networks.begin(), networks.end(), network) != networks.end();
+}
+
+Refusal for_others(const Pool& pool, const std::string& network) {
+  return {Refusal::Reason::bad_request,
+          fmt::format("pool {} is for other networks than {}", pool.name(), network)};
+}
+
 }  // namespace
 
 std::string_view name(BlockState state) {
@@ -64,9 +108,8 @@ BlockState Allocator::state_of(const BlockId& id) const {
   if (claim != claims_.end() && claim->second == ClaimState::releasing)
     return BlockState::releasing;
   if (claim != claims_.end() && claim->second == ClaimState::lost) return BlockState::lost;
-  const auto pool = std::find_if(pools_.begin(), pools_.end(),
-                                 [&](const Pool& p) { return p.name() == id.pool; });
-  if (pool == pools_.end() || pool->settings().state == PoolState::draining ||
+  const Pool* pool = pool_named(id.pool);
+  if (pool == nullptr || pool->settings().state == PoolState::draining ||
       id.index >= pool->block_count() || pool->block(id.index) != id) {
     return BlockState::draining;
   }
@@ -84,15 +127,47 @@ Allocator::OwnedBlock& Allocator::block_of(const BlockId& id) {
 }
 
 void Allocator::reserve(const BlockId& id, Block& block) const {
-  const auto pool = std::find_if(pools_.begin(), pools_.end(),
-                                 [&](const Pool& p) { return p.name() == id.pool; });
+  const Pool* pool = pool_named(id.pool);
   for (std::uint32_t ordinal = 0; ordinal < block.capacity(); ++ordinal) {
-    block.reserve(ordinal, pool != pools_.end() && pool->is_reserved(id, ordinal));
+    block.reserve(ordinal, pool != nullptr && pool->is_reserved(id, ordinal));
   }
+}
+
+const Pool* Allocator::pool_named(const std::string& name) const {
+  const auto pool =
+      std::find_if(pools_.begin(), pools_.end(), [&](const Pool& p) { return p.name() == name; });
+  return pool == pools_.end() ? nullptr : &*pool;
 }
 
 void Allocator::contest(std::set<BlockId> blocks) {
   contested_ = std::move(blocks);
+}
+
+void Allocator::quarantine(const Place& place, std::string reason) {
+  const auto block = blocks_.find(place.block);
+  if (block == blocks_.end() || block->second.ordinals.is_held(place.ordinal)) return;
+  block->second.ordinals.quarantine(place.ordinal);
+  quarantined_.insert_or_assign(place, std::move(reason));
+}
+
+void Allocator::acquit(const Place& place, Time now) {
+  if (quarantined_.erase(place) != 0) blocks_.at(place.block).ordinals.acquit(place.ordinal, now);
+}
+
+bool Allocator::is_held(const Place& place) const {
+  const auto block = blocks_.find(place.block);
+  return block != blocks_.end() &&
+         (block->second.ordinals.is_held(place.ordinal) || is_taken(place.block, place.ordinal));
+}
+
+bool Allocator::is_reserved(const Place& place) const {
+  const Pool* pool = pool_named(place.block.pool);
+  return pool != nullptr && pool->is_reserved(place.block, place.ordinal);
+}
+
+bool Allocator::has_gateway(const BlockId& block) const {
+  const Pool* pool = pool_named(block.pool);
+  return pool != nullptr && pool->settings().gateway;
 }
 
 bool Allocator::gives(const BlockId& id, const OwnedBlock& block) const {
@@ -125,6 +200,7 @@ const Lease* Allocator::find_host_ifname(const std::string& host_ifname) const {
 Result<Grant, Refusal> Allocator::allocate(const AllocateRequest& request, Time now) const {
   const auto good = check(request.attachment);
   if (!good) return Refusal{Refusal::Reason::bad_request, good.error().message};
+  if (auto ranged = check_ranges(request); !ranged) return ranged.error();
   const auto named_alike = leases_.find(host_ifname(request.attachment));
   if (named_alike != leases_.end() &&
       !is_same(named_alike->second.lease.attachment, request.attachment)) {
@@ -137,13 +213,18 @@ Result<Grant, Refusal> Allocator::allocate(const AllocateRequest& request, Time 
   Grant grant;
   if (named_alike != leases_.end()) {
     const Lease& held = named_alike->second.lease;
-    if (held.boot_id == boot_id_ && held.netns_inode != 0 &&
+    if (held.boot_id == boot_id_ && held.delegated == request.delegated && held.netns_inode != 0 &&
         held.netns_inode == request.netns_inode && held.netns == request.netns) {
       for (const Address& address : request.addresses) {
         if (address == held.ipv4() || address == held.ipv6()) continue;
         return Refusal{Refusal::Reason::bad_request,
                        fmt::format("{} asks for {} and holds another address already",
                                    described(request.attachment), address.text())};
+      }
+      if (!satisfies(request.ranges, held.block, held.ordinal)) {
+        return Refusal{Refusal::Reason::bad_request,
+                       fmt::format("{} holds an address already, and not of the ranges it asks for",
+                                   described(request.attachment))};
       }
       grant.lease = held;
       grant.existing = true;
@@ -158,17 +239,53 @@ Result<Grant, Refusal> Allocator::allocate(const AllocateRequest& request, Time 
                       place->block,       place->ordinal,
                       request.netns,      request.netns_inode,
                       boot_id_,           now,
-                      next_sequence_};
+                      next_sequence_,     request.delegated};
   grant.changes.emplace_back(Held{grant.lease});
+  // Who names an address knows who had it.
+  grant.waived =
+      request.addresses.empty() &&
+      blocks_.at(place->block).ordinals.is_cooling(place->ordinal, now, settings_.cool_down);
   return grant;
 }
 
-Result<Allocator::Place, Refusal> Allocator::pick(const AllocateRequest& request,
-                                                  const Lease* replaced, Time now) const {
+Result<Place, Refusal> Allocator::pick(const AllocateRequest& request, const Lease* replaced,
+                                       Time now) const {
   if (!request.addresses.empty()) return pick_addresses(request, replaced);
   const auto pool = pool_for(request);
   if (!pool) return pool.error();
-  return pick(**pool, now);
+  return pick(**pool, request, now);
+}
+
+/// A range that is in no pool is a mistake that must not pass because another range is good.
+Result<void, Refusal> Allocator::check_ranges(const AllocateRequest& request) const {
+  const auto refuse = [](std::string message) {
+    return Refusal{Refusal::Reason::bad_request, std::move(message)};
+  };
+  std::optional<Family> first;
+  for (const RangeSet& set : request.ranges) {
+    if (set.empty()) return refuse("a set of ranges has no range");
+    if (first && *first == family_of(set)) {
+      return refuse(
+          fmt::format("the ranges {} ask for a second {} address; a container has one of "
+                      "each family on an interface",
+                      described(set), name(*first)));
+    }
+    first = family_of(set);
+    for (const AddressRange& range : set) {
+      if (range.first.family() != family_of(set) || range.last.family() != family_of(set) ||
+          range.last < range.first) {
+        return refuse(
+            fmt::format("the range {} is none, or of another family than the rest of its "
+                        "set",
+                        range.text()));
+      }
+      const bool somewhere = std::any_of(pools_.begin(), pools_.end(), [&](const Pool& pool) {
+        return reach_into({{range}}, pool.settings());
+      });
+      if (!somewhere) return refuse(fmt::format("the range {} is in no pool", range.text()));
+    }
+  }
+  return {};
 }
 
 Result<const Pool*, Refusal> Allocator::pool_for(const AllocateRequest& request) const {
@@ -187,37 +304,75 @@ Result<const Pool*, Refusal> Allocator::pool_for(const AllocateRequest& request)
         return Refusal{Reason::exhausted,
                        fmt::format("pool {} is draining: nothing is handed out", pool.name())};
       }
-      if (networks.empty() || names_it) return &pool;
+      if (!is_for_network(pool, network)) return for_others(pool, network);
+      if (reach_into(request.ranges, pool.settings())) return &pool;
       return Refusal{Reason::bad_request,
-                     fmt::format("pool {} is for other networks than {}", pool.name(), network)};
+                     fmt::format("pool {} has no addresses of the ranges asked for", pool.name())};
     }
-    if (pool.settings().state == PoolState::draining || !is_for(pool.settings(), settings_.labels))
+    if (pool.settings().state == PoolState::draining ||
+        !is_for(pool.settings(), settings_.labels) ||
+        !reach_into(request.ranges, pool.settings())) {
       continue;
+    }
     if (names_it) return &pool;
     if (networks.empty() && for_all == nullptr) for_all = &pool;
   }
   if (for_all != nullptr) return for_all;
-  return Refusal{Reason::unknown_pool,
-                 request.pool.empty()
-                     ? fmt::format("no pool is for network {} on this node", network)
-                     : fmt::format("there is no pool '{}'", request.pool.substr(0, 64))};
+  return Refusal{
+      Reason::unknown_pool,
+      request.pool.empty()
+          ? fmt::format("no pool {}is for network {} on this node",
+                        request.ranges.empty() ? "" : "with the ranges asked for ", network)
+          : fmt::format("there is no pool '{}'", request.pool.substr(0, 64))};
 }
 
-Result<Allocator::Place, Refusal> Allocator::pick(const Pool& pool, Time now) const {
+Result<Place, Refusal> Allocator::pick(const Pool& pool, const AllocateRequest& request,
+                                       Time now) const {
+  if (auto place = rested(pool, request, now)) return *std::move(place);
+  if (settings_.soft_cool_down) {
+    if (auto place = resting(pool, request, now)) return *std::move(place);
+  }
+  return request.ranges.empty() ? exhausted(pool.name(), now) : exhausted(pool, request);
+}
+
+std::optional<std::uint32_t> Allocator::next(const BlockId& id, const OwnedBlock& block,
+                                             const AllocateRequest& request, Time now,
+                                             std::chrono::seconds cool_down) const {
+  if (!gives(id, block)) return std::nullopt;
+  auto ordinal = block.ordinals.next(now, cool_down);
+  while (ordinal && (is_taken(id, *ordinal) || !satisfies(request.ranges, id, *ordinal))) {
+    ordinal = block.ordinals.next(now, cool_down, ordinal);
+  }
+  return ordinal;
+}
+
+std::optional<Place> Allocator::rested(const Pool& pool, const AllocateRequest& request,
+                                       Time now) const {
   const auto from = blocks_.lower_bound(BlockId{pool.name(), 0, std::nullopt, std::nullopt});
   for (auto entry = from; entry != blocks_.end() && entry->first.pool == pool.name(); ++entry) {
-    const auto& [id, block] = *entry;
-    if (!gives(id, block)) continue;
-    auto ordinal = block.ordinals.next(now, settings_.cool_down);
-    while (ordinal && is_taken(id, *ordinal)) {
-      ordinal = block.ordinals.next(now, settings_.cool_down, ordinal);
-    }
-    if (ordinal) return Place{id, *ordinal};
+    const auto ordinal = next(entry->first, entry->second, request, now, settings_.cool_down);
+    if (ordinal) return Place{entry->first, *ordinal};
   }
-  return exhausted(pool.name(), now);
+  return std::nullopt;
 }
 
-std::optional<Allocator::Place> Allocator::place_of(const Address& address) const {
+std::optional<Place> Allocator::resting(const Pool& pool, const AllocateRequest& request,
+                                        Time now) const {
+  std::optional<Place> longest;
+  std::optional<Time> since;
+  for (const auto& [id, block] : blocks_) {
+    if (id.pool != pool.name()) continue;
+    const auto ordinal = next(id, block, request, now, std::chrono::seconds(0));
+    if (!ordinal) continue;
+    const auto freed_at = block.ordinals.freed_at(*ordinal);
+    if (longest && freed_at >= since) continue;
+    longest = Place{id, *ordinal};
+    since = freed_at;
+  }
+  return longest;
+}
+
+std::optional<Place> Allocator::place_of(const Address& address) const {
   for (const auto& [id, block] : blocks_) {
     const auto& range = address.is_v4() ? id.ipv4 : id.ipv6;
     if (block.state != BlockState::owned || !range || !range->contains(address)) continue;
@@ -226,8 +381,8 @@ std::optional<Allocator::Place> Allocator::place_of(const Address& address) cons
   return std::nullopt;
 }
 
-Result<Allocator::Place, Refusal> Allocator::pick_addresses(const AllocateRequest& request,
-                                                            const Lease* replaced) const {
+Result<Place, Refusal> Allocator::pick_addresses(const AllocateRequest& request,
+                                                 const Lease* replaced) const {
   using Reason = Refusal::Reason;
   std::optional<Place> place;
   for (const Address& address : request.addresses) {
@@ -251,14 +406,27 @@ Result<Allocator::Place, Refusal> Allocator::pick_addresses(const AllocateReques
     place = found;
   }
   const auto& [id, ordinal] = *place;
+  if (!satisfies(request.ranges, id, ordinal)) {
+    return Refusal{Reason::bad_request, fmt::format("{} is not in the ranges asked for",
+                                                    request.addresses.front().text())};
+  }
   if (replaced != nullptr && replaced->block == id && replaced->ordinal == ordinal) return *place;
   const Address& asked = request.addresses.front();
   if (const Lease* holder = find(asked)) {
     return Refusal{Reason::taken,
                    fmt::format("{} is held by {}", asked.text(), described(holder->attachment))};
   }
+  const Pool* pool = pool_named(id.pool);
+  if (pool != nullptr && !is_for_network(*pool, request.attachment.network)) {
+    return for_others(*pool, request.attachment.network);
+  }
   const OwnedBlock& block = blocks_.at(id);
-  if (!block.ordinals.is_free(ordinal) || is_taken(id, ordinal)) {
+  if (block.ordinals.is_quarantined(ordinal) && !request.in_use) {
+    return Refusal{Reason::taken,
+                   fmt::format("{} is quarantined: {}", asked.text(), quarantined_.at(*place))};
+  }
+  const bool free = block.ordinals.is_free(ordinal) || block.ordinals.is_quarantined(ordinal);
+  if (!free || is_taken(id, ordinal)) {
     return Refusal{Reason::taken, fmt::format("{} is reserved", asked.text())};
   }
   if (!gives(id, block)) return contested_refusal(id);
@@ -284,6 +452,7 @@ Refusal Allocator::exhausted(const std::string& pool, Time now) const {
     all.held += usage.held;
     all.cooling += usage.cooling;
     all.reserved += usage.reserved;
+    all.quarantined += usage.quarantined;
     const auto at = block.ordinals.next_ready(settings_.cool_down);
     if (at && (!ready || *at < *ready)) ready = at;
   }
@@ -291,11 +460,29 @@ Refusal Allocator::exhausted(const std::string& pool, Time now) const {
       fmt::format("pool {} has no free address on this host: {} held and {} resting in {} block{}",
                   pool, all.held, all.cooling, blocks, blocks == 1 ? "" : "s");
   if (all.reserved != 0) message += fmt::format(", {} reserved", all.reserved);
+  if (all.quarantined != 0) message += fmt::format(", {} quarantined", all.quarantined);
   if (ready && *ready > now) {
     message += fmt::format("; the next is free in {} s",
                            std::chrono::ceil<std::chrono::seconds>(*ready - now).count());
   }
   return {Refusal::Reason::exhausted, std::move(message)};
+}
+
+Refusal Allocator::exhausted(const Pool& pool, const AllocateRequest& request) const {
+  std::string ranges;
+  for (const RangeSet& set : request.ranges)
+    ranges += (ranges.empty() ? "" : " and ") + described(set);
+  const bool here = std::any_of(blocks_.begin(), blocks_.end(), [&](const auto& entry) {
+    return entry.first.pool == pool.name() && entry.second.state == BlockState::owned &&
+           reach_into(request.ranges, entry.first);
+  });
+  if (!here) {
+    return {
+        Refusal::Reason::elsewhere,
+        fmt::format("no block of this host in pool {} has addresses of {}", pool.name(), ranges)};
+  }
+  return {Refusal::Reason::exhausted,
+          fmt::format("pool {} has no free address of {} on this host", pool.name(), ranges)};
 }
 
 Freed Allocator::freed(const Lease& lease, Time now) const {
@@ -314,7 +501,12 @@ void Allocator::apply(const Changes& changes) {
     std::visit(Overloaded{
                    [&](const Held& held) { apply_held(held.lease); },
                    [&](const Freed& freed) { apply_freed(freed); },
-                   [&](const Dropped& dropped) { blocks_.erase(dropped.block); },
+                   [&](const Dropped& dropped) {
+                     blocks_.erase(dropped.block);
+                     std::erase_if(quarantined_, [&](const auto& entry) {
+                       return entry.first.block == dropped.block;
+                     });
+                   },
                    [&](const Claimed& claimed) {
                      claims_[claimed.block] = claimed.state;
                      if (claimed.state == ClaimState::claiming) return;
@@ -332,6 +524,7 @@ void Allocator::apply(const Changes& changes) {
 
 void Allocator::apply_held(const Lease& lease) {
   block_of(lease.block).ordinals.hold(lease.ordinal);
+  quarantined_.erase({lease.block, lease.ordinal});
   next_sequence_ = std::max(next_sequence_, lease.sequence + 1);
   if (lease.ipv4()) holders_[*lease.ipv4()] = lease.host_ifname;
   if (lease.ipv6()) holders_[*lease.ipv6()] = lease.host_ifname;
@@ -375,8 +568,7 @@ Audit Allocator::audit(const Observation& seen, Time now) {
     audit.changes.emplace_back(freed(holding.lease, now));
   }
   for (const auto& [id, block] : blocks_) {
-    if (block.state == BlockState::draining && block.ordinals.held() == 0 &&
-        !claims_.contains(id)) {
+    if (is_drained(id, block)) {
       audit.changes.emplace_back(Dropped{id});
     }
   }
@@ -414,9 +606,8 @@ Result<Lease> Allocator::adopted(const KernelVeth& veth, const ParsedAlias& alia
     return Error{fmt::format("its alias names {}, whose link would be {}", described(names),
                              host_ifname(names))};
   }
-  const auto pool = std::find_if(pools_.begin(), pools_.end(),
-                                 [&](const Pool& p) { return p.name() == alias.pool; });
-  if (pool == pools_.end() || alias.block >= pool->block_count()) {
+  const Pool* pool = pool_named(alias.pool);
+  if (pool == nullptr || alias.block >= pool->block_count()) {
     return Error{fmt::format("its alias names block {} of pool {}, which does not exist",
                              alias.block, alias.pool)};
   }
@@ -433,14 +624,19 @@ Result<Lease> Allocator::adopted(const KernelVeth& veth, const ParsedAlias& alia
   return lease;
 }
 
+/// Who is in quarantine is reached through the block as well.
+bool Allocator::is_drained(const BlockId& id, const OwnedBlock& block) const {
+  return block.state == BlockState::draining && block.ordinals.held() == 0 &&
+         block.ordinals.quarantined() == 0 && !claims_.contains(id);
+}
+
 std::vector<BlockStatus> Allocator::blocks(Time now) const {
   std::vector<BlockStatus> statuses;
   for (const auto& [id, block] : blocks_) {
-    if (block.state == BlockState::draining && block.ordinals.held() == 0 && !claims_.contains(id))
-      continue;
+    if (is_drained(id, block)) continue;
     const Block::Usage usage = block.ordinals.usage(now, settings_.cool_down);
     statuses.push_back({id, block.state, block.ordinals.capacity(), usage.held, usage.cooling,
-                        usage.reserved, usage.free, contested_.contains(id)});
+                        usage.reserved, usage.quarantined, usage.free, contested_.contains(id)});
   }
   return statuses;
 }

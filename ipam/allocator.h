@@ -39,6 +39,13 @@ struct AllocateRequest {
   /// These and no others: at most one of each family, and together one ordinal. One may be asked
   /// for while it cools: who names an address knows who had it.
   std::vector<Address> addresses = {};
+  /// For each set, the container's address of the set's family lies in one of its ranges (CNI
+  /// conventions, `ipRanges`).
+  std::vector<std::vector<AddressRange>> ranges = {};
+  /// For another main plugin.
+  bool delegated = false;
+  /// The container has `addresses` already, so it is no wonder that they are seen in use.
+  bool in_use = false;
 };
 
 struct Refusal {
@@ -46,7 +53,7 @@ struct Refusal {
     bad_request,   ///< the attachment breaks CNI's rules
     unknown_pool,  ///< no pool of that name, or none at all
     elsewhere,     ///< the address asked for is in no block of this host
-    taken,         ///< the address asked for is held by another, or reserved
+    taken,         ///< the address asked for is held by another, reserved or quarantined
     exhausted,     ///< no free address in this host's blocks; may pass
     collision,     ///< another attachment has the same host interface name (2^-44)
   };
@@ -62,6 +69,8 @@ struct Grant {
   /// The lease of an earlier life of the attachment, whose veth must go before the new one can
   /// come.
   std::optional<Lease> replaced;
+  /// The address still rested, but there was no other (soft_cool_down).
+  bool waived = false;
   Changes changes;
 };
 
@@ -74,7 +83,8 @@ struct Release {
 
 /// What the kernel shows of this host's containers.
 struct Observation {
-  /// Names of the links of this host's namespace that begin with "weft".
+  /// Names of the links of this host's namespace that begin with "weft", and those of delegated
+  /// leases whose namespace lives: they have no such link.
   std::unordered_set<std::string> host_ifnames;
 };
 
@@ -113,9 +123,17 @@ struct BlockStatus {
   std::uint32_t held = 0;
   std::uint32_t cooling = 0;
   std::uint32_t reserved = 0;
+  std::uint32_t quarantined = 0;
   std::uint32_t free = 0;
   /// Another host announces it too.
   bool contested = false;
+};
+
+/// A place in a block.
+struct Place {
+  BlockId block;
+  std::uint32_t ordinal = 0;
+  auto operator<=>(const Place&) const = default;
 };
 
 struct LeaseStatus {
@@ -149,6 +167,18 @@ class Allocator {
   [[nodiscard]] const std::set<BlockId>& contested() const { return contested_; }
   [[nodiscard]] const std::map<BlockId, ClaimState>& claims() const { return claims_; }
 
+  /// An address that is free by our records, but somebody has it: it is not given before it is
+  /// acquitted, and cools from then on. What is held is left alone. Not on disk: whoever looks
+  /// before an address is given finds it again.
+  void quarantine(const Place& place, std::string reason);
+  void acquit(const Place& place, Time now);
+  [[nodiscard]] bool is_held(const Place& place) const;
+  [[nodiscard]] bool is_reserved(const Place& place) const;
+  /// With the reasons.
+  [[nodiscard]] const std::map<Place, std::string>& quarantined() const { return quarantined_; }
+  /// Its pool's blocks are subnets with a gateway.
+  [[nodiscard]] bool has_gateway(const BlockId& block) const;
+
   /// Committed changes happen. A Freed whose sequence is not the holder's does nothing.
   void apply(const Changes& changes);
 
@@ -180,26 +210,33 @@ class Allocator {
     std::optional<Time> missing_since;
   };
 
-  /// A place in a block.
-  struct Place {
-    BlockId block;
-    std::uint32_t ordinal = 0;
-    bool operator==(const Place&) const = default;
-  };
-
   /// `replaced` is given up by the same grant, so its address may be had again.
   [[nodiscard]] Result<Place, Refusal> pick(const AllocateRequest& request, const Lease* replaced,
                                             Time now) const;
-  [[nodiscard]] Result<Place, Refusal> pick(const Pool& pool, Time now) const;
+  [[nodiscard]] Result<Place, Refusal> pick(const Pool& pool, const AllocateRequest& request,
+                                            Time now) const;
+  /// Of the pool's blocks in turn, the first that gives one.
+  [[nodiscard]] std::optional<Place> rested(const Pool& pool, const AllocateRequest& request,
+                                            Time now) const;
+  /// Of all of them the one that rested longest, though not long enough.
+  [[nodiscard]] std::optional<Place> resting(const Pool& pool, const AllocateRequest& request,
+                                             Time now) const;
+  [[nodiscard]] std::optional<std::uint32_t> next(const BlockId& id, const OwnedBlock& block,
+                                                  const AllocateRequest& request, Time now,
+                                                  std::chrono::seconds cool_down) const;
+  [[nodiscard]] Result<void, Refusal> check_ranges(const AllocateRequest& request) const;
   [[nodiscard]] Result<Place, Refusal> pick_addresses(const AllocateRequest& request,
                                                       const Lease* replaced) const;
   [[nodiscard]] Result<const Pool*, Refusal> pool_for(const AllocateRequest& request) const;
+  [[nodiscard]] const Pool* pool_named(const std::string& name) const;
   [[nodiscard]] std::optional<Place> place_of(const Address& address) const;
+  [[nodiscard]] bool is_drained(const BlockId& id, const OwnedBlock& block) const;
   [[nodiscard]] bool gives(const BlockId& id, const OwnedBlock& block) const;
   OwnedBlock& block_of(const BlockId& id);
   [[nodiscard]] BlockState state_of(const BlockId& id) const;
   void reserve(const BlockId& id, Block& block) const;
   [[nodiscard]] Refusal exhausted(const std::string& pool, Time now) const;
+  [[nodiscard]] Refusal exhausted(const Pool& pool, const AllocateRequest& request) const;
   [[nodiscard]] const Holding* holding(const Attachment& attachment) const;
   [[nodiscard]] Freed freed(const Lease& lease, Time now) const;
   [[nodiscard]] bool is_taken(const BlockId& block, std::uint32_t ordinal) const;
@@ -217,6 +254,7 @@ class Allocator {
   std::set<BlockId> static_;
   std::map<BlockId, ClaimState> claims_;
   std::set<BlockId> contested_;
+  std::map<Place, std::string> quarantined_;
   /// By the name of the host end, which follows from the attachment.
   std::unordered_map<std::string, Holding> leases_;
   /// Every address held in any block: a renumbered pool may overlap its former self.

@@ -29,39 +29,57 @@ std::optional<Time> Block::next_ready(std::chrono::seconds cool_down) const {
 }
 
 void Block::reserve(std::uint32_t ordinal, bool reserved) {
-  Slot& slot = slots_[ordinal];
-  if (slot.reserved == reserved) return;
-  slot.reserved = reserved;
-  if (slot.held) return;
-  if (reserved) {
-    unlink(ordinal);
-  } else {
-    link(ordinal);
-  }
+  if (slots_[ordinal].reserved == reserved) return;
+  change(ordinal, [&](Slot& slot) { slot.reserved = reserved; });
+}
+
+void Block::quarantine(std::uint32_t ordinal) {
+  if (slots_[ordinal].held || slots_[ordinal].quarantined) return;
+  change(ordinal, [](Slot& slot) { slot.quarantined = true; });
+  ++quarantined_;
+}
+
+void Block::acquit(std::uint32_t ordinal, Time now) {
+  if (!slots_[ordinal].quarantined) return;
+  change(ordinal, [&](Slot& slot) {
+    slot.quarantined = false;
+    slot.freed_at = now;
+  });
+  --quarantined_;
+}
+
+bool Block::is_quarantined(std::uint32_t ordinal) const {
+  return slots_[ordinal].quarantined;
 }
 
 bool Block::is_free(std::uint32_t ordinal) const {
-  return !slots_[ordinal].held && !slots_[ordinal].reserved;
+  return slots_[ordinal].queued();
 }
 
 void Block::hold(std::uint32_t ordinal) {
-  Slot& slot = slots_[ordinal];
-  assert(!slot.held);
-  if (!slot.reserved) unlink(ordinal);
-  slot.held = true;
+  assert(!slots_[ordinal].held);
+  if (slots_[ordinal].quarantined) --quarantined_;
+  change(ordinal, [](Slot& slot) {
+    slot.quarantined = false;
+    slot.held = true;
+  });
   ++held_;
 }
 
 void Block::free(std::uint32_t ordinal, Time freed_at) {
-  Slot& slot = slots_[ordinal];
-  const bool queued = !slot.held && !slot.reserved;
-  if (queued) unlink(ordinal);
-  if (slot.held) {
+  if (slots_[ordinal].held) --held_;
+  change(ordinal, [&](Slot& slot) {
     slot.held = false;
-    --held_;
-  }
-  slot.freed_at = freed_at;
-  if (!slot.reserved) link(ordinal);
+    slot.freed_at = freed_at;
+  });
+}
+
+template <typename Change>
+void Block::change(std::uint32_t ordinal, const Change& change) {
+  Slot& slot = slots_[ordinal];
+  if (slot.queued()) unlink(ordinal);
+  change(slot);
+  if (slot.queued()) link(ordinal);
 }
 
 bool Block::is_held(std::uint32_t ordinal) const {
@@ -75,6 +93,8 @@ Block::Usage Block::usage(Time now, std::chrono::seconds cool_down) const {
       ++usage.held;
     } else if (slot.reserved) {
       ++usage.reserved;
+    } else if (slot.quarantined) {
+      ++usage.quarantined;
     } else if (is_cooling(slot, now, cool_down)) {
       ++usage.cooling;
     } else {

@@ -34,6 +34,9 @@ struct Lease {
   /// From one counter of the host that only rises: whoever frees later than now names the
   /// allocation it means.
   std::uint64_t sequence = 0;
+  /// Given through weft-ipam: another plugin makes the link, so only the namespace tells whether
+  /// the container lives.
+  bool delegated = false;
 
   bool operator==(const Lease&) const = default;
 

@@ -106,6 +106,12 @@ Result<Pool> Pool::create(const PoolSettings& settings) {
     if (!good) return good.error().within(place);
     block_count = std::min(block_count, blocks_in(*settings.ipv6, settings.ipv6_block_length));
   }
+  const unsigned host_bits =
+      settings.ipv4 ? 32U - settings.ipv4_block_length : 128U - settings.ipv6_block_length;
+  if (settings.gateway && (1U << host_bits) < subnet_capacity) {
+    return Error{fmt::format("a block with a gateway needs {} addresses or more", subnet_capacity)}
+        .within(place);
+  }
   const unsigned paired_length = settings.ipv4_block_length + 96U;
   if (settings.ipv4 && settings.ipv6 && settings.ipv6_block_length != paired_length) {
     return Error{
@@ -134,6 +140,9 @@ bool Pool::overlaps(const Pool& other) const {
 }
 
 bool Pool::is_reserved(const BlockId& block, std::uint32_t ordinal) const {
+  if (settings_.gateway && (ordinal <= gateway_ordinal || ordinal + 1 == block.capacity())) {
+    return true;
+  }
   const auto ipv4 = block.ipv4_at(ordinal);
   const auto ipv6 = block.ipv6_at(ordinal);
   return std::any_of(settings_.reserved.begin(), settings_.reserved.end(),

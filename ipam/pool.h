@@ -3,7 +3,8 @@
 // to two addresses. Which host owns a block is `claims`; who holds an ordinal is `block`.
 //
 // Every ordinal of a block is usable, the first and the last too: containers get a /32 and a /128
-// and there is no subnet on any link, hence neither a network nor a broadcast address to spare.
+// and there is no subnet on any link, hence neither a network nor a broadcast address to spare;
+// unless the pool's blocks are made subnets for other main plugins (`gateway`).
 #pragma once
 
 #include <compare>
@@ -52,6 +53,9 @@ class Pool {
   /// Asserts index < block_count().
   [[nodiscard]] BlockId block(std::uint32_t index) const;
   [[nodiscard]] bool overlaps(const Pool& other) const;
+  /// Of a pool whose blocks are subnets: where plugins such as bridge put the gateway by
+  /// themselves.
+  static constexpr std::uint32_t gateway_ordinal = 1;
   /// One of the two addresses of the ordinal is never to be handed out.
   [[nodiscard]] bool is_reserved(const BlockId& block, std::uint32_t ordinal) const;
 

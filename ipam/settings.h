@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "net/address_range.h"
 #include "net/ip.h"
 
 namespace weft::ipam {
@@ -56,15 +57,10 @@ struct EtcdClaim {
   bool operator==(const EtcdClaim&) const = default;
 };
 
-/// Addresses from `first` to `last`, both among them, of one family.
-struct AddressRange {
-  Address first;
-  Address last;
-  [[nodiscard]] bool contains(const Address& address) const {
-    return address.family() == first.family() && first <= address && address <= last;
-  }
-  bool operator==(const AddressRange&) const = default;
-};
+using weft::AddressRange;
+
+/// Fewest addresses of a block that is a subnet: network, gateway, broadcast and one to give.
+inline constexpr std::uint32_t subnet_capacity = 4;
 
 enum class PoolState : std::uint8_t {
   active,
@@ -89,6 +85,9 @@ struct PoolSettings {
   PoolState state = PoolState::active;
   /// Never handed out.
   std::vector<AddressRange> reserved;
+  /// Blocks are subnets with a gateway, for other main plugins (weft-ipam): network, gateway and
+  /// broadcast address are never handed out.
+  bool gateway = false;
   /// The networks (of CNI) it is for; empty: all. A network that a pool names does not take from
   /// the pools that are for all, unless it asks for one by name.
   std::vector<std::string> networks;
@@ -103,6 +102,8 @@ struct Settings {
   /// A freed address rests this long before it is handed out again, 0..3600 s (rule: longer than a
   /// peer's SYN_SENT).
   std::chrono::seconds cool_down{120};
+  /// When a pool has no other, one that still rests is given: the one that rested longest.
+  bool soft_cool_down = false;
   /// How often held addresses are compared with the kernel, 1..3600 s. One whose container is gone
   /// twice is freed.
   std::chrono::seconds audit_interval{30};

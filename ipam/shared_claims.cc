@@ -396,7 +396,7 @@ void SharedClaims::want_less(const std::string& pool, const SharedPool* shared,
     bool empty = true;
     for (const BlockStatus& status : around.blocks) {
       if (status.id == block) {
-        empty = status.held == 0 && status.cooling == 0;
+        empty = status.held == 0 && status.cooling == 0 && status.quarantined == 0;
       } else if (status.id.pool == pool && status.state == BlockState::owned) {
         elsewhere += status.free;
       }

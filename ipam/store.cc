@@ -11,7 +11,7 @@ namespace weft::ipam {
 
 namespace {
 
-constexpr int schema_version = 2;
+constexpr int schema_version = 3;
 /// How long a weftd that is going down may keep the next one waiting at open().
 constexpr int busy_timeout_ms = 2000;
 
@@ -47,12 +47,19 @@ constexpr const char* schema_of_claims = R"sql(
   PRAGMA user_version = 2;
 )sql";
 
+// What version 3 adds.
+constexpr const char* schema_of_delegation = R"sql(
+  ALTER TABLE address ADD COLUMN delegated INTEGER NOT NULL DEFAULT 0;
+  PRAGMA user_version = 3;
+)sql";
+
 constexpr std::string_view hold_sql = R"sql(
   INSERT INTO address (block, ordinal, state, network, container, ifname, netns, netns_inode, boot_id, at,
-                       sequence, host_ifname)
-  VALUES (?1, ?2, 'held', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                       sequence, host_ifname, delegated)
+  VALUES (?1, ?2, 'held', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
   ON CONFLICT (block, ordinal) DO UPDATE SET state = 'held', network = ?3, container = ?4, ifname = ?5,
-    netns = ?6, netns_inode = ?7, boot_id = ?8, at = ?9, sequence = ?10, host_ifname = ?11
+    netns = ?6, netns_inode = ?7, boot_id = ?8, at = ?9, sequence = ?10, host_ifname = ?11,
+    delegated = ?12
     WHERE state = 'free'
 )sql";
 
@@ -64,7 +71,7 @@ constexpr std::string_view free_sql = R"sql(
 // Free ones first, in the order they were freed: a replay must not hold what it has yet to free.
 constexpr std::string_view load_sql = R"sql(
   SELECT block, ordinal, state, network, container, ifname, netns, netns_inode, boot_id, at, sequence,
-         host_ifname
+         host_ifname, delegated
   FROM address ORDER BY state = 'held', at, sequence
 )sql";
 
@@ -198,8 +205,8 @@ Result<Store::Readable> Store::check_schema() {
                              version, schema_version)};
   }
   if (version < schema_version) {
-    const std::string sql =
-        fmt::format("BEGIN; {} {} COMMIT", version == 0 ? schema : "", schema_of_claims);
+    const std::string sql = fmt::format("BEGIN; {} {} {} COMMIT", version < 1 ? schema : "",
+                                        version < 2 ? schema_of_claims : "", schema_of_delegation);
     if (sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
       // Tables without a version are none of ours.
       return failure(database_.get(), "the schema cannot be made");
@@ -307,7 +314,8 @@ Result<Changes> Store::load(const std::string& boot_id, Time now) {
                                  static_cast<std::uint64_t>(query.number(7)),
                                  query.text(8),
                                  at,
-                                 sequence}});
+                                 sequence,
+                                 query.number(12) != 0}});
     } else {
       changes.emplace_back(Freed{block->second, ordinal, at, boot_id, sequence});
     }
@@ -416,6 +424,7 @@ Result<void> Store::write(const Held& held) {
   query.bind(9, nanoseconds(lease.allocated_at));
   query.bind(10, static_cast<std::int64_t>(lease.sequence));
   query.bind(11, lease.host_ifname);
+  query.bind(12, std::int64_t{lease.delegated});
   if (query.step() != SQLITE_DONE) return failure(database_.get(), "hold");
   if (sqlite3_changes(database_.get()) != 1) {
     return Error{fmt::format("address {} of block {} is on record as held by another container",

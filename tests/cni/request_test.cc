@@ -338,5 +338,38 @@ TEST(VersionForErrors, IsTheConfigsWhenKnown) {
   EXPECT_EQ(version_for_errors(R"({"cniVersion":3})"), "1.1.0");
 }
 
+TEST(IpamRequest, FindsItsKeysBelowIpam) {
+  const auto request = parse(environment("ADD"), R"({"cniVersion":"1.0.0","name":"old","type":"ptp",
+      "mtu":9000,"pool":7,"sysctl":"not ours","dns":{"nameservers":["10.0.0.1"]},"prevResult":{},
+      "runtimeConfig":{"ips":["10.64.0.9"]},
+      "ipam":{"type":"weft-ipam","pool":"blue","socket":"/tmp/weft.sock","dns":{"search":["a"]},
+              "routes":[{"dst":"10.0.0.0/8"},{"dst":"fd00::/8","gw":"fd64::1"}]}})",
+                             Role::ipam);
+  ASSERT_TRUE(request) << request.error().message;
+  EXPECT_EQ(request->config.pool, "blue");
+  EXPECT_EQ(request->config.socket, "/tmp/weft.sock");
+  EXPECT_EQ(request->config.dns, (Dns{{}, "", {"a"}, {}}));
+  EXPECT_EQ(request->config.mtu, std::nullopt);
+  EXPECT_THAT(request->config.wishes.addresses, testing::ElementsAre(*Address::parse("10.64.0.9")));
+  ASSERT_TRUE(request->config.delegated_routes);
+  EXPECT_THAT(*request->config.delegated_routes,
+              testing::ElementsAre(Route{*Prefix::parse("10.0.0.0/8"), {}},
+                                   Route{*Prefix::parse("fd00::/8"), *Address::parse("fd64::1")}));
+  const auto plain =
+      parse(environment("ADD"), R"({"name":"old","ipam":{"type":"weft-ipam"}})", Role::ipam);
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(plain->config.delegated_routes, std::nullopt);
+}
+
+TEST(IpamRequest, RefusesWhatItDoesNotUnderstandButAtDel) {
+  for (const char* ipam :
+       {R"({"pool":7})", R"({"routes":{}})", R"({"routes":["10.0.0.0/8"]})",
+        R"({"routes":[{"dst":"10.0.0.1/8"}]})", R"({"routes":[{"dst":"10.0.0.0/8","gw":"x"}]})"}) {
+    const std::string text = std::string(R"({"name":"old","ipam":)") + ipam + "}";
+    EXPECT_FALSE(parse(environment("ADD"), text, Role::ipam)) << ipam;
+    EXPECT_TRUE(parse(environment("DEL"), text, Role::ipam)) << ipam;
+  }
+}
+
 }  // namespace
 }  // namespace weft::cni

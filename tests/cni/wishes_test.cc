@@ -111,6 +111,24 @@ INSTANTIATE_TEST_SUITE_P(
                 "bandwidth.ingressRate: must be a number"},
         Refused{"RateNegative", R"({"runtimeConfig":{"bandwidth":{"EgressRate":-1}}})",
                 "bandwidth.egressRate"},
+        Refused{"RangesFlat", R"({"runtimeConfig":{"ipRanges":[{"subnet":"10.0.0.0/8"}]}})",
+                "ipRanges: must be a list of lists"},
+        Refused{"RangeSubnet", R"({"runtimeConfig":{"ipRanges":[[{"rangeStart":"10.0.0.1"}]]}})",
+                "a range needs a subnet"},
+        Refused{"RangeHostBits", R"({"runtimeConfig":{"ipRanges":[[{"subnet":"10.0.0.1/8"}]]}})",
+                "10.0.0.0/8"},
+        Refused{
+            "RangeOutside",
+            R"({"runtimeConfig":{"ipRanges":[[{"subnet":"10.0.0.0/24","rangeEnd":"10.0.1.1"}]]}})",
+            "rangeEnd 10.0.1.1 is not in the subnet 10.0.0.0/24"},
+        Refused{"RangeBackwards",
+                R"({"runtimeConfig":{"ipRanges":[[{"subnet":"10.0.0.0/24","rangeStart":"10.0.0.9",
+                    "rangeEnd":"10.0.0.8"}]]}})",
+                "10.0.0.9-10.0.0.8 ends before it begins"},
+        Refused{
+            "RangeFamilies",
+            R"({"runtimeConfig":{"ipRanges":[[{"subnet":"10.0.0.0/24"},{"subnet":"fd00::/64"}]]}})",
+            "of one set and of two families"},
         Refused{"DnsServers", R"({"runtimeConfig":{"dns":{"Servers":["a",1]}}})",
                 "dns.servers: must be a list of texts"}),
     [](const auto& c) { return c.param.name; });
@@ -137,6 +155,29 @@ TEST(Wishes, DnsOfTheRuntime) {
   ASSERT_TRUE(wishes);
   EXPECT_EQ(wishes->dns, (Dns{{"10.0.0.53"}, "", {"a", "b"}, {"ndots:2"}}));
   EXPECT_EQ(parse_wishes(json::parse(R"({"runtimeConfig":{"dns":{}}})"), "")->dns, std::nullopt);
+}
+
+TEST(Wishes, RangesInTheWordsOfEitherRuntime) {
+  const auto range = [](const char* first, const char* last) {
+    return AddressRange{address(first), address(last)};
+  };
+  const auto ocicni = parse_wishes(
+      json::parse(
+          R"({"runtimeConfig":{"ipRanges":[[{"subnet":"10.64.0.0/24","rangeStart":"10.64.0.9",
+          "rangeEnd":"10.64.0.20","gateway":"10.64.0.1"},{"subnet":"10.65.0.0/30"}],
+          [{"subnet":"fd64::/64"}]]}})"),
+      "");
+  ASSERT_TRUE(ocicni) << ocicni.error().message;
+  EXPECT_THAT(
+      ocicni->ranges,
+      ElementsAre(ElementsAre(range("10.64.0.9", "10.64.0.20"), range("10.65.0.0", "10.65.0.3")),
+                  ElementsAre(range("fd64::", "fd64::ffff:ffff:ffff:ffff"))));
+  const auto containerd = parse_wishes(
+      json::parse(R"({"runtimeConfig":{"ipRanges":[[{"Subnet":"10.64.0.0/24","RangeStart":"",
+          "RangeEnd":"","Gateway":""}],[]]}})"),
+      "");
+  ASSERT_TRUE(containerd) << containerd.error().message;
+  EXPECT_THAT(containerd->ranges, ElementsAre(ElementsAre(range("10.64.0.0", "10.64.0.255"))));
 }
 
 }  // namespace

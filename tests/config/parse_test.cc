@@ -65,7 +65,7 @@ pools:
   two: {ipv6: "fd65::/64", claim: {static: {blocks: [7, 3]}}, state: draining,
         reserved: ["fd65::/126", "fd65::9", "fd65::10-fd65::1f"], networks: [net.a, b],
         nodes: {rack: r1}}
-ipam: {cool-down: 0, audit-interval: 3600}
+ipam: {cool-down: 0, soft-cool-down: true, audit-interval: 3600}
 bgp:
   listen: [10.0.0.1, "fd00::1"]
   port: 1179
@@ -98,7 +98,7 @@ bgp:
        add-path-send: {ipv4: all, ipv6: 4}}
 fib: {install: false, table: 100, metric: 4294967294}
 exporter: {listen: 192.0.2.9:9000}
-cni: {mtu: 9000, anti-spoof: false, masquerade: true}
+cni: {mtu: 9000, anti-spoof: false, trusted-networks: [vpn, lb-1], masquerade: true}
 )");
   EXPECT_EQ(config.node.name, "h1");
   EXPECT_EQ(config.node.router_address_ipv6, Address::parse("fd00:ff::1").value());
@@ -109,6 +109,7 @@ cni: {mtu: 9000, anti-spoof: false, masquerade: true}
   EXPECT_FALSE(config.ipam.pools[1].ipv4);
   EXPECT_THAT(std::get<ipam::StaticBlocks>(config.ipam.pools[1].claim).indexes, ElementsAre(7, 3));
   EXPECT_EQ(config.ipam.cool_down, seconds(0));
+  EXPECT_TRUE(config.ipam.soft_cool_down);
   EXPECT_EQ(config.ipam.audit_interval, seconds(3600));
   EXPECT_EQ(config.bgp.listen.size(), 2U);
   EXPECT_EQ(config.bgp.port, 1179);
@@ -153,6 +154,7 @@ cni: {mtu: 9000, anti-spoof: false, masquerade: true}
   EXPECT_EQ(config.exporter.listen, (exporter::Listen{*Address::parse("192.0.2.9"), 9000}));
   EXPECT_EQ(config.cni.mtu, 9000U);
   EXPECT_FALSE(config.cni.anti_spoof);
+  EXPECT_THAT(config.cni.trusted_networks, ElementsAre("vpn", "lb-1"));
   EXPECT_TRUE(config.cni.masquerade);
   EXPECT_EQ(config_of(render(config)), config);
 }
@@ -429,6 +431,10 @@ INSTANTIATE_TEST_SUITE_P(
              "f:5:71: pools.c.claim.static.blocks-per-host: '0' is not a whole number, 1..1024\n"},
         Case{"BlockBeyond", pool("ipv4: 10.64.0.0/24, claim: {static: {blocks: [0, 4]}}"),
              "f:5:34: pools.c.claim: block 4 is beyond the pool, which has the blocks 0..3\n"},
+        Case{"GatewayNoRoom",
+             pool("ipv4: 10.64.0.0/24, ipv4-block-length: 31, gateway: true, claim: {static: "
+                  "{index: 0}}"),
+             "f:5:59: pools.c.gateway: blocks with a gateway need 4 addresses or more\n"},
         Case{"ReservedOutside",
              pool("ipv4: 10.64.0.0/24, reserved: [10.64.1.0-10.64.1.9], claim: {static: {index: "
                   "0}}"),

@@ -222,13 +222,15 @@ TEST(BlocksTable, MarksWhatIsFullOrUnheard) {
   const Blocks blocks{
       {{"containers", 11, "10.64.2.192/26", "fd64::c0/122", "owned", 64, 3, 1, 60, 2},
        {"containers", 12, "10.64.3.0/26", "", "owned", 64, 64, 0, 0, 2},
-       {"lab", 0, "10.65.0.0/26", "", "owned", 64, 0, 0, 64, 0}}};
+       {"lab", 0, "10.65.0.0/26", "", "owned", 64, 0, 0, 64, 0},
+       {"lab", 1, "10.65.0.64/26", "", "owned", 64, 0, 0, 62, 2, 0, 2}}};
   EXPECT_EQ("\n" + table(blocks, plain),
             R"(
-  POOL        INDEX  IPV4            IPV6          STATE  HELD  COOLING  FREE  OF  ADVERTISED
-  containers     11  10.64.2.192/26  fd64::c0/122  owned     3        1    60  64  to 2
-~ containers     12  10.64.3.0/26    -             owned    64        0     0  64  to 2
-! lab             0  10.65.0.0/26    -             owned     0        0    64  64  to nobody
+  POOL        INDEX  IPV4            IPV6          STATE                 HELD  COOLING  FREE  OF  ADVERTISED
+  containers     11  10.64.2.192/26  fd64::c0/122  owned                    3        1    60  64  to 2
+~ containers     12  10.64.3.0/26    -             owned                   64        0     0  64  to 2
+! lab             0  10.65.0.0/26    -             owned                    0        0    64  64  to nobody
+~ lab             1  10.65.0.64/26   -             owned, 2 quarantined     0        0    62  64  to 2
 )");
 }
 
@@ -330,6 +332,27 @@ TEST(FibCheckTable, MarksWhatNobodyKnewOf) {
   EXPECT_THAT(text, HasSubstr("~ and 7 more\n"));
   EXPECT_THAT(text, HasSubstr("; 9 differences\n"));
   EXPECT_THAT(text, HasSubstr("a second look still finds 1 differences\n"));
+}
+
+TEST(ImportedTable, SaysWhatBecameOfEachAddress) {
+  Imported imported{{{"10.64.2.200", "a", "eth0", "fits", ""},
+                     {"10.64.2.201", "b", "eth0", "known", ""},
+                     {"10.99.0.1", "c", "eth0", "refused", "it is in no block"}},
+                    false};
+  EXPECT_EQ("\n" + table(imported, plain), R"(
+  ADDRESS      CONTAINER  IFNAME  RESULT
+  10.64.2.200  a          eth0    fits
+  10.64.2.201  b          eth0    held already
+! 10.99.0.1    c          eth0    refused: it is in no block
+nothing was changed
+)");
+  imported.addresses.pop_back();
+  imported.done = true;
+  EXPECT_EQ("\n" + table(imported, plain), R"(
+  ADDRESS      CONTAINER  IFNAME  RESULT
+  10.64.2.200  a          eth0    taken over
+  10.64.2.201  b          eth0    held already
+)");
 }
 
 }  // namespace

@@ -435,5 +435,172 @@ TEST_F(Allocation, OfTwoHostsWithOneIndexTheLaterDoesNotBegin) {
   EXPECT_EQ(address("e"), "10.64.0.12");
 }
 
+AddressRange range(const char* first, const char* last) {
+  return {*Address::parse(first), *Address::parse(last)};
+}
+
+TEST_F(Allocation, RangesSayWhichAddressesMayBeGiven) {
+  const auto ask = [&](const std::string& container,
+                       std::vector<std::vector<AddressRange>> ranges) {
+    AllocateRequest wanted = request(container);
+    wanted.ranges = std::move(ranges);
+    const auto grant = add(wanted, 0);
+    return grant ? grant->lease.ipv4()->text() : grant.error().message;
+  };
+  // Alternatives within a set; what lies beyond this host's blocks is no harm.
+  EXPECT_EQ(ask("a", {{range("10.64.0.14", "10.64.0.200")}}), "10.64.0.14");
+  EXPECT_EQ(ask("b", {{range("10.64.0.1", "10.64.0.2"), range("10.64.0.11", "10.64.0.11")}}),
+            "10.64.0.11");
+  // A set of each family: both hold.
+  EXPECT_EQ(ask("c", {{range("10.64.0.8", "10.64.0.15")}, {range("fd64::d", "fd64::ff")}}),
+            "10.64.0.13");
+  EXPECT_THAT(ask("d", {{range("10.64.0.8", "10.64.0.9")}, {range("fd64::e", "fd64::ff")}}),
+              HasSubstr("no free address of 10.64.0.8-10.64.0.9 and fd64::e-fd64::ff"));
+  EXPECT_EQ(ask("a", {{range("10.64.0.14", "10.64.0.14")}}), "10.64.0.14") << "a repeated ADD";
+  EXPECT_THAT(ask("a", {{range("10.64.0.8", "10.64.0.9")}}), HasSubstr("not of the ranges"));
+  AllocateRequest both = request("e");
+  both.ranges = {{range("10.64.0.8", "10.64.0.9")}};
+  both.addresses = {*Address::parse("10.64.0.10")};
+  EXPECT_THAT(add(both, 0).error().message, HasSubstr("not in the ranges"));
+  both.addresses = {*Address::parse("10.64.0.9")};
+  EXPECT_EQ(add(both, 0)->lease.ipv4()->text(), "10.64.0.9");
+  EXPECT_EQ(address("f"), "10.64.0.8") << "the rest is for all others";
+}
+
+TEST_F(Allocation, RangesThatCannotBeAreRefusedWithTheReason) {
+  struct Case {
+    std::vector<std::vector<AddressRange>> ranges;
+    Refusal::Reason reason;
+    const char* message;
+  };
+  using Reason = Refusal::Reason;
+  const AddressRange good = range("10.64.0.8", "10.64.0.9");
+  for (const Case& c :
+       {Case{{{range("10.99.0.1", "10.99.0.9")}}, Reason::bad_request, "in no pool"},
+        Case{{{good, range("10.99.0.1", "10.99.0.1")}},
+             Reason::bad_request,
+             "the range 10.99.0.1 is in no pool"},
+        Case{{{range("10.64.0.100", "10.64.0.101")}}, Reason::elsewhere, "no block of this host"},
+        Case{{{good}, {good}}, Reason::bad_request, "second ipv4 address"},
+        Case{{{good, range("fd64::8", "fd64::9")}}, Reason::bad_request, "another family"},
+        Case{{{range("10.64.0.9", "10.64.0.8")}}, Reason::bad_request, "is none"},
+        Case{{{}}, Reason::bad_request, "has no range"}}) {
+    AllocateRequest wanted = request("a");
+    wanted.ranges = c.ranges;
+    const auto grant = add(wanted, 0);
+    ASSERT_FALSE(grant) << c.message;
+    EXPECT_EQ(grant.error().reason, c.reason) << c.message;
+    EXPECT_THAT(grant.error().message, HasSubstr(c.message));
+  }
+}
+
+TEST_F(Allocation, RangesChooseThePool) {
+  Settings settings = small_pool();
+  PoolSettings other = settings.pools[0];
+  other.name = "other";
+  other.ipv4 = *Prefix::parse("10.65.0.0/24");
+  other.ipv6.reset();
+  settings.pools.push_back(other);
+  ASSERT_TRUE(allocator_.configure(settings));
+  AllocateRequest wanted = request("a");
+  wanted.ranges = {{range("10.65.0.0", "10.65.0.255")}};
+  EXPECT_EQ(add(wanted, 0)->lease.ipv4()->text(), "10.65.0.8");
+  wanted = request("b", 0, "small");
+  wanted.ranges = {{range("10.65.0.0", "10.65.0.255")}};
+  EXPECT_THAT(add(wanted, 0).error().message,
+              HasSubstr("pool small has no addresses of the ranges"));
+  wanted = request("c");
+  wanted.ranges = {{range("10.65.0.0", "10.65.0.255")}, {range("fd64::", "fd64::ff")}};
+  EXPECT_THAT(add(wanted, 0).error().message, HasSubstr("no pool with the ranges asked for"));
+}
+
+TEST_F(Allocation, AnAddressOfAPoolForOtherNetworksIsRefused) {
+  Settings settings = small_pool();
+  settings.pools[0].networks = {"storage"};
+  ASSERT_TRUE(allocator_.configure(settings));
+  AllocateRequest wanted = request("a");
+  wanted.addresses = {*Address::parse("10.64.0.9")};
+  EXPECT_THAT(add(wanted, 0).error().message, HasSubstr("is for other networks than net"));
+  wanted.attachment.network = "storage";
+  EXPECT_TRUE(add(wanted, 0));
+}
+
+TEST_F(Allocation, WhatSomebodyElseHasIsNotGivenUntilHeIsGone) {
+  const BlockId block = allocator_.blocks(at(0))[0].id;
+  allocator_.quarantine({block, 0}, "10.64.0.8 is seen elsewhere");
+  EXPECT_EQ(address("a"), "10.64.0.9");
+  EXPECT_EQ(allocator_.blocks(at(0))[0].quarantined, 1U);
+  EXPECT_EQ(allocator_.blocks(at(0))[0].free, 2U);
+  AllocateRequest wanted = request("b");
+  wanted.addresses = {*Address::parse("fd64::8")};
+  EXPECT_THAT(add(wanted, 0).error().message,
+              HasSubstr("fd64::8 is quarantined: 10.64.0.8 is seen elsewhere"));
+  for (int i = 0; i < 6; ++i) address(fmt::format("c{}", i));
+  EXPECT_THAT(address("full"), HasSubstr("7 held and 0 resting in 2 blocks, 1 quarantined"));
+  allocator_.acquit({block, 0}, at(10));
+  EXPECT_TRUE(allocator_.quarantined().empty());
+  EXPECT_THAT(address("full", 69), HasSubstr("the next is free in 1 s"));
+  EXPECT_EQ(address("full", 70), "10.64.0.8");
+  allocator_.quarantine({block, 0}, "seen");
+  EXPECT_TRUE(allocator_.quarantined().empty()) << "held: there is nothing to doubt";
+}
+
+TEST_F(Allocation, ABlockWithSomebodyInQuarantineDoesNotGo) {
+  address("a");
+  const BlockId block = allocator_.blocks(at(0))[0].id;
+  allocator_.quarantine({block, 1}, "seen");
+  Settings none = small_pool();
+  none.pools.clear();
+  ASSERT_TRUE(allocator_.configure(none));
+  del("a", 1);
+  EXPECT_TRUE(allocator_.audit({}, at(2)).changes.empty());
+  ASSERT_EQ(allocator_.blocks(at(2)).size(), 1U) << "still announced";
+  allocator_.acquit({block, 1}, at(3));
+  const Audit audit = allocator_.audit({}, at(4));
+  allocator_.apply(audit.changes);
+  EXPECT_TRUE(allocator_.blocks(at(4)).empty());
+}
+
+TEST_F(Allocation, BlocksThatAreSubnetsKeepTheirFirstTwoAndTheirLast) {
+  Settings settings = small_pool();
+  settings.pools[0].gateway = true;
+  ASSERT_TRUE(allocator_.configure(settings));
+  EXPECT_EQ(address("a"), "10.64.0.10");
+  EXPECT_EQ(address("b"), "10.64.0.14");
+  EXPECT_THAT(address("c"), HasSubstr("6 reserved"));
+  EXPECT_TRUE(allocator_.has_gateway(allocator_.blocks(at(0))[0].id));
+  settings.pools[0].ipv4_block_length = 31;
+  settings.pools[0].ipv6_block_length = 127;
+  EXPECT_FALSE(allocator_.configure(settings));
+}
+
+TEST_F(Allocation, WhatOtherPluginsHoldIsNotMistakenForOurs) {
+  AllocateRequest wanted = request("a");
+  wanted.delegated = true;
+  const auto first = add(wanted, 0);
+  EXPECT_TRUE(first->lease.delegated);
+  EXPECT_TRUE(add(wanted, 1)->existing);
+  // The network changed plugins under a container that is made anew.
+  const auto second = add(request("a"), 2);
+  EXPECT_EQ(second->replaced, first->lease);
+  EXPECT_FALSE(second->lease.delegated);
+}
+
+TEST_F(Allocation, ASoftCoolDownGivesWhatRestedLongestRatherThanNothing) {
+  Settings settings = small_pool();
+  settings.soft_cool_down = true;
+  ASSERT_TRUE(allocator_.configure(settings));
+  for (int i = 0; i < 8; ++i) address(fmt::format("c{}", i));
+  del("c1", 10);
+  del("c6", 5);
+  const auto waived = add(request("x"), 12);
+  EXPECT_EQ(waived->lease.ipv4()->text(), "10.64.0.14") << "of another block than the first";
+  EXPECT_TRUE(waived->waived);
+  const auto rested = add(request("y"), 70);
+  EXPECT_EQ(rested->lease.ipv4()->text(), "10.64.0.9");
+  EXPECT_FALSE(rested->waived);
+  EXPECT_THAT(address("z", 70), HasSubstr("no free address"));
+}
+
 }  // namespace
 }  // namespace weft::ipam

@@ -105,5 +105,30 @@ TEST(BlockQueue, ReservedOrdinalsAreNeverNext) {
   EXPECT_FALSE(block.is_free(2));
 }
 
+TEST(QuarantinedOrdinals, AreOutOfTheQueueAndCoolWhenTheyReturn) {
+  Block block(4);
+  block.quarantine(0);
+  EXPECT_FALSE(block.is_free(0));
+  EXPECT_EQ(block.next(Time(), cool_down), 1U);
+  EXPECT_EQ(block.usage(Time(), cool_down).quarantined, 1U);
+  EXPECT_EQ(block.usage(Time(), cool_down).free, 3U);
+  block.reserve(0, true);
+  block.acquit(0, Time(std::chrono::seconds(10)));
+  EXPECT_EQ(block.usage(Time(), cool_down).reserved, 1U);
+  block.reserve(0, false);
+  EXPECT_EQ(block.quarantined(), 0U);
+  for (std::uint32_t ordinal = 1; ordinal < 4; ++ordinal) block.hold(ordinal);
+  EXPECT_EQ(block.next(Time(std::chrono::seconds(69)), cool_down), std::nullopt) << "it cools";
+  EXPECT_EQ(block.next(Time(std::chrono::seconds(70)), cool_down), 0U);
+
+  block.quarantine(1);
+  EXPECT_FALSE(block.is_quarantined(1)) << "what is held is left alone";
+  block.quarantine(0);
+  block.hold(0);
+  EXPECT_EQ(block.quarantined(), 0U) << "held by the one who has it";
+  block.free(0, Time(std::chrono::seconds(80)));
+  EXPECT_EQ(block.next(Time(std::chrono::seconds(140)), cool_down), 0U);
+}
+
 }  // namespace
 }  // namespace weft::ipam

@@ -262,16 +262,28 @@ TEST_F(Stored, TheIncarnationIsOfTheDatabase) {
   EXPECT_NE(Store::open(directory_)->incarnation(), first);
 }
 
-TEST_F(Stored, ADatabaseOfVersionOneIsTakenOver) {
-  commit({held("a", 0, 10)});
-  sqlite3* raw = nullptr;
-  ASSERT_EQ(sqlite3_open(file().c_str(), &raw), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(raw, "DROP TABLE claim; DROP TABLE fact; PRAGMA user_version = 1", nullptr,
-                         nullptr, nullptr),
-            SQLITE_OK);
-  sqlite3_close(raw);
-  EXPECT_EQ(loaded(), (Changes{held("a", 0, 10)}));
-  EXPECT_EQ(Store::open(directory_)->incarnation().size(), 32U);
+TEST_F(Stored, DatabasesOfEarlierVersionsAreTakenOver) {
+  for (const char* back : {"ALTER TABLE address DROP COLUMN delegated; PRAGMA user_version = 2",
+                           "ALTER TABLE address DROP COLUMN delegated; DROP TABLE claim; "
+                           "DROP TABLE fact; PRAGMA user_version = 1"}) {
+    std::filesystem::remove(file());
+    commit({held("a", 0, 10)});
+    sqlite3* raw = nullptr;
+    ASSERT_EQ(sqlite3_open(file().c_str(), &raw), SQLITE_OK);
+    ASSERT_EQ(sqlite3_exec(raw, back, nullptr, nullptr, nullptr), SQLITE_OK);
+    sqlite3_close(raw);
+    EXPECT_EQ(loaded(), (Changes{held("a", 0, 10)})) << back;
+    EXPECT_EQ(Store::open(directory_)->incarnation().size(), 32U);
+  }
+}
+
+TEST_F(Stored, KnowsWhatWasGivenToOtherPlugins) {
+  Held delegated = held("a", 0, 10);
+  delegated.lease.delegated = true;
+  commit({delegated});
+  EXPECT_EQ(loaded(), (Changes{delegated}));
+  commit({freed(0, 9, 10), held("b", 0, 11)});
+  EXPECT_EQ(loaded(), (Changes{held("b", 0, 11)}));
 }
 
 }  // namespace

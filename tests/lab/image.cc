@@ -62,9 +62,10 @@ Result<Image> weft(const fs::path& bin_dir) {
     const char* name;
     const char* installed;
   };
-  static constexpr std::array<Program, 4> programs{
+  static constexpr std::array<Program, 5> programs{
       Program{"weftd", "/usr/sbin/weftd"}, Program{"weftctl", "/usr/bin/weftctl"},
-      Program{"weft-cni", "/opt/cni/bin/weft-cni"}, Program{"weft-cni", "/opt/cni/bin/weft"}};
+      Program{"weft-cni", "/opt/cni/bin/weft-cni"}, Program{"weft-cni", "/opt/cni/bin/weft"},
+      Program{"weft-ipam", "/opt/cni/bin/weft-ipam"}};
   for (const auto& [name, installed] : programs) {
     if (there(bin_dir / name)) {
       image.programs.push_back({fs::absolute(bin_dir / name), installed, true});

@@ -169,7 +169,7 @@ TEST(WeftNodes, GetTheProgramsOfTheBuild) {
   const auto bin =
       std::filesystem::temp_directory_path() / ("weft-bin-" + std::to_string(getpid()));
   std::filesystem::create_directory(bin);
-  for (const char* name : {"weftd", "weftctl", "weft-cni"}) {
+  for (const char* name : {"weftd", "weftctl", "weft-cni", "weft-ipam"}) {
     std::ofstream(bin / name) << "#!/bin/sh\necho this is $0\ncat /etc/weft/weft.yaml\n";
     std::filesystem::permissions(bin / name, std::filesystem::perms::owner_all);
   }

@@ -215,7 +215,7 @@ int dispatch(int argc, char** argv) {
   CLI::App* to_up = app.add_subcommand("up", "Bring a topology up");
   to_up->add_option("FILE", file, "*.clab.yml, or a folder with one")->required();
   to_up->add_option("--name", name, "instead of the topology's name");
-  to_up->add_option("--bin-dir", bin_dir, "folder of weftd, weftctl and weft-cni");
+  to_up->add_option("--bin-dir", bin_dir, "folder of weftd, weftctl, weft-cni and weft-ipam");
   CLI::App* to_down = app.add_subcommand("down", "Remove all of a lab");
   to_down->add_option("LAB", lab, "name or topology file")->required();
   CLI::App* to_exec = app.add_subcommand("exec", "Run a command in a node");

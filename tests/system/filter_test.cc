@@ -108,6 +108,23 @@ TEST_F(Filter, ContainersSpeakWithTheirOwnAddressesOnly) {
   EXPECT_EQ(run("host1", {"nft", "list", "table", "inet", "other"}).out, other);
 }
 
+TEST_F(Filter, ATrustedNetworkMaySpeakForOthers) {
+  start("host1");
+  add_container("host1", "vpn");
+  const std::string ifname = ctl("host1", {"containers"})["containers"][0]["host_ifname"];
+  ASSERT_TRUE(run("host1", {"ip", "-n", "vpn", "addr", "add", "10.99.0.1/32", "dev", "eth0"}).ok());
+  ASSERT_TRUE(run("host1", {"ip", "route", "add", "10.99.0.1/32", "dev", ifname}).ok());
+  EXPECT_FALSE(ping_as("vpn", "10.99.0.1", "10.0.0.0"));
+  reload_with("cni: {trusted-networks: [fabric]}\n");
+  EXPECT_TRUE(eventually([&] { return ping_as("vpn", "10.99.0.1", "10.0.0.0"); })) << table();
+  EXPECT_FALSE(guarded(ifname));
+  // Nor are those that come later; the table stays as it is for all others.
+  add_container("host1", "lb");
+  EXPECT_EQ(table().find("\"weft0"), std::string::npos) << table();
+  EXPECT_NE(table().find("anti-spoof"), std::string::npos);
+  EXPECT_TRUE(cni("DEL", "host1", "vpn").ok());
+}
+
 TEST_F(Filter, PoolsHideBehindTheHostWhenAsked) {
   start("host1");
   add_container("host1", "web");

@@ -408,11 +408,24 @@ TEST_F(Plugin, StatusAndGc) {
   const auto status = call({"STATUS", "", "", "", plain});
   EXPECT_EQ(status.status, 0) << status.out;
   EXPECT_EQ(status.out, "");
-  for (const char* name : {"a", "b", "c"}) {
-    ASSERT_EQ(add(name, world_.add_namespace(name)).status, 0);
+  std::map<std::string, std::string> namespaces;
+  for (const char* name : {"a", "b", "c", "d"}) {
+    namespaces[name] = world_.add_namespace(name);
+    ASSERT_EQ(add(name, namespaces[name]).status, 0);
   }
   EXPECT_EQ(call({"GC", "", "", "", plain}).status, 0);
   EXPECT_THAT(host_routes(), HasSubstr("10.64.0.130")) << "no list: nothing happens";
+  // Of a list that is wrong: what lives and has its address stays. Here a and c are gone: one
+  // without its address, one without its namespace.
+  const auto empty = call({"GC", "", "", "", R"({"cniVersion":"1.1.0","name":"weft","type":"weft",
+      "cni.dev/valid-attachments":[]})"});
+  EXPECT_EQ(empty.status, 0) << empty.out;
+  EXPECT_THAT(empty.err, HasSubstr("eth0 of container a is not in the runtime's list, but lives"));
+  for (const char* address : {"128", "129", "130", "131"}) {
+    EXPECT_THAT(host_routes(), HasSubstr(std::string("10.64.0.") + address));
+  }
+  test::World::in(namespaces["a"], "ip addr flush dev eth0 scope global");
+  test::World::in(namespaces["c"], "ip link del eth0");
   const auto collected =
       call({"GC", "", "", "", R"({"cniVersion":"1.1.0","name":"weft","type":"weft",
       "cni.dev/valid-attachments":[{"containerID":"b","ifname":"eth0"}]})"});
@@ -420,6 +433,7 @@ TEST_F(Plugin, StatusAndGc) {
   EXPECT_THAT(host_routes(), HasSubstr("10.64.0.129"));
   EXPECT_THAT(host_routes(), Not(HasSubstr("10.64.0.128")));
   EXPECT_THAT(host_routes(), Not(HasSubstr("10.64.0.130")));
+  EXPECT_THAT(host_routes(), HasSubstr("10.64.0.131")) << "lives, though it is not listed";
   EXPECT_EQ(call({"GC", "", "", "", R"({"cniVersion":"1.1.0","name":"other","type":"weft",
       "cni.dev/valid-attachments":[]})"})
                 .status,

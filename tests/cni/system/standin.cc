@@ -45,6 +45,7 @@ class Server {
   ctl::Reply answer(const ctl::Request& request) {
     return std::visit(Overloaded{[&](const ctl::AddRequest& add) { return on(add); },
                                  [&](const ctl::DelRequest& del) { return on(del); },
+                                 [](const ctl::SpareRequest&) -> ctl::Reply { return ctl::Done{}; },
                                  [&](const ctl::CheckRequest& check) { return on(check); },
                                  [&](const ctl::StatusRequest& status) { return on(status); },
                                  [&](const ctl::ContainersRequest& list) { return on(list); },
@@ -56,8 +57,9 @@ class Server {
 
  private:
   ctl::Reply on(const ctl::AddRequest& add) {
-    const auto grant = allocator_.allocate(
-        {add.attachment, add.netns, add.netns_inode, add.pool, add.addresses}, Clock::now());
+    const auto grant = allocator_.allocate({add.attachment, add.netns, add.netns_inode, add.pool,
+                                            add.addresses, add.ranges, add.delegated},
+                                           Clock::now());
     if (!grant) {
       const bool exhausted = grant.error().reason == ipam::Refusal::Reason::exhausted;
       return ctl::Failure{exhausted ? ctl::ErrorCode::exhausted : ctl::ErrorCode::bad_request,
@@ -127,6 +129,9 @@ class Server {
       ctl::Container container;
       container.attachment = status.lease.attachment;
       if (const auto ipv4 = status.lease.ipv4()) container.ipv4 = ipv4->text();
+      container.netns = status.lease.netns;
+      container.netns_inode = status.lease.netns_inode;
+      container.sequence = status.lease.sequence;
       containers.containers.push_back(container);
     }
     return containers;
