@@ -139,6 +139,7 @@ int run(const CLI::App& app, const Options& options) {
   if (app.got_subcommand("blocks")) request = BlocksRequest{};
   if (app.got_subcommand("containers")) request = ContainersRequest{};
   if (app.got_subcommand("policies")) request = PoliciesRequest{};
+  if (app.got_subcommand("bmp")) request = BmpRequest{};
   if (app.got_subcommand("ipam")) {
     const CLI::App* ipam = app.get_subcommand("ipam");
     if (ipam->got_subcommand("show")) request = BlocksRequest{};
@@ -205,6 +206,7 @@ int parse_and_run(int argc, char** argv) {
   app.add_subcommand("blocks", "address blocks of this host");
   app.add_subcommand("containers", "containers and their addresses");
   app.add_subcommand("policies", "policies, and how many routes met each of their rules");
+  app.add_subcommand("bmp", "monitoring stations, and how far each has been told");
   app.add_subcommand("doctor", "what weft needs of this host, and the command where it is not so");
   CLI::App* fib = app.add_subcommand("fib", "the kernel's routes");
   fib->require_subcommand(1);
@@ -229,8 +231,8 @@ int parse_and_run(int argc, char** argv) {
   }
   if (app.get_subcommands().empty()) {
     return complain(usage,
-                    "say what to show: status, peers, routes, blocks, containers, policies, ipam, "
-                    "fib check or doctor; or peer VERB (see "
+                    "say what to show: status, peers, routes, blocks, containers, policies, bmp, "
+                    "ipam, fib check or doctor; or peer VERB (see "
                     "weftctl --help)");
   }
   return run(app, options);

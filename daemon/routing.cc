@@ -41,6 +41,12 @@ void write_log(const bgp::LogLine& line) {
   }
 }
 
+/// What monitoring stations are told of the program (RFC 7854 4.4).
+bgp::Settings with_version(bgp::Settings settings) {
+  settings.bmp.system_description = "weftd " WEFT_VERSION;
+  return settings;
+}
+
 }  // namespace
 
 bool is_container_link(std::string_view ifname) {
@@ -54,7 +60,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   Loop(asio::io_context& io, const config::Config& config)
       : io_(io),
         settings_(config.fib),
-        speaker_(config.bgp, std::random_device{}(), Clock::now()),
+        speaker_(with_version(config.bgp), std::random_device{}(), Clock::now()),
         table_timer_(io),
         audit_timer_(io) {
     if (!settings_.install) return;
@@ -148,7 +154,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   }
 
   void apply(const bgp::Settings& settings) {
-    speaker_.apply(settings, Clock::now());
+    speaker_.apply(with_version(settings), Clock::now());
     if (auto listening = transport_->listen(); !listening) {
       spdlog::error("bgp.listen: {}", listening.error().message);
     }
