@@ -102,7 +102,8 @@ void StationFeed::told_peer(PeerId peer, const Nlri& route, bool withdrawn) {
   if (withdrawn || !net) {
     return record({peer, Side::out, route.path_id, route.prefix}, {true, true});
   }
-  changed(peer, Side::out, route.prefix.family(), *net, route.path_id, {}, false);
+  // It may be there in place of another.
+  changed(peer, Side::out, route.prefix.family(), *net, route.path_id, {true, true}, false);
 }
 
 bool StationFeed::is_blank(const Heard& of, const Position& position) const {
@@ -411,10 +412,9 @@ bool StationFeed::walk_place(Family family, NetId net, std::size_t room) {
     if (has_been({family, net, each.peer, each.side, each.path_id, false})) continue;
     if (items_octets_ >= room || items_.size() >= step_items) return false;
     const Nlri nlri{prefix, each.path_id};
+    const Held held = overtake({each.peer, each.side, each.path_id, prefix});
     if (each.side == Side::in) {
-      const Heard& of = heard_.at(each.peer);
-      const bool maybe = !of.clean || of.again;
-      add_path(paths_[each.index], prefix, {maybe, maybe});
+      add_path(paths_[each.index], prefix, held);
     } else if (each.side == Side::out) {
       add(each.peer, BmpView::adj_rib_out, routes_[each.index].advertisement, NextHopId::local,
           nlri);
@@ -426,6 +426,20 @@ bool StationFeed::walk_place(Family family, NetId net, std::size_t room) {
     walk_ = Position{family, net, each.peer, each.side, each.path_id, true};
   }
   return true;
+}
+
+/// The walk tells a route whose change waits to be told: it does no longer, or what the station
+/// holds from here on would be forgotten. Returns what it may hold until here.
+StationFeed::Held StationFeed::overtake(const Route& route) {
+  const Heard& of = heard_.at(route.peer);
+  const bool maybe = !of.clean || of.again;
+  Held held{maybe, maybe};
+  const auto waiting = changes_.find(route);
+  if (waiting == changes_.end()) return held;
+  held.pre = held.pre || waiting->second.pre;
+  held.post = held.post || waiting->second.post;
+  changes_.erase(waiting);
+  return held;
 }
 
 /// In order, so that a place can be left and taken up again.

@@ -185,6 +185,7 @@ class StationFeed {
   void resolve(const Route& route, Held held);
   bool walk(std::size_t room, std::vector<std::byte>& out);
   bool walk_place(Family family, NetId net, std::size_t room);
+  [[nodiscard]] Held overtake(const Route& route);
   void find_routes(Family family, NetId net);
   void end_walk();
 
