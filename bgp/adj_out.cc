@@ -53,6 +53,7 @@ struct AdjOut::World {
   struct Membership {
     UpdateGroup* group = nullptr;
     std::unique_ptr<UpdateGroup::Member> member;
+    PathNextHop next_hop = {};
   };
   using Memberships = std::array<Membership, 2>;
 
@@ -93,9 +94,9 @@ struct AdjOut::World {
     key.next_hop_size = member->next_hop.size();
     const auto found = std::find_if(groups.begin(), groups.end(),
                                     [&](const auto& each) { return each->key() == key; });
-    if (found != groups.end()) return {found->get(), std::move(member)};
+    if (found != groups.end()) return {found->get(), std::move(member), how.next_hop};
     groups.push_back(std::make_unique<UpdateGroup>(rib, std::move(key), how.next_hop, backlog));
-    return {groups.back().get(), std::move(member)};
+    return {groups.back().get(), std::move(member), how.next_hop};
   }
 
   Membership& slot(PeerId peer, Family family) {
@@ -193,6 +194,19 @@ std::uint32_t AdjOut::advertised_to(const Prefix& prefix) const {
     if (each->key().rules.family == prefix.family()) count += each->advertised_to(*net);
   }
   return count;
+}
+
+void AdjOut::routes_at(PeerId peer, Family family, NetId net, std::vector<Route>& routes) const {
+  const World::Membership* membership = world_->find(peer, family);
+  if (membership != nullptr) membership->group->routes_at(peer, net, routes);
+}
+
+PathNextHop AdjOut::describe(PeerId peer, Family family, std::uint32_t advertisement,
+                             std::vector<std::byte>& attributes) const {
+  const World::Membership* membership = world_->find(peer, family);
+  assert(membership != nullptr);
+  const auto foreign = membership->group->describe(advertisement, attributes);
+  return foreign.value_or(membership->next_hop);
 }
 
 std::uint64_t AdjOut::too_big() const {

@@ -82,6 +82,18 @@ class AdjOut {
   [[nodiscard]] std::uint64_t advertised(PeerId peer, Family family) const;
   /// Peers to which the prefix is advertised.
   [[nodiscard]] std::uint32_t advertised_to(const Prefix& prefix) const;
+  /// What the peer is told of a prefix, for whoever monitors: appended.
+  struct Route {
+    std::uint32_t path_id = 0;
+    /// Routes of one peer and family with equal numbers have equal attributes and next hops, until
+    /// the next call of produce().
+    std::uint32_t advertisement = 0;
+  };
+  void routes_at(PeerId peer, Family family, NetId net, std::vector<Route>& routes) const;
+  /// `advertisement` out of a Route: the attributes as a peer with four-octet AS numbers reads
+  /// them, appended, and the next hop.
+  PathNextHop describe(PeerId peer, Family family, std::uint32_t advertisement,
+                       std::vector<std::byte>& attributes) const;
   /// Routes whose attributes fit no message of some group and were withheld or withdrawn, ever.
   [[nodiscard]] std::uint64_t too_big() const;
   [[nodiscard]] std::size_t memory() const;

@@ -27,6 +27,18 @@ std::string_view event_name(const Event& event) {
                     event);
 }
 
+/// How a session ended with this event. `open`: our side of the connection still is.
+SessionEnd end_of_session(const Event& event, const Actions& actions, bool open) {
+  using By = SessionEnd::By;
+  constexpr std::uint16_t tcp_connection_fails = 18;  // RFC 4271 8.1.4
+  if (const auto* theirs = std::get_if<NotificationReceived>(&event))
+    return {By::peer_notifying, theirs->theirs};
+  if (actions.notify) return {By::us_notifying, *actions.notify};
+  if (std::holds_alternative<TcpFailed>(event))
+    return open ? SessionEnd{By::us, {}, tcp_connection_fails} : SessionEnd{By::peer};
+  return {};
+}
+
 /// Did the peer break the protocol (or we its idea of it), so that coming back at once is of no
 /// use?
 bool is_protocol_error(const Notification& why) {
@@ -138,6 +150,13 @@ void Peer::opened(ConnectionId connection, const Address& local, Time now) {
   contend(now);
 }
 
+void Peer::ports(ConnectionId connection, std::uint16_t local, std::uint16_t remote) {
+  Slot* slot = find(connection);
+  if (slot == nullptr) return;
+  slot->local_port = local;
+  slot->remote_port = remote;
+}
+
 void Peer::failed(ConnectionId connection, std::string_view why, Time now) {
   Slot* slot = find(connection);
   if (slot == nullptr) return;
@@ -222,11 +241,15 @@ void Peer::handle_open(Slot& slot, const Frame& frame, Time now) {
   if (!open) return feed(slot, Malformed{open.error()}, "", now);
   if (!std::holds_alternative<OpenSent>(slot.state)) {
     // DelayOpen, or out of place; the machine knows.
-    if (!slot.theirs) slot.theirs = *open;
+    if (!slot.theirs) {
+      slot.theirs = *open;
+      slot.received_open.assign(frame.message.begin(), frame.message.end());
+    }
     return feed(slot, OpenReceived{{open->asn, open->id, open->hold_time}}, "", now);
   }
   slot.negotiated = negotiate(slot.ours, open->capabilities);
   slot.theirs = *open;
+  slot.received_open.assign(frame.message.begin(), frame.message.end());
   const TheirOpen theirs{open->asn, open->id, open->hold_time};
   if (const std::string why = role_fault(*open); !why.empty()) {
     return feed(slot, Malformed{{Fault::RoleMismatch}}, why, now);
@@ -417,6 +440,7 @@ void Peer::abandon(Time now) {
   for (Slot& slot : slots_) {
     if (slot.in_use) close(slot, std::nullopt);
   }
+  last_end_ = {};
   session_.reset();
   note_state(now);
 }
@@ -578,6 +602,7 @@ void Peer::feed(Slot& slot, const Event& event, std::string_view reason, Time no
   }
   if (before == PeerState::established && after != before)
     loss_ = loss_by(slot, event, to.actions.notify);
+  last_end_ = end_of_session(event, to.actions, slot.id != ConnectionId{});
   carry_out(slot, to.actions, now);
   if (before == PeerState::established && after != before) {
     if (now - session_->up_since >= steady_session) failures_ = 0;
@@ -628,7 +653,10 @@ void Peer::carry_out(Slot& slot, const Actions& actions, Time now) {
     slot.ours = our_capabilities();
     if (slot.theirs)
       slot.negotiated = negotiate(slot.ours, slot.theirs->capabilities);  // DelayOpen
-    send(slot, Open{local_as_, fsm_.hold_time, local_id_, slot.ours});
+    const Open open{local_as_, fsm_.hold_time, local_id_, slot.ours};
+    slot.sent_open.clear();
+    encode(open, slot.sent_open);
+    send(slot, open);
   }
   if (actions.send_keepalive && !slot.keepalive_waits) {
     send(slot, Keepalive{});
@@ -656,9 +684,12 @@ void Peer::close(Slot& slot, const std::optional<Notification>& why) {
 void Peer::entered_established(Slot& slot, Time now) {
   assert(slot.theirs);
   const auto& timers = std::get<Established>(slot.state).timers;
-  session_ = Session{slot.id,          *slot.theirs, slot.ours,
-                     slot.negotiated,  slot.local,   slot.theirs->asn != local_as_,
-                     timers.hold_time, now};
+  session_ = Session{slot.id,          *slot.theirs,
+                     slot.ours,        slot.negotiated,
+                     slot.local,       slot.theirs->asn != local_as_,
+                     timers.hold_time, now,
+                     slot.sent_open,   slot.received_open,
+                     slot.local_port,  slot.remote_port};
   ++established_count_;
   start_at_.reset();
   log(Level::info,

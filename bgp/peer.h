@@ -67,6 +67,21 @@ struct Session {
   bool external = true;
   std::chrono::seconds hold_time{0};
   Time up_since;
+  /// The messages as they went over the wire.
+  std::vector<std::byte> sent_open = {};
+  std::vector<std::byte> received_open = {};
+  /// 0: not known.
+  std::uint16_t local_port = 0;
+  std::uint16_t remote_port = 0;
+};
+
+/// How the last session ended.
+struct SessionEnd {
+  enum class By : std::uint8_t { us, us_notifying, peer, peer_notifying } by = By::us;
+  /// Of the last NOTIFICATION, where one was.
+  Notification notification = {};
+  /// Without one by us: the event of RFC 4271 8.1, 0 for none of them.
+  std::uint16_t event = 0;
 };
 
 class Peer {
@@ -80,6 +95,8 @@ class Peer {
 
   [[nodiscard]] std::optional<ConnectionId> accept(const Address& local, Time now);
   void opened(ConnectionId connection, const Address& local, Time now);
+  /// Before the peer's OPEN.
+  void ports(ConnectionId connection, std::uint16_t local, std::uint16_t remote);
   void failed(ConnectionId connection, std::string_view why, Time now);
   void closed(ConnectionId connection, std::string_view why, Time now);
   /// `bytes` must stay until next() has said that there is nothing more.
@@ -138,6 +155,7 @@ class Peer {
   [[nodiscard]] const std::optional<Session>& session() const { return session_; }
   /// How the last session ended (RFC 4724 4.2, 8538 4).
   [[nodiscard]] Loss loss() const { return loss_; }
+  [[nodiscard]] const SessionEnd& last_end() const { return last_end_; }
   [[nodiscard]] PeerState state() const;
   [[nodiscard]] Time since() const { return since_; }
   [[nodiscard]] bool is_shutdown() const { return shutdown_; }
@@ -171,6 +189,10 @@ class Peer {
     std::optional<Open> theirs;
     Capabilities ours;
     Negotiated negotiated;
+    std::vector<std::byte> sent_open = {};
+    std::vector<std::byte> received_open = {};
+    std::uint16_t local_port = 0;
+    std::uint16_t remote_port = 0;
     /// An incomplete message.
     std::vector<std::byte> partial;
     /// OPEN, KEEPALIVE, ROUTE-REFRESH that wait to be written.
@@ -223,6 +245,7 @@ class Peer {
 
   std::array<Slot, 2> slots_;
   std::optional<Session> session_;
+  SessionEnd last_end_;
   /// What received() left for next(), and on which connection.
   ConnectionId reading_;
   Bytes fresh_;

@@ -64,6 +64,7 @@ struct Shared {
   NextHopTable next_hops;
   bool all_paths_watched = false;
   bool wait_for_install = false;
+  RibWatcher* watcher = nullptr;
 };
 
 template <std::size_t Words>
@@ -80,7 +81,7 @@ class FamilyRib {
     const PathList list = table_.paths(*net);
     const std::size_t index = index_of(list, peer, path_id);
     if (index != list.size) {
-      replace(*net, list.paths[index], path, peer);
+      replace(*net, list.paths[index], path, peer, list.id(index));
     } else if (!add(*net, path, path_id, peer)) {
       return Announced::no_room;
     }
@@ -126,12 +127,14 @@ class FamilyRib {
     for (NetId net = from; net < end; ++net) {
       if (!table_.alive(net)) continue;
       const Prefix prefix = table_.prefix(net);
-      for (Path& path : table_.paths(net)) {
+      const PathList list = table_.paths(net);
+      for (Path& path : list) {
         const PeerId peer = peer_of(path);
         if (peer == PeerId::local) continue;
         const Rib::Received received{peer, prefix, shared_.store.original(attributes_of(path)),
                                      shared_.next_hops.original(next_hop_of(path))};
-        if (const auto imported = ask(received)) import_one(net, path, peer, *imported);
+        const std::uint32_t path_id = list.id(static_cast<std::size_t>(&path - list.paths));
+        if (const auto imported = ask(received)) import_one(net, path, peer, path_id, *imported);
       }
     }
   }
@@ -152,6 +155,7 @@ class FamilyRib {
         shared_.store.release(attributes_of(path));
         path.attributes = static_cast<std::uint32_t>(*attributes);
         touch(net);
+        tell(net, peer, table_.paths(net).id(i), before_of(path));
       }
     }
   }
@@ -231,6 +235,30 @@ class FamilyRib {
       ranks_[candidates_[i].index] = same ? ranks_[candidates_[i - 1].index] + 1 : 0;
     }
     for (std::size_t i = 0; i < paths.size(); ++i) paths[i].path_id += ranks_[indexes_[i]] << 16;
+  }
+
+  [[nodiscard]] HeldPath held(const Path& path, std::uint32_t path_id) const {
+    return {peer_of(path),
+            path_id,
+            shared_.store.original(attributes_of(path)),
+            shared_.next_hops.original(next_hop_of(path)),
+            attributes_of(path),
+            next_hop_of(path),
+            (path.flags & refused) != 0};
+  }
+  void paths_at(NetId net, std::vector<HeldPath>& paths) {
+    if (!table_.alive(net)) return;
+    const PathList list = table_.paths(net);
+    for (std::size_t i = 0; i < list.size; ++i) {
+      if (peer_of(list.paths[i]) != PeerId::local) paths.push_back(held(list.paths[i], list.id(i)));
+    }
+  }
+  [[nodiscard]] std::optional<HeldPath> path_at(NetId net, PeerId peer, std::uint32_t path_id) {
+    if (!table_.alive(net)) return {};
+    const PathList list = table_.paths(net);
+    const std::size_t index = index_of(list, peer, path_id);
+    if (index == list.size) return {};
+    return held(list.paths[index], path_id);
   }
 
   [[nodiscard]] std::optional<RouteView> view(NetId net) {
@@ -336,7 +364,7 @@ class FamilyRib {
     paths_ += by;
   }
 
-  void replace(NetId net, Path& old, const Path& path, PeerId peer) {
+  void replace(NetId net, Path& old, const Path& path, PeerId peer, std::uint32_t path_id) {
     if (old.attributes == path.attributes && old.next_hop == path.next_hop &&
         (old.flags & refused) == (path.flags & refused)) {
       set_stale(old, peer, false);
@@ -348,13 +376,16 @@ class FamilyRib {
     }
     shared_.store.hold(attributes_of(path));
     shared_.next_hops.hold(next_hop_of(path));
+    const Before before = before_of(old);
     let_go(old, peer);
     old = path;
     count(old, peer, 1);
     touch(net);
+    tell(net, peer, path_id, before);
   }
 
-  void import_one(NetId net, Path& old, PeerId peer, const Rib::Imported& imported) {
+  void import_one(NetId net, Path& old, PeerId peer, std::uint32_t path_id,
+                  const Rib::Imported& imported) {
     Path path;
     path.attributes = static_cast<std::uint32_t>(imported.attributes);
     path.next_hop = static_cast<std::uint32_t>(imported.next_hop) & 0xffffff;
@@ -367,10 +398,12 @@ class FamilyRib {
     set(path, fresh | (old.flags & (stale | last_resort)));
     shared_.store.hold(attributes_of(path));
     shared_.next_hops.hold(next_hop_of(path));
+    const Before before = before_of(old);
     let_go(old, peer);
     old = path;
     count(old, peer, 1);
     touch(net);
+    tell(net, peer, path_id, before);
   }
 
   void set_stale(Path& path, PeerId peer, bool yes) {
@@ -393,14 +426,28 @@ class FamilyRib {
     shared_.next_hops.hold(next_hop_of(path));
     count(path, peer, 1);
     touch(net);
+    tell(net, peer, path_id, Before::nothing);
     return true;
   }
 
   void remove(NetId net, std::size_t index) {
-    const Path old = table_.paths(net).paths[index];
+    const PathList list = table_.paths(net);
+    const Path old = list.paths[index];
+    const std::uint32_t path_id = list.id(index);
+    const PeerId peer = peer_of(old);
     table_.remove(net, index);
-    let_go(old, peer_of(old));
+    let_go(old, peer);
     touch(net);
+    tell(net, peer, path_id, before_of(old), true);
+  }
+
+  using Before = RibWatcher::PathChange::Before;
+  static Before before_of(const Path& path) {
+    return (path.flags & refused) != 0 ? Before::refused : Before::accepted;
+  }
+  void tell(NetId net, PeerId peer, std::uint32_t path_id, Before before, bool gone = false) {
+    if (shared_.watcher == nullptr || peer == PeerId::local) return;
+    shared_.watcher->path_changed({table_.family, net, peer, path_id, before, gone});
   }
 
   void let_go(const Path& path, PeerId peer) {
@@ -425,7 +472,10 @@ class FamilyRib {
     if (wanted == 0 && sharing != 0) {  // max_next_hop_sets is reached
       for (Path& path : list) select(path, 0);
     }
-    if (shared_.all_paths_watched || (wanted == 0 ? old != 0 : best_changed_)) journal_.touch(net);
+    const bool changed = wanted == 0 ? old != 0 : best_changed_;
+    if (changed || shared_.all_paths_watched) journal_.touch(net);
+    if (changed && shared_.watcher != nullptr)
+      shared_.watcher->best_changed(table_.family, net, old != 0, wanted != 0);
     if (wanted != old) move_mark(net, old, wanted, changes);
     if (list.size == 0 && !journal_.awaited(net)) table_.erase(net);
   }
@@ -775,6 +825,17 @@ std::optional<NetId> Rib::find(const Prefix& prefix) const {
 }
 Journal& Rib::journal(Family family) {
   return *tables_->of(family, [](auto& rib) { return &rib.journal(); });
+}
+
+void Rib::watch(RibWatcher* watcher) {
+  tables_->shared.watcher = watcher;
+}
+void Rib::paths_at(Family family, NetId net, std::vector<HeldPath>& paths) const {
+  tables_->of(family, [&](auto& rib) { rib.paths_at(net, paths); });
+}
+std::optional<HeldPath> Rib::path_at(Family family, NetId net, PeerId peer,
+                                     std::uint32_t path_id) const {
+  return tables_->of(family, [&](auto& rib) { return rib.path_at(net, peer, path_id); });
 }
 
 }  // namespace weft::bgp

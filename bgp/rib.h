@@ -121,6 +121,38 @@ struct UsablePath {
 constexpr PeerId source_of(std::uint32_t path_id) {
   return static_cast<PeerId>((path_id - 1) & 0xffff);
 }
+/// A path of a peer as it came and as the import policy left it, for whoever monitors.
+struct HeldPath {
+  PeerId peer = PeerId::local;
+  std::uint32_t path_id = 0;
+  AttributeId received = AttributeId::none;
+  NextHopId received_next_hop = NextHopId::local;
+  AttributeId imported = AttributeId::none;
+  NextHopId imported_next_hop = NextHopId::local;
+  /// Filtered or looped: not to be used.
+  bool refused = false;
+};
+
+/// Hears at once of each path of a peer that comes, changes or goes, and of each change of a best
+/// path. May ask the Rib what it likes, and change nothing.
+class RibWatcher {
+ public:
+  struct PathChange {
+    Family family = Family::ipv4;
+    /// Still has its prefix.
+    NetId net = 0;
+    PeerId peer = PeerId::local;
+    std::uint32_t path_id = 0;
+    /// What there was before.
+    enum class Before : std::uint8_t { nothing, refused, accepted } before = Before::nothing;
+    bool gone = false;
+  };
+  virtual void path_changed(const PathChange& change) = 0;
+  virtual void best_changed(Family family, NetId net, bool had, bool has) = 0;
+
+ protected:
+  ~RibWatcher() = default;
+};
 
 class Rib {
  public:
@@ -271,6 +303,18 @@ class Rib {
   /// End-of-RIB is to wait (RFC 4724 4.1).
   void hold_end_of_rib(Family family, bool yes);
   [[nodiscard]] bool holds_end_of_rib(Family family) const;
+
+  // For monitoring.
+
+  /// nullptr, at first: nobody. It must outlive the Rib, or be taken away before it goes.
+  void watch(RibWatcher* watcher);
+  /// Appends the paths of peers at a place; none for a place where no prefix lives.
+  void paths_at(Family family, NetId net, std::vector<HeldPath>& paths) const;
+  [[nodiscard]] std::optional<HeldPath> path_at(Family family, NetId net, PeerId peer,
+                                                std::uint32_t path_id) const;
+
+  // Next hops
+
   /// Keeps the id of a next hop that was told to others from being given to another one.
   void hold(NextHopId id);
   void release(NextHopId id);

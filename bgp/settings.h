@@ -201,6 +201,37 @@ inline Prefix sources_of(const PeerSettings& peer) {
   return Prefix::host(peer.address);
 }
 
+/// What a monitoring station may be shown: Adj-RIB-In before and after policy (RFC 7854),
+/// Adj-RIB-Out after policy (RFC 8671), Loc-RIB (RFC 9069).
+enum class BmpView : std::uint8_t { pre_policy, post_policy, adj_rib_out, loc_rib };
+inline constexpr std::size_t bmp_views = 4;
+inline constexpr std::size_t bmp_station_limit = 16;
+
+/// A monitoring station of BMP; weft connects to it.
+struct BmpStation {
+  /// Unique; the label `station` of metrics. Default: address and port.
+  std::string name;
+  Address address;
+  std::uint16_t port = 11019;
+  /// Local address of the connection; default: chosen by the kernel's route.
+  std::optional<Address> source;
+  /// In the order of BmpView, each once.
+  std::vector<BmpView> monitor{BmpView::pre_policy, BmpView::post_policy};
+  /// Between two Statistics Reports: 0 (none) or 1..65535 s.
+  std::chrono::seconds statistics_interval{60};
+  /// First wait after a connection ended or failed, 1..720 s; doubles up to 720 s (RFC 7854 3.2).
+  std::chrono::seconds connect_retry{30};
+  bool operator==(const BmpStation&) const = default;
+};
+
+struct BmpSettings {
+  /// sysName and sysDescr (RFC 7854 4.4), never empty.
+  std::string system_name = "weft";
+  std::string system_description = "weft";
+  std::vector<BmpStation> stations;
+  bool operator==(const BmpSettings&) const = default;
+};
+
 struct Settings {
   Asn asn;
   RouterId router_id;
@@ -230,6 +261,7 @@ struct Settings {
   std::vector<CommunitySet> community_sets;
   std::vector<PolicySettings> policies;
   std::vector<PeerSettings> peers;
+  BmpSettings bmp;
 
   bool operator==(const Settings&) const = default;
 };

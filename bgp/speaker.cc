@@ -16,6 +16,7 @@
 #include "bgp/import.h"
 #include "bgp/log_budget.h"
 #include "bgp/message.h"
+#include "bgp/monitoring.h"
 #include "bgp/policy.h"
 #include "bgp/ranges.h"
 #include "bgp/rib.h"
@@ -198,8 +199,16 @@ struct Speaker::World {
         started(now),
         stranger_log(stranger_log_limit, now),
         policies(compile(settings, {})),
-        tables(std::make_unique<Tables>(settings, seed)) {
+        tables(std::make_unique<Tables>(settings, seed)),
+        monitoring(settings.bmp, static_cast<std::uint32_t>(with_seed), out, now) {
+    monitoring.count_malformed(
+        [this](PeerId id) { return by_id[static_cast<std::size_t>(id)]->malformed_updates; });
+    monitor(now);
     add_listed(now);
+  }
+
+  void monitor(Time now) {
+    monitoring.attach(tables->rib, tables->adj_out, settings.asn, settings.router_id, now);
   }
 
   Settings settings;
@@ -237,6 +246,7 @@ struct Speaker::World {
   bool sync_checked = false;
   Policies policies;
   std::unique_ptr<Tables> tables;
+  Monitoring monitoring;
   std::map<Prefix, Origination> originated;
   std::vector<ConnectedSubnet> subnets;
   /// How far the search for paths of changed import policies has come; none: there is none.
@@ -409,8 +419,14 @@ struct Speaker::World {
     const auto& session = who.peer.session();
     const ConnectionId current = session ? session->connection : ConnectionId{};
     if (who.joined != current) {
-      if (who.joined != ConnectionId{}) leave(who, now);
-      if (session) join(who, *session, now);
+      if (who.joined != ConnectionId{}) {
+        monitoring.peer_down(who.id, who.peer.last_end());
+        leave(who, now);
+      }
+      if (session) {
+        join(who, *session, now);
+        monitoring.peer_up(who.id, *session, *who.peer.address(), who.ifindex, now);
+      }
     }
     if (who.peer.is_shutdown()) forget_stale(who);
     if (who.heard_elsewhere && !who.peer.is_connected()) move(who, *who.heard_elsewhere, now);
@@ -1093,6 +1109,7 @@ struct Speaker::World {
       each->output_announced = true;
       each->peer.output_ready();
     }
+    monitoring.advance();
     check_sync(now);
   }
 
@@ -1154,6 +1171,7 @@ struct Speaker::World {
   void apply(Settings wanted, Time now) {
     std::swap(settings, wanted);
     policies = compile(settings, policies);
+    monitoring.apply(settings.bmp, now);
     const Settings& old = wanted;
     if (old.asn != settings.asn || old.router_id != settings.router_id ||
         old.cluster_id != settings.cluster_id)
@@ -1228,7 +1246,9 @@ struct Speaker::World {
     while (!neighbours.empty()) remove(*neighbours.front(), now);
     for (const auto& [prefix, what] : originated) tables->rib.withdraw(PeerId::local, prefix);
     while (tables->rib.pending() != 0) tables->rib.decide(decide_slice, changes);
+    monitoring.detach();
     tables = std::make_unique<Tables>(settings, seed);
+    monitor(now);
     tables->rib.connected(subnets);
     tables->rib.wait_for_install(wait_for_install);
     for (const auto& [prefix, what] : originated) tables->originate(what);
@@ -1438,23 +1458,30 @@ void Speaker::hindered(std::string_view peer, std::string_view why, Time now) {
   world_->out.log.push_back({Level::error, fmt::format("range {}: {}", peer, why)});
 }
 
+void Speaker::ports(ConnectionId connection, std::uint16_t local, std::uint16_t remote) {
+  if (Neighbour* who = world_->find(connection)) who->peer.ports(connection, local, remote);
+}
+
 void Speaker::opened(ConnectionId connection, const Address& local, Time now) {
   Neighbour* who = world_->find(connection);
-  if (who == nullptr) return;
+  if (who == nullptr) {
+    world_->monitoring.opened(connection, now);
+    return world_->monitoring.advance();
+  }
   who->peer.opened(connection, local, now);
   world_->settle(*who, now);
 }
 
 void Speaker::failed(ConnectionId connection, std::string_view why, Time now) {
   Neighbour* who = world_->find(connection);
-  if (who == nullptr) return;
+  if (who == nullptr) return world_->monitoring.failed(connection, why, now);
   who->peer.failed(connection, why, now);
   world_->settle(*who, now);
 }
 
 void Speaker::closed(ConnectionId connection, std::string_view why, Time now) {
   Neighbour* who = world_->find(connection);
-  if (who == nullptr) return;
+  if (who == nullptr) return world_->monitoring.closed(connection, why, now);
   who->peer.closed(connection, why, now);
   world_->settle(*who, now);
 }
@@ -1470,7 +1497,7 @@ void Speaker::received(ConnectionId connection, Bytes bytes, Time now) {
 
 void Speaker::produce(ConnectionId connection, std::vector<std::byte>& out, Time now) {
   Neighbour* who = world_->find(connection);
-  if (who == nullptr) return;
+  if (who == nullptr) return world_->monitoring.produce(connection, out, now);
   const std::size_t before = out.size();
   who->peer.produce(connection, out);
   if (who->joined == connection) {
@@ -1481,14 +1508,19 @@ void Speaker::produce(ConnectionId connection, std::vector<std::byte>& out, Time
       Reader header(Bytes(out).subspan(at + 16, 3));
       const std::size_t size = header.u16();
       who->peer.count_sent(static_cast<MessageType>(header.u8()), size);
+      if (world_->monitoring.follows_updates())
+        world_->monitoring.update_sent(who->id, Bytes(out).subspan(at, size));
       at += size;
     }
+    if (world_->monitoring.follows_updates()) world_->monitoring.advance();
   }
   if (out.size() != before) who->peer.producing(connection, now);
 }
 
 void Speaker::sent(ConnectionId connection, bool all, Time now) {
-  if (Neighbour* who = world_->find(connection)) who->peer.sent(connection, all, now);
+  Neighbour* who = world_->find(connection);
+  if (who == nullptr) return world_->monitoring.sent(connection, all, now);
+  who->peer.sent(connection, all, now);
 }
 
 std::vector<ConnectionId> Speaker::expiring(Time now) const {
@@ -1511,6 +1543,7 @@ Time Speaker::deadline() const {
   Time next =
       std::min({world_->sync_deadline(), world_->end_of_rib_deadline(), world_->lonely_deadline()});
   if (!world_->begun) return next;
+  next = std::min(next, world_->monitoring.deadline());
   for (const auto& each : world_->neighbours) {
     next = std::min({next, each->peer.deadline(), World::retention_deadline(*each)});
     for (const FamilyState& family : each->families)
@@ -1528,7 +1561,12 @@ void Speaker::tick(Time now) {
     world_->end_late_refreshes(*each, now);
   }
   world_->forget_lonely(now);
+  world_->monitoring.tick(now);
   world_->settle_all(now);
+}
+
+void Speaker::wall_clock(std::chrono::microseconds epoch) {
+  world_->monitoring.wall_clock(epoch);
 }
 
 void Speaker::originate(const Origination& what, Time now) {
@@ -1639,6 +1677,7 @@ void Speaker::apply(Settings settings, Time now) {
 void Speaker::stop(bool cease, std::string_view text, Time now) {
   if (world_->stopped) return;
   world_->stopped = true;
+  world_->monitoring.stop();
   for (const auto& each : world_->neighbours) {
     if (cease) {
       each->peer.shutdown(Fault::AdministrativeShutdown, text, now);
@@ -1736,6 +1775,10 @@ std::vector<RangeStatus> Speaker::ranges() const {
                    refused == world_->refused.end() ? 0 : refused->second});
   }
   return all;
+}
+
+std::vector<StationStatus> Speaker::stations() const {
+  return world_->monitoring.status();
 }
 
 std::optional<RouteStatus> Speaker::route(const Prefix& prefix) const {

@@ -22,6 +22,7 @@
 #include <variant>
 #include <vector>
 
+#include "bgp/monitoring.h"
 #include "bgp/mrt.h"
 #include "bgp/origination.h"
 #include "bgp/peer.h"
@@ -265,6 +266,9 @@ class Speaker {
   [[nodiscard]] SocketSetup socket_setup(const Address& remote, std::uint32_t ifindex = 0) const;
   /// The kernel does not take the peer's key, or a range's: shown as the peer's error.
   void hindered(std::string_view peer, std::string_view why, Time now);
+  /// Of a connection that was accepted or is about to be opened; nothing depends on it but what is
+  /// shown.
+  void ports(ConnectionId connection, std::uint16_t local, std::uint16_t remote);
   void opened(ConnectionId connection, const Address& local, Time now);
   /// connect() did not succeed.
   void failed(ConnectionId connection, std::string_view why, Time now);
@@ -289,6 +293,8 @@ class Speaker {
   /// When tick() is due; Time::max() for never, the past for pending work.
   [[nodiscard]] Time deadline() const;
   void tick(Time now);
+  /// What zero of `now` is since 1970, for timestamps that others read; to be said again at will.
+  void wall_clock(std::chrono::microseconds epoch);
 
   // This node
 
@@ -360,6 +366,7 @@ class Speaker {
   [[nodiscard]] std::vector<PeerStatus> peers() const;
   [[nodiscard]] std::vector<PolicyStatus> policies() const;
   [[nodiscard]] std::vector<RangeStatus> ranges() const;
+  [[nodiscard]] std::vector<StationStatus> stations() const;
   [[nodiscard]] std::optional<RouteStatus> route(const Prefix& prefix) const;
   /// The route that packets to the address take: the longest match that has a usable path.
   [[nodiscard]] std::optional<RouteStatus> route(const Address& address) const;

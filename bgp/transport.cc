@@ -319,6 +319,7 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
     connection->remote = remote;
     connection->ifindex = ifindex;
     connections.emplace(id->value, connection);
+    speaker.ports(*id, here.port(), from.port());
     const SocketSetup setup = speaker.socket_setup(remote, ifindex);
     const Secret* key = listener.key_of(remote);
     // The kernel has let in only what was signed with this key; what it does not hold it did not
@@ -342,6 +343,7 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
     connections.emplace(to.connection.value, connection);
     const tcp::endpoint remote = endpoint_of(to.remote, to.port, to.ifindex);
     error_code error;
+    tell_time();
     connection->socket.open(remote.protocol(), error);
     if (!error) close_on_exec(connection->socket);
     if (!error) error = prepare(*connection, to.setup);
@@ -372,6 +374,13 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
     return error;
   }
 
+  /// The wall clock may have been set since the last connection.
+  void tell_time() const {
+    const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+    speaker.wall_clock(std::chrono::duration_cast<std::chrono::microseconds>(
+        since_epoch - Clock::now().time_since_epoch()));
+  }
+
   static asio::awaitable<void> connect_to(std::shared_ptr<Sockets> self, Shared connection,
                                           tcp::endpoint remote) {
     const auto [error] = co_await connection->socket.async_connect(remote, no_throw);
@@ -381,6 +390,7 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
     if (lost) {
       self->failed(connection, lost);
     } else {
+      self->speaker.ports(connection->id, here.port(), remote.port());
       self->speaker.opened(connection->id, address_of(here.address()), Clock::now());
       self->spawn(read_loop(self, connection));
     }

@@ -437,6 +437,26 @@ std::uint32_t UpdateGroup::advertised_to(NetId net) const {
                     [&](const Member* member) { return member->peer != source; }));
 }
 
+void UpdateGroup::routes_at(PeerId peer, NetId net, std::vector<AdjOut::Route>& routes) const {
+  if (told_paths_) {
+    for (const ToldPaths::Entry& each : told_paths_->of(net)) {
+      if (each.advertisement != 0 && source_of(each.path_id) != peer)
+        routes.push_back({each.path_id, each.advertisement});
+    }
+    return;
+  }
+  const AdvertisementTable::Id id = told(net) & id_bits;
+  if (id != 0 && advertisements_[id].source != peer) routes.push_back({0, id});
+}
+
+std::optional<PathNextHop> UpdateGroup::describe(AdvertisementTable::Id id,
+                                                 std::vector<std::byte>& attributes) const {
+  const Advertisement& what = advertisements_[id];
+  encode_attributes(exported(key_.rules, rib_, what), true, attributes);
+  if (what.next_hop == NextHopId::local) return std::nullopt;
+  return PathNextHop{rib_.next_hop(what.next_hop).address, {}};
+}
+
 std::size_t UpdateGroup::memory() const {
   std::size_t octets = told_.capacity() * sizeof(std::uint32_t) + advertisements_.memory();
   if (told_paths_) octets += told_paths_->memory();

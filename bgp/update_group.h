@@ -107,6 +107,11 @@ class UpdateGroup {
 
   [[nodiscard]] std::uint64_t advertised(PeerId peer) const;
   [[nodiscard]] std::uint32_t advertised_to(NetId net) const;
+  /// Appends what a member was told of the place.
+  void routes_at(PeerId peer, NetId net, std::vector<AdjOut::Route>& routes) const;
+  /// Appends the attributes; none: the next hop is the member's own.
+  [[nodiscard]] std::optional<PathNextHop> describe(AdvertisementTable::Id id,
+                                                    std::vector<std::byte>& attributes) const;
   [[nodiscard]] std::uint64_t too_big() const { return too_big_; }
   [[nodiscard]] std::size_t memory() const;
 

@@ -135,6 +135,7 @@ std::vector<Change> diff(const Config& running, const Config& wanted) {
   for (const auto& peer : wanted.bgp.peers) {
     if (find(running.bgp.peers, peer.name) == nullptr) changes.emplace_back(PeerAdded{peer});
   }
+  if (!(running.bgp.bmp.stations == wanted.bgp.bmp.stations)) changes.emplace_back(BmpChanged{});
   if (!(running.exporter == wanted.exporter)) changes.emplace_back(ExporterChanged{});
   if (!(running.cni == wanted.cni)) changes.emplace_back(CniChanged{});
   return changes;
@@ -170,6 +171,7 @@ std::string describe(const Change& change) {
           [](const PoliciesChanged&) {
             return std::string("policies changed, routes are filtered again");
           },
+          [](const BmpChanged&) { return std::string("monitoring stations changed"); },
           [](const ExporterChanged&) { return std::string("the exporter listens elsewhere"); },
           [](const CniChanged&) { return std::string("what containers get through CNI changed"); },
       },

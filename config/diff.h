@@ -84,6 +84,10 @@ struct HostFilterChanged {
 struct PoliciesChanged {
   bool operator==(const PoliciesChanged&) const = default;
 };
+/// Stations that are gone or changed are left, those that are new or changed connected to.
+struct BmpChanged {
+  bool operator==(const BmpChanged&) const = default;
+};
 struct ExporterChanged {
   bool operator==(const ExporterChanged&) const = default;
 };
@@ -91,9 +95,10 @@ struct CniChanged {
   bool operator==(const CniChanged&) const = default;
 };
 
-using Change = std::variant<RestartNeeded, PeerRemoved, PoolRemoved, PoolChanged, PoolAdded,
-                            DefaultPoolChanged, IpamChanged, DecisionChanged, HostFilterChanged,
-                            PoliciesChanged, PeerChanged, PeerAdded, ExporterChanged, CniChanged>;
+using Change =
+    std::variant<RestartNeeded, PeerRemoved, PoolRemoved, PoolChanged, PoolAdded,
+                 DefaultPoolChanged, IpamChanged, DecisionChanged, HostFilterChanged,
+                 PoliciesChanged, PeerChanged, PeerAdded, BmpChanged, ExporterChanged, CniChanged>;
 
 /// In the order of the variant: what goes makes room first. Peers are the same by name, pools too.
 /// Empty: nothing to do.

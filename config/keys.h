@@ -63,6 +63,10 @@ template <>
 const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>();
 template <>
 const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>();
+template <>
+const std::vector<Key<bgp::BmpSettings>>& keys<bgp::BmpSettings>();
+template <>
+const std::vector<Key<bgp::BmpStation>>& keys<bgp::BmpStation>();
 // policy_keys.cc
 template <>
 const std::vector<Key<bgp::RuleMatch>>& keys<bgp::RuleMatch>();
@@ -98,7 +102,7 @@ const std::vector<Refusal>& refusals() {
 template <typename Settings>
 void read_keys(Reader& reader, const Node& node, Settings& settings);
 
-/// What of a rule is said, as YAML on one line.
+/// What of a rule or a station is said, as YAML on one line.
 template <typename Settings>
 std::string write_keys(const Settings& settings);
 

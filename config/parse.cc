@@ -587,6 +587,7 @@ void check_router_addresses(Reader& reader, const Node& node, const Config& conf
 void spread(Config& config) {
   config.bgp.asn = config.node.asn;
   config.bgp.router_id = config.node.router_id;
+  config.bgp.bmp.system_name = config.node.name;
   config.ipam.labels = config.node.labels;
   config.ipam.labels.emplace("name", config.node.name);
   for (const PoolSettings& pool : config.ipam.pools) {

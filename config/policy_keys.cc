@@ -413,5 +413,6 @@ std::string write_keys(const Settings& settings) {
 template std::string write_keys(const RuleMatch&);
 template std::string write_keys(const RuleSet&);
 template std::string write_keys(const RuleSettings&);
+template std::string write_keys(const bgp::BmpStation&);
 
 }  // namespace weft::config

@@ -135,6 +135,9 @@ constexpr auto fields<DrainRequest> = std::tuple{
     Field{"on", &DrainRequest::on}, Field{"text", &DrainRequest::text, shutdown_text_length, true}};
 
 template <>
+constexpr auto fields<BmpRequest> = std::tuple{};
+
+template <>
 constexpr auto fields<FibCheckRequest> =
     std::tuple{Field{"repair", &FibCheckRequest::repair, {}, true}};
 
@@ -334,6 +337,18 @@ constexpr auto fields<Policy> = std::tuple{Field{"name", &Policy::name},
                                            Field{"export_unmatched", &Policy::export_unmatched}};
 template <>
 constexpr auto fields<Policies> = std::tuple{Field{"policies", &Policies::policies}};
+template <>
+constexpr auto fields<Station> =
+    std::tuple{Field{"name", &Station::name},         Field{"address", &Station::address},
+               Field{"port", &Station::port},         Field{"monitor", &Station::monitor},
+               Field{"state", &Station::state},       Field{"age_seconds", &Station::age},
+               Field{"peers", &Station::peers},       Field{"messages", &Station::messages},
+               Field{"octets", &Station::octets},     Field{"pending", &Station::pending},
+               Field{"walking", &Station::walking},   Field{"connections", &Station::connections},
+               Field{"overruns", &Station::overruns}, Field{"flushes", &Station::flushes},
+               Field{"memory", &Station::memory},     Field{"last_error", &Station::last_error}};
+template <>
+constexpr auto fields<Stations> = std::tuple{Field{"stations", &Stations::stations}};
 template <>
 constexpr auto fields<FibDifference> = std::tuple{
     Field{"subject", &FibDifference::subject}, Field{"difference", &FibDifference::difference},
@@ -681,6 +696,8 @@ constexpr std::string_view method<PoliciesRequest> = "policies";
 template <>
 constexpr std::string_view method<DrainRequest> = "drain";
 template <>
+constexpr std::string_view method<BmpRequest> = "bmp";
+template <>
 constexpr std::string_view method<FibCheckRequest> = "fib-check";
 template <>
 constexpr std::string_view method<DoctorRequest> = "doctor";
@@ -763,6 +780,10 @@ struct Due<ContainersRequest> {
 template <>
 struct Due<PoliciesRequest> {
   using Type = Policies;
+};
+template <>
+struct Due<BmpRequest> {
+  using Type = Stations;
 };
 template <>
 struct Due<FibCheckRequest> {

@@ -152,6 +152,11 @@ struct DrainRequest {
   bool operator==(const DrainRequest&) const = default;
 };
 
+/// Monitoring stations.
+struct BmpRequest {
+  bool operator==(const BmpRequest&) const = default;
+};
+
 /// Compares RIB, wanted routes and a fresh dump of the kernel.
 struct FibCheckRequest {
   /// Lets an audit mend what differs, and looks again.
@@ -241,7 +246,7 @@ using Request =
                  RoutesRequest, PeerRequest, BlocksRequest, ContainersRequest, PoliciesRequest,
                  DrainRequest, FibCheckRequest, DoctorRequest, ClaimsRequest, IpamCheckRequest,
                  ImportRequest, ReleaseBlockRequest, BfdRequest, AnnounceRequest, WithdrawRequest,
-                 AnnouncementsRequest, MrtRequest>;
+                 AnnouncementsRequest, MrtRequest, BmpRequest>;
 
 // ---- replies
 
@@ -512,6 +517,41 @@ struct Policies {
   bool operator==(const Policies&) const = default;
 };
 
+/// A monitoring station (RFC 7854).
+struct Station {
+  std::string name;
+  std::string address;
+  std::uint32_t port = 0;
+  /// "pre-policy", "post-policy", "adj-rib-out", "loc-rib"
+  std::vector<std::string> monitor;
+  /// "up", "connecting", "waiting"
+  std::string state;
+  /// In that state.
+  std::chrono::seconds age{0};
+  /// Sessions it is shown now, the Loc-RIB being one.
+  std::uint64_t peers = 0;
+  std::uint64_t messages = 0;
+  std::uint64_t octets = 0;
+  /// Changes it has still to be told of; the whole table is being told, too.
+  std::uint64_t pending = 0;
+  bool walking = false;
+  /// Connections that came up, ever.
+  std::uint64_t connections = 0;
+  /// Times it read too slowly for the changes to be kept: the table was told again, or peers were
+  /// told down and up again.
+  std::uint64_t overruns = 0;
+  std::uint64_t flushes = 0;
+  std::uint64_t memory = 0;
+  /// Why the last connection ended or the next does not come up; empty: it never did.
+  std::string last_error;
+  bool operator==(const Station&) const = default;
+};
+
+struct Stations {
+  std::vector<Station> stations;
+  bool operator==(const Stations&) const = default;
+};
+
 /// One route or nexthop object on which RIB, wanted and kernel do not agree.
 struct FibDifference {
   /// "10.0.0.0/24", "blackhole 10.64.0.0/26", "nexthop 1459617793"
@@ -643,7 +683,7 @@ struct Failure {
 
 using Reply = std::variant<Failure, Done, Lease, Status, Peers, Routes, Blocks, Containers,
                            Policies, FibCheck, Doctor, ClaimedBlocks, Imported, Findings, Bfd,
-                           Announcements, MrtRecords>;
+                           Announcements, MrtRecords, Stations>;
 
 /// One line of JSON without the newline.
 std::string encode(const Request& request);

@@ -461,6 +461,33 @@ std::string table(const Policies& policies, Style style) {
   return text;
 }
 
+std::string table(const Stations& stations, Style style) {
+  if (stations.stations.empty()) return "no stations are configured (bgp.bmp.stations)\n";
+  std::vector<Row> rows;
+  for (const Station& station : stations.stations) {
+    const bool up = station.state == "up";
+    const Tone tone = up ? Tone::good : (station.state == "waiting" ? Tone::wrong : Tone::between);
+    rows.push_back(
+        {tone,
+         {harmless(station.name), harmless(station.state), duration_text(station.age),
+          joined(station.monitor, ","), fmt::format("{}", station.peers),
+          fmt::format("{}", station.messages), fmt::format("{}", station.octets),
+          fmt::format("{}{}", station.walking ? "table+" : "", station.pending),
+          fmt::format("{}", station.overruns), up ? "-" : dash_if_empty(station.last_error)}});
+  }
+  return rendered({{"STATION"},
+                   {"STATE"},
+                   {"SINCE", Align::right},
+                   {"MONITORS"},
+                   {"PEERS", Align::right},
+                   {"MESSAGES", Align::right},
+                   {"OCTETS", Align::right},
+                   {"PENDING", Align::right},
+                   {"OVERRUNS", Align::right},
+                   {"LAST-ERROR"}},
+                  rows, style);
+}
+
 std::string table(const Doctor& doctor, Style style) {
   const auto tone_of = [](const Finding& finding) {
     if (finding.state == "good") return Tone::good;

@@ -29,6 +29,8 @@ std::string table(const Blocks& blocks, Style style);
 std::string table(const Containers& containers, Style style);
 /// One line a rule, policy by policy, and one for what no rule of it met.
 std::string table(const Policies& policies, Style style);
+/// One line a station.
+std::string table(const Stations& stations, Style style);
 /// One line a finding, what is wrong first, each with its command.
 std::string table(const Doctor& doctor, Style style);
 /// One line a difference, then one that sums up.

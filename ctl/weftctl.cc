@@ -272,6 +272,7 @@ int run(const CLI::App& app, const Options& options) {
     const CLI::App* drain = app.get_subcommand("drain");
     request = DrainRequest{drain->got_subcommand("on"), options.text};
   }
+  if (app.got_subcommand("bmp")) request = BmpRequest{};
   if (app.got_subcommand("ipam")) {
     const CLI::App* ipam = app.get_subcommand("ipam");
     if (ipam->got_subcommand("show")) request = BlocksRequest{};
@@ -379,6 +380,7 @@ int parse_and_run(int argc, char** argv) {
   drain->add_subcommand("on", "from now on, also over restarts")
       ->add_option("--text", options.text, "why, at most 255 octets; peers see it at a shutdown");
   drain->add_subcommand("off", "no longer");
+  app.add_subcommand("bmp", "monitoring stations, and how far each has been told");
   app.add_subcommand("doctor", "what weft needs of this host, and the command where it is not so");
   CLI::App* fib = app.add_subcommand("fib", "the kernel's routes");
   fib->require_subcommand(1);
@@ -416,10 +418,11 @@ int parse_and_run(int argc, char** argv) {
     return app.exit(error) == 0 ? success : usage;
   }
   if (app.get_subcommands().empty()) {
-    return complain(usage,
-                    "say what to show: status, peers, bfd, routes, blocks, containers, policies, "
-                    "announcements, ipam, fib check or doctor; or peer VERB, drain, announce, "
-                    "withdraw, mrt dump (see weftctl --help)");
+    return complain(
+        usage,
+        "say what to show: status, peers, bfd, routes, blocks, containers, policies, bmp, "
+        "announcements, ipam, fib check or doctor; or peer VERB, drain, announce, "
+        "withdraw, mrt dump (see weftctl --help)");
   }
   return run(app, options);
 }

@@ -46,6 +46,12 @@ void write_log(const bgp::LogLine& line) {
   }
 }
 
+/// What monitoring stations are told of the program (RFC 7854 4.4).
+bgp::Settings with_version(bgp::Settings settings) {
+  settings.bmp.system_description = "weftd " WEFT_VERSION;
+  return settings;
+}
+
 }  // namespace
 
 bool is_container_link(std::string_view ifname) {
@@ -62,7 +68,8 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
         settings_(config.fib),
         forwarding_(state_directory),
         drain_(state_directory),
-        speaker_(config.bgp, std::random_device{}(), Clock::now(), bgp::Speaker::Begin::when_told),
+        speaker_(with_version(config.bgp), std::random_device{}(), Clock::now(),
+                 bgp::Speaker::Begin::when_told),
         routers_(io, [this](std::uint32_t ifindex,
                             const Address& router) { router_heard(ifindex, router); }),
         bfd_(io,
@@ -191,7 +198,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   }
 
   void apply(const bgp::Settings& settings) {
-    speaker_.apply(settings, Clock::now());
+    speaker_.apply(with_version(settings), Clock::now());
     if (auto listening = transport_->listen(); !listening) {
       spdlog::error("bgp.listen: {}", listening.error().message);
     }

@@ -148,6 +148,10 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
                                 duration_cast<seconds>(now - peer.since).count(),
                                 peer.last_error.empty() ? "" : ": ", peer.last_error));
   }
+  for (const bgp::StationStatus& station : world.routing.speaker().stations()) {
+    if (station.state == bgp::StationState::up || station.last_error.empty()) continue;
+    found.push_back(fmt::format("BMP station {} is away: {}", station.name, station.last_error));
+  }
   if (peers.empty() && world.config.bgp.peers.empty())
     found.emplace_back("no BGP peers are configured: nobody learns of this host's containers");
   if (const fib::Table* table = world.routing.table()) {
@@ -370,6 +374,31 @@ ctl::Policies policies_view(const World& world) {
   return view;
 }
 
+ctl::Stations stations_view(const World& world, Time now) {
+  ctl::Stations view;
+  for (const bgp::StationStatus& station : world.routing.speaker().stations()) {
+    ctl::Station row;
+    row.name = station.name;
+    row.address = station.address.text();
+    row.port = station.port;
+    for (const bgp::BmpView each : station.monitor) row.monitor.emplace_back(name(each));
+    row.state = name(station.state);
+    row.age = duration_cast<seconds>(now - station.since);
+    row.peers = station.peers;
+    for (const std::uint64_t count : station.counts.messages) row.messages += count;
+    row.octets = station.counts.octets;
+    row.pending = station.changes;
+    row.walking = station.walking;
+    row.connections = station.connections;
+    row.overruns = station.counts.overruns;
+    row.flushes = station.counts.flushes;
+    row.memory = station.memory;
+    row.last_error = station.last_error;
+    view.stations.push_back(std::move(row));
+  }
+  return view;
+}
+
 namespace {
 
 exporter::MessageCounts counts_of(const bgp::MessageCounts& counts) {
@@ -515,6 +544,12 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
       add(rule.name, rule.import_hits, rule.export_hits);
     }
     add("", policy.import_unmatched, policy.export_unmatched);
+  }
+  for (const bgp::StationStatus& station : speaker.stations()) {
+    snapshot.stations.push_back({station.name, station.state == bgp::StationState::up,
+                                 station.connections, station.counts.messages,
+                                 station.counts.octets, station.peers, station.changes,
+                                 station.counts.overruns, station.counts.flushes, station.memory});
   }
   if (const fib::Table* table = world.routing.table()) add_fib(snapshot, *table, world.routing);
   snapshot.fib_repairs["container-route"] = statistics.routes_repaired;

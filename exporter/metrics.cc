@@ -287,6 +287,36 @@ void add_policies(const Snapshot& s, Exposition& out) {
   out.take({&hits});
 }
 
+void add_stations(const Snapshot& s, Exposition& out) {
+  static constexpr std::array<std::string_view, 6> types{
+      "route-monitoring", "statistics-report", "peer-down", "peer-up", "initiation", "termination"};
+  auto up = gauge("weft_bmp_station_up", "1 while the monitoring station is connected to.");
+  auto connections = counter("weft_bmp_connections_total", "Connections that came up.");
+  auto messages = counter("weft_bmp_messages_total", "BMP messages told to the station, by type.");
+  auto octets = counter("weft_bmp_message_bytes_total", "Octets of these messages.");
+  auto peers = gauge("weft_bmp_peers", "Sessions the station is shown, the Loc-RIB being one.");
+  auto pending = gauge("weft_bmp_pending_changes",
+                       "Changes of routes that the station has not been told of yet.");
+  auto overruns = counter("weft_bmp_overruns_total",
+                          "Times the station read too slowly for its changes to be kept: walk, the "
+                          "table was told again; flush, a peer was told down and up again.");
+  auto memory = gauge("weft_bmp_memory_bytes", "What is kept for the station, about.");
+  for (const Station& station : s.stations) {
+    const ClientMetric::Label name{"station", station.name};
+    up.add({name}, station.up);
+    connections.add({name}, station.connections);
+    for (std::size_t i = 0; i < types.size(); ++i)
+      messages.add({name, {"type", std::string(types[i])}}, station.messages[i]);
+    octets.add({name}, station.octets);
+    peers.add({name}, station.peers);
+    pending.add({name}, station.pending);
+    overruns.add({name, {"kind", "walk"}}, station.overruns);
+    overruns.add({name, {"kind", "flush"}}, station.flushes);
+    memory.add({name}, station.memory);
+  }
+  out.take({&up, &connections, &messages, &octets, &peers, &pending, &overruns, &memory});
+}
+
 void add_rib(const Snapshot& s, Exposition& out) {
   auto routes = gauge("weft_rib_routes", "Routes of the Loc-RIB by where they come from.");
   auto paths = gauge("weft_rib_paths", "Paths known for the routes of the Loc-RIB.");
@@ -476,6 +506,7 @@ std::vector<prometheus::MetricFamily> metrics(const Snapshot& snapshot) {
   add_messages(snapshot, out);
   add_prefixes(snapshot, out);
   add_policies(snapshot, out);
+  add_stations(snapshot, out);
   add_rib(snapshot, out);
   add_fib(snapshot, out);
   add_addresses(snapshot, out);

@@ -205,6 +205,22 @@ struct PolicyRule {
   std::uint64_t export_hits = 0;
 };
 
+/// A monitoring station of BMP.
+struct Station {
+  std::string name;
+  bool up = false;
+  std::uint64_t connections = 0;
+  /// By type, in the order of RFC 7854 4.1: route monitoring, statistics report, peer down, peer
+  /// up, initiation, termination.
+  std::array<std::uint64_t, 6> messages{};
+  std::uint64_t octets = 0;
+  std::uint64_t peers = 0;
+  std::uint64_t pending = 0;
+  std::uint64_t overruns = 0;
+  std::uint64_t flushes = 0;
+  std::uint64_t memory = 0;
+};
+
 struct Snapshot {
   std::string version;
   std::string commit;
@@ -232,6 +248,7 @@ struct Snapshot {
   /// By family: ipv4, ipv6.
   std::array<Rib, 2> rib;
   std::vector<PolicyRule> policy_rules;
+  std::vector<Station> stations;
 
   /// None: weftd does not touch the kernel (fib.install: false).
   std::optional<std::array<Fib, 2>> fib;

@@ -142,6 +142,8 @@ INSTANTIATE_TEST_SUITE_P(
         SettingCase{"Multipath", [](Config& c) { c.bgp.multipath = 1; }, "multipath changed"},
         SettingCase{"DefaultRoute", [](Config& c) { c.bgp.default_route = true; },
                     "what the filter host lets in changed"},
+        SettingCase{"Bmp", [](Config& c) { c.bgp.bmp.stations.emplace_back(); },
+                    "monitoring stations changed"},
         SettingCase{"Exporter", [](Config& c) { c.exporter.listen.reset(); },
                     "the exporter listens elsewhere"},
         SettingCase{"Mtu", [](Config& c) { c.cni.mtu = 9000; },

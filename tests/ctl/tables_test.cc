@@ -282,7 +282,36 @@ policy from-tor
 )");
 }
 
+TEST(StationsTable, ShowsHowFarEachHasBeenTold) {
+  Station noc;
+  noc.name = "noc";
+  noc.monitor = {"pre-policy", "loc-rib"};
+  noc.state = "up";
+  noc.age = std::chrono::seconds(61);
+  noc.peers = 3;
+  noc.messages = 40;
+  noc.octets = 5000;
+  noc.pending = 7;
+  noc.walking = true;
+  noc.overruns = 2;
+  noc.last_error = "of the connection before";
+  Station lab;
+  lab.name = "lab";
+  lab.monitor = {"adj-rib-out"};
+  lab.state = "waiting";
+  lab.age = std::chrono::seconds(9);
+  lab.last_error = "cannot connect: Connection refused";
+  const Stations stations{{noc, lab}};
+  EXPECT_EQ("\n" + table(stations, plain),
+            R"(
+  STATION  STATE    SINCE  MONITORS            PEERS  MESSAGES  OCTETS  PENDING  OVERRUNS  LAST-ERROR
+  noc      up        1m1s  pre-policy,loc-rib      3        40    5000  table+7         2  -
+! lab      waiting     9s  adj-rib-out             0         0       0        0         0  cannot connect: Connection refused
+)");
+}
+
 TEST(EmptyLists, SaySoInWords) {
+  EXPECT_EQ(table(Stations{}, plain), "no stations are configured (bgp.bmp.stations)\n");
   EXPECT_EQ(table(Policies{}, plain), "no policies are configured (bgp.policies)\n");
   EXPECT_EQ(table(Peers{}, plain), "no peers are configured (bgp.peers)\n");
   EXPECT_EQ(table(Routes{}, plain), "no routes are known\n");

@@ -63,6 +63,7 @@ Snapshot some_snapshot() {
   s.peers = {some_peer("tor1")};
   s.rib = {Rib{1, 3, 6}, Rib{1, 2, 4}};
   s.policy_rules = {{"in", "bogons", 3, 4}};
+  s.stations = {{"noc", true, 2, {9, 8, 7, 6, 5, 4}, 1000, 3, 12, 1, 2, 4096}};
   s.fib = {Fib{3, 1, 4, 0}, Fib{2, 1, 4, 1}};
   s.fib_fast_groups = false;
   s.fib_pending = 6;
@@ -135,6 +136,16 @@ TEST(Metrics, SayWhatTheSnapshotSays) {
         "weft_bgp_prefix_limit{peer=\"tor1\",family=\"ipv4\"} 10000\n",
         "weft_bgp_policy_rule_hits_total{policy=\"in\",rule=\"bogons\",direction=\"import\"} 3\n",
         "weft_bgp_policy_rule_hits_total{policy=\"in\",rule=\"bogons\",direction=\"export\"} 4\n",
+        "weft_bmp_station_up{station=\"noc\"} 1\n",
+        "weft_bmp_connections_total{station=\"noc\"} 2\n",
+        "weft_bmp_messages_total{station=\"noc\",type=\"route-monitoring\"} 9\n",
+        "weft_bmp_messages_total{station=\"noc\",type=\"peer-up\"} 6\n",
+        "weft_bmp_message_bytes_total{station=\"noc\"} 1000\n",
+        "weft_bmp_peers{station=\"noc\"} 3\n",
+        "weft_bmp_pending_changes{station=\"noc\"} 12\n",
+        "weft_bmp_overruns_total{station=\"noc\",kind=\"walk\"} 1\n",
+        "weft_bmp_overruns_total{station=\"noc\",kind=\"flush\"} 2\n",
+        "weft_bmp_memory_bytes{station=\"noc\"} 4096\n",
         "weft_rib_routes{family=\"ipv4\",source=\"bgp\"} 3\n",
         "weft_rib_paths{family=\"ipv6\"} 4\n",
         "weft_fib_routes{family=\"ipv4\",kind=\"blackhole\"} 1\n",
