@@ -1,0 +1,217 @@
+// Who is waited for, and what is kept meanwhile: graceful restart of either side (RFC 4724, 9494),
+// and the initial synchronisation.
+#include "bgp/speaker_world.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+#include "bgp/attributes.h"
+#include "bgp/ranges.h"
+
+namespace weft::bgp {
+namespace {
+
+using std::chrono::seconds;
+
+/// A peer without RFC 4724 may never send End-of-RIB; after this long its table is taken for
+/// complete.
+constexpr seconds quiet_sync{10};
+
+/// End-of-RIB waits so long for routes on their way to the kernel.
+constexpr seconds install_limit{10};
+
+}  // namespace
+
+void Speaker::World::carry_out(const Neighbour& who, Family family, Fate fate) {
+  Rib& rib = tables->rib;
+  switch (fate) {
+    case Fate::keep:
+      return;
+    case Fate::drop:
+      return rib.drop(who.id, family);
+    case Fate::mark:
+      rib.sweep_stale(who.id, family);
+      return rib.mark_stale(who.id, family);
+    case Fate::sweep:
+      return rib.sweep_stale(who.id, family);
+    case Fate::age:
+      return age(who, family);
+  }
+}
+
+void Speaker::World::age(const Neighbour& who, Family family) {
+  AttributeStore& store = tables->store;
+  std::vector<HeldAttributes> held;
+  std::unordered_map<std::uint32_t, AttributeId> known;
+  tables->rib.mark_stale(who.id, family);
+  tables->rib.age_stale(who.id, family, [&](AttributeId id) -> std::optional<AttributeId> {
+    if (store.facts(id).no_llgr) return std::nullopt;
+    if (store.facts(id).llgr_stale) return id;
+    AttributeId& aged = known[static_cast<std::uint32_t>(id)];
+    if (aged != AttributeId::none) return aged;
+    Attributes attributes = from_canonical(store.octets(id));
+    attributes.communities.push_back(community::llgr_stale);
+    aged = store.intern(canonical(attributes), AttributeId::none, store.original(id));
+    held.emplace_back(store, id);  // lest another set gets its id meanwhile
+    store.hold(id);
+    held.emplace_back(store, aged);
+    return aged;
+  });
+}
+
+void Speaker::World::forget_stale(Neighbour& who) {
+  for (const Family family : both_families) {
+    Retention& retention = who.families[index(family)].retention;
+    if (retention.phase() == Retention::Phase::fresh) continue;
+    retention.forget();
+    tables->rib.sweep_stale(who.id, family);
+  }
+}
+
+void Speaker::World::tick_retention(Neighbour& who, Time now) {
+  for (const Family family : both_families) {
+    const Fate fate = who.families[index(family)].retention.tick(now);
+    if (fate == Fate::keep) continue;
+    who.peer.log(Level::info,
+                 fmt::format("the time for its {} routes to be said again is over", name(family)),
+                 now);
+    carry_out(who, family, fate);
+  }
+}
+
+Time Speaker::World::retention_deadline(const Neighbour& who) {
+  return std::min(who.families[0].retention.deadline(), who.families[1].retention.deadline());
+}
+
+void Speaker::World::begin(const Restart& how, Time now) {
+  begun = true;
+  restart = how;
+  started = now;
+  for (const Family family : both_families) tables->rib.defer(family, restart.restarting);
+  for (const auto& each : neighbours) tell_restart(*each);
+}
+
+void Speaker::World::tell_restart(Neighbour& who) const {
+  std::array<bool, 2> forwarding{};
+  bool waits = false;
+  for (const Family family : both_families) {
+    const std::size_t i = index(family);
+    forwarding[i] = restart.forwarding[i] || sync_done[i];
+    waits |= tables->rib.deferring(family);
+  }
+  who.peer.announce_restart(restart.restarting && waits, forwarding);
+}
+
+bool Speaker::World::holds_selection(const Neighbour& who, Family family, Time now) const {
+  if (!owes(who, family)) return false;
+  const auto& session = who.peer.session();
+  if (!session) return now < started + settings.selection_deferral;
+  return session->negotiated.graceful_restart &&
+         !session->theirs.capabilities.graceful_restart->restarting;
+}
+
+bool Speaker::World::has_ranges() const {
+  return std::any_of(settings.peers.begin(), settings.peers.end(), is_range);
+}
+
+bool Speaker::World::deferring() const {
+  return std::any_of(both_families.begin(), both_families.end(),
+                     [&](Family family) { return tables->rib.deferring(family); });
+}
+
+Time Speaker::World::sync_end() const {
+  return started + std::max(sync_limit, settings.selection_deferral);
+}
+
+void Speaker::World::check_deferral(Time now) {
+  deferral_over = now >= started + settings.selection_deferral;
+  for (const Family family : both_families) {
+    if (!tables->rib.deferring(family)) continue;
+    // Who will come from a range nobody knows.
+    const bool holds = (has_ranges() && !deferral_over) ||
+                       std::any_of(neighbours.begin(), neighbours.end(), [&](const auto& each) {
+                         return holds_selection(*each, family, now);
+                       });
+    if (holds && now < sync_end()) continue;
+    tables->rib.defer(family, false);
+    for (const auto& each : neighbours) tell_restart(*each);
+  }
+}
+
+void Speaker::World::check_end_of_rib(Time now) {
+  Rib& rib = tables->rib;
+  for (const Family family : both_families) {
+    std::optional<Time>& since = installing_since[index(family)];
+    if (!rib.awaits_install(family)) {
+      since.reset();
+    } else if (!since) {
+      since = now;
+    }
+    rib.hold_end_of_rib(family, rib.pending() != 0 || (since && now < *since + install_limit));
+  }
+}
+
+Time Speaker::World::end_of_rib_deadline() const {
+  Time next = Time::max();
+  for (const Family family : both_families) {
+    const std::optional<Time>& since = installing_since[index(family)];
+    if (since && tables->rib.holds_end_of_rib(family))
+      next = std::min(next, *since + install_limit);
+  }
+  return next;
+}
+
+bool Speaker::World::owes(const Neighbour& who, Family family) {
+  const auto& wanted = who.peer.settings().families;
+  if (who.peer.is_shutdown() || who.families[index(family)].synced) return false;
+  if (std::find(wanted.begin(), wanted.end(), family) == wanted.end()) return false;
+  const auto& session = who.peer.session();
+  if (!session) return !who.peer.settings().is_dynamic();
+  return session->negotiated.has(unicast(family));
+}
+
+bool Speaker::World::is_taciturn(const Neighbour& who) {
+  const auto& session = who.peer.session();
+  return session && !session->negotiated.graceful_restart &&
+         !(who.families[0].synced && who.families[1].synced);
+}
+
+void Speaker::World::check_sync(Time now) {
+  if (!begun) return;
+  sync_checked = true;
+  if (sync_done[0] && sync_done[1]) return;
+  for (const auto& each : neighbours) {
+    if (!is_taciturn(*each) || now < each->peer.session()->up_since + quiet_sync) continue;
+    for (FamilyState& family : each->families) family.synced = true;
+  }
+  for (const Family family : both_families) {
+    if (sync_done[index(family)]) continue;
+    const bool waits = std::any_of(neighbours.begin(), neighbours.end(),
+                                   [&](const auto& each) { return owes(*each, family); });
+    const bool late = now >= sync_end();
+    // Who will come from a range nobody knows: they all get the whole time.
+    if (((waits || has_ranges()) && !late) || tables->rib.pending() != 0 || !leaving.empty() ||
+        tables->rib.deferring(family))
+      continue;
+    sync_done[index(family)] = true;
+    syncs.push_back({family, waits});
+    for (const auto& each : neighbours) tell_restart(*each);
+  }
+}
+
+Time Speaker::World::sync_deadline() const {
+  if (!begun) return Time::max();
+  if (!sync_checked) return started;
+  if (sync_done[0] && sync_done[1]) return Time::max();
+  Time next = sync_end();
+  if (deferring() && !deferral_over) next = std::min(next, started + settings.selection_deferral);
+  for (const auto& each : neighbours) {
+    if (is_taciturn(*each)) next = std::min(next, each->peer.session()->up_since + quiet_sync);
+  }
+  return next;
+}
+
+}  // namespace weft::bgp
