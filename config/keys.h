@@ -1,6 +1,7 @@
 // Key: one key an operator may write, in one place: how it is read, how it is printed, what the
-// manual says of it. The tables of all keys are in keys.cc; parser, renderer and manual walk them,
-// so none of the three can know a key that the others do not.
+// manual says of it. The tables are in keys.cc, pool_keys.cc, bgp_keys.cc, peer_keys.cc and
+// policy_keys.cc; parser, renderer and manual walk them, so none of the three can know a key that
+// the others do not.
 #pragma once
 
 #include <functional>
@@ -67,7 +68,6 @@ template <>
 const std::vector<Key<bgp::BmpSettings>>& keys<bgp::BmpSettings>();
 template <>
 const std::vector<Key<bgp::BmpStation>>& keys<bgp::BmpStation>();
-// policy_keys.cc
 template <>
 const std::vector<Key<bgp::RuleMatch>>& keys<bgp::RuleMatch>();
 template <>
