@@ -118,8 +118,10 @@ TEST(QuarantinedOrdinals, AreOutOfTheQueueAndCoolWhenTheyReturn) {
   block.reserve(0, false);
   EXPECT_EQ(block.quarantined(), 0U);
   for (std::uint32_t ordinal = 1; ordinal < 4; ++ordinal) block.hold(ordinal);
-  EXPECT_EQ(block.next(Time(std::chrono::seconds(69)), cool_down), std::nullopt) << "it cools";
-  EXPECT_EQ(block.next(Time(std::chrono::seconds(70)), cool_down), 0U);
+  const Time acquitted(std::chrono::seconds(10));
+  EXPECT_EQ(block.next(acquitted + cool_down - std::chrono::seconds(1), cool_down), std::nullopt)
+      << "it cools";
+  EXPECT_EQ(block.next(acquitted + cool_down, cool_down), 0U);
 
   block.quarantine(1);
   EXPECT_FALSE(block.is_quarantined(1)) << "what is held is left alone";
@@ -127,7 +129,7 @@ TEST(QuarantinedOrdinals, AreOutOfTheQueueAndCoolWhenTheyReturn) {
   block.hold(0);
   EXPECT_EQ(block.quarantined(), 0U) << "held by the one who has it";
   block.free(0, Time(std::chrono::seconds(80)));
-  EXPECT_EQ(block.next(Time(std::chrono::seconds(140)), cool_down), 0U);
+  EXPECT_EQ(block.next(Time(std::chrono::seconds(80)) + cool_down, cool_down), 0U);
 }
 
 }  // namespace

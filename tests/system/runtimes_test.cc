@@ -202,6 +202,18 @@ TEST_F(Runtimes, Libcni) {
   must("host2", "ip netns del web");
   must("host2", client + " DEL" + list + "-");
   EXPECT_TRUE(empty("host2"));
+
+  // Ranges of the runtime: within this host's block, and where there is no pool.
+  const std::string add = client + " ADD" + list + "/run/netns/web ";
+  const json ranged = json::parse(must(
+      "host1", add + R"('ipRanges=[[{"subnet":"10.64.11.64/30"}],[{"subnet":"fd64::/16"}]]')"));
+  EXPECT_EQ(ranged["ips"][0]["address"], "10.64.11.64/32");
+  must("host1", client + " DEL" + list + "/run/netns/web");
+  const Output nowhere =
+      run("host1", {"sh", "-c", add + R"('ipRanges=[[{"subnet":"10.99.0.0/24"}]]')"});
+  EXPECT_FALSE(nowhere.ok());
+  EXPECT_NE(nowhere.text().find("the range 10.99.0.0-10.99.0.255 is in no pool"), std::string::npos)
+      << nowhere.text();
 }
 
 TEST_F(Runtimes, PluginsChainedBehindWeft) {
