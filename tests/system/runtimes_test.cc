@@ -303,9 +303,12 @@ TEST_F(Runtimes, NothingLeaksWhateverIsKilled) {
 
   EXPECT_TRUE(eventually([&] { return empty("host1"); }))
       << ctl("host1", {"containers"}).dump() << must("host1", "ip -o link show type veth");
-  const json block = ctl("host1", {"blocks"})["blocks"][0];
-  EXPECT_EQ(block["held"], 0);
-  EXPECT_EQ(block["cooling"].get<int>() + block["free"].get<int>(), block["capacity"].get<int>());
+  // What was seen in use while things were killed leaves quarantine with the next audit.
+  EXPECT_TRUE(eventually([&] {
+    const json block = ctl("host1", {"blocks"})["blocks"][0];
+    return block["held"] == 0 &&
+           block["cooling"].get<int>() + block["free"].get<int>() == block["capacity"].get<int>();
+  })) << ctl("host1", {"blocks"}).dump();
   const auto routes = [&] {
     return must("host1", "ip route show proto 87 type unicast | grep -c weft || true") +
            must("host1", "ip -6 route show proto 87 | grep -c weft || true");
