@@ -168,12 +168,18 @@ void Monitoring::best_changed(Family family, NetId net, bool had, bool has) {
   for (const auto& link : links_) link->feed.best_changed(family, net, had, has);
 }
 
-void Monitoring::update_sent(PeerId peer, Bytes message) {
+void Monitoring::told_peer(PeerId peer, Bytes messages) {
   const auto known = monitored_.peers.find(peer);
-  if (known == monitored_.peers.end()) return;
-  for_each_route(message, known->second.negotiated, [&](const Nlri& route, bool withdrawn) {
-    for (const auto& link : links_) link->feed.told_peer(peer, route, withdrawn);
-  });
+  if (!follows_updates_ || known == monitored_.peers.end()) return;
+  while (!messages.empty()) {  // our own: their lengths can be trusted
+    const std::size_t size = Reader(messages.subspan(header_size - 3)).u16();
+    for_each_route(messages.first(size), known->second.negotiated,
+                   [&](const Nlri& route, bool withdrawn) {
+                     for (const auto& link : links_) link->feed.told_peer(peer, route, withdrawn);
+                   });
+    messages = messages.subspan(size);
+  }
+  advance();
 }
 
 // Connections.

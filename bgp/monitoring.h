@@ -97,10 +97,8 @@ class Monitoring final : public RibWatcher {
   void peer_down(PeerId peer, const SessionEnd& why);
   void path_changed(const PathChange& change) override;
   void best_changed(Family family, NetId net, bool had, bool has) override;
-  /// `message`: one of ours that goes to the peer.
-  void update_sent(PeerId peer, Bytes message);
-  /// Some station wants update_sent().
-  [[nodiscard]] bool follows_updates() const { return follows_updates_; }
+  /// `messages`: whole ones of ours that go to the peer.
+  void told_peer(PeerId peer, Bytes messages);
 
   // Connections. The others' are ignored.
 

@@ -445,6 +445,10 @@ class FamilyRib {
   static Before before_of(const Path& path) {
     return (path.flags & refused) != 0 ? Before::refused : Before::accepted;
   }
+  void tell_best(NetId net, bool had, bool has) {
+    if (shared_.watcher == nullptr || (has ? !best_changed_ : !had)) return;
+    shared_.watcher->best_changed(table_.family, net, had, has);
+  }
   void tell(NetId net, PeerId peer, std::uint32_t path_id, Before before, bool gone = false) {
     if (shared_.watcher == nullptr || peer == PeerId::local) return;
     shared_.watcher->path_changed({table_.family, net, peer, path_id, before, gone});
@@ -472,11 +476,9 @@ class FamilyRib {
     if (wanted == 0 && sharing != 0) {  // max_next_hop_sets is reached
       for (Path& path : list) select(path, 0);
     }
-    const bool changed = wanted == 0 ? old != 0 : best_changed_;
-    if (changed || shared_.all_paths_watched) journal_.touch(net);
-    if (changed && shared_.watcher != nullptr)
-      shared_.watcher->best_changed(table_.family, net, old != 0, wanted != 0);
+    if (shared_.all_paths_watched || (wanted == 0 ? old != 0 : best_changed_)) journal_.touch(net);
     if (wanted != old) move_mark(net, old, wanted, changes);
+    tell_best(net, old != 0, wanted != 0);
     if (list.size == 0 && !journal_.awaited(net)) table_.erase(net);
   }
 

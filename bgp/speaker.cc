@@ -199,15 +199,13 @@ void Speaker::produce(ConnectionId connection, std::vector<std::byte>& out, Time
     who->output_announced = false;
     std::size_t at = out.size();
     world_->tables->adj_out.produce(who->id, produce_size, out);
+    world_->monitoring.told_peer(who->id, Bytes(out).subspan(at));
     while (at < out.size()) {  // our own messages: their lengths can be trusted
       Reader header(Bytes(out).subspan(at + 16, 3));
       const std::size_t size = header.u16();
       who->peer.count_sent(static_cast<MessageType>(header.u8()), size);
-      if (world_->monitoring.follows_updates())
-        world_->monitoring.update_sent(who->id, Bytes(out).subspan(at, size));
       at += size;
     }
-    if (world_->monitoring.follows_updates()) world_->monitoring.advance();
   }
   if (out.size() != before) who->peer.producing(connection, now);
 }

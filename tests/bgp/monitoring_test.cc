@@ -128,11 +128,7 @@ class Network {
   bool tell(unsigned n) {
     std::vector<std::byte> out;
     const bool more = adj_out.produce(PeerId(n), 4096, out);
-    for (Bytes rest(out); !rest.empty();) {
-      const auto frame = next_message(rest, max_message_size);
-      monitoring.update_sent(PeerId(n), rest.first((*frame)->size()));
-      rest = rest.subspan((*frame)->size());
-    }
+    monitoring.told_peer(PeerId(n), out);
     return more;
   }
   /// A station takes one turn's output. False: there was none.

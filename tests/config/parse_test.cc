@@ -50,6 +50,7 @@ TEST(ConfigParse, FillsInTheDefaults) {
   Config expected;
   expected.node = {"h11.example", bgp::Asn{4200000011}, bgp::RouterId{0x0aff000b}, {}};
   expected.ipam.labels = {{"name", "h11.example"}};
+  expected.bgp.bmp.system_name = "h11.example";
   expected.bgp.asn = expected.node.asn;
   expected.bgp.router_id = expected.node.router_id;
   expected.fib.preferred_source_v4 = Address::parse("10.255.0.11").value();
