@@ -376,7 +376,7 @@ struct Policies {
 struct Station {
   std::string name;
   std::string address;
-  std::uint16_t port = 0;
+  std::uint32_t port = 0;
   /// "pre-policy", "post-policy", "adj-rib-out", "loc-rib"
   std::vector<std::string> monitor;
   /// "up", "connecting", "waiting"
