@@ -54,6 +54,7 @@ struct AdjOut::World {
     UpdateGroup* group = nullptr;
     std::unique_ptr<UpdateGroup::Member> member;
     PathNextHop next_hop = {};
+    std::uint64_t serial = 0;
   };
   using Memberships = std::array<Membership, 2>;
 
@@ -94,9 +95,10 @@ struct AdjOut::World {
     key.next_hop_size = member->next_hop.size();
     const auto found = std::find_if(groups.begin(), groups.end(),
                                     [&](const auto& each) { return each->key() == key; });
-    if (found != groups.end()) return {found->get(), std::move(member), how.next_hop};
+    if (found != groups.end())
+      return {found->get(), std::move(member), how.next_hop, ++last_serial};
     groups.push_back(std::make_unique<UpdateGroup>(rib, std::move(key), how.next_hop, backlog));
-    return {groups.back().get(), std::move(member), how.next_hop};
+    return {groups.back().get(), std::move(member), how.next_hop, ++last_serial};
   }
 
   Membership& slot(PeerId peer, Family family) {
@@ -121,6 +123,7 @@ struct AdjOut::World {
   std::vector<std::unique_ptr<UpdateGroup>> groups;
   std::vector<Memberships> peers;  // by PeerId
   std::uint64_t too_big_before = 0;
+  std::uint64_t last_serial = 0;
 };
 
 AdjOut::AdjOut(Rib& rib, std::size_t backlog) : world_(std::make_unique<World>(rib, backlog)) {}
@@ -198,7 +201,20 @@ std::uint32_t AdjOut::advertised_to(const Prefix& prefix) const {
 
 void AdjOut::routes_at(PeerId peer, Family family, NetId net, std::vector<Route>& routes) const {
   const World::Membership* membership = world_->find(peer, family);
-  if (membership != nullptr) membership->group->routes_at(peer, net, routes);
+  if (membership != nullptr) membership->group->routes_at(*membership->member, net, routes);
+}
+
+std::optional<std::uint64_t> AdjOut::caught_up(PeerId peer) const {
+  std::uint64_t all = 0;
+  for (const Family family : families) {
+    const World::Membership* membership = world_->find(peer, family);
+    if (membership == nullptr) continue;
+    const auto moves = membership->group->caught_up(*membership->member);
+    if (!moves) return std::nullopt;
+    // A change of groups makes a new member.
+    all += *moves + (membership->serial << 32);
+  }
+  return all;
 }
 
 PathNextHop AdjOut::describe(PeerId peer, Family family, std::uint32_t advertisement,

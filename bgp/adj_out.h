@@ -90,6 +90,9 @@ class AdjOut {
     std::uint32_t advertisement = 0;
   };
   void routes_at(PeerId peer, Family family, NetId net, std::vector<Route>& routes) const;
+  /// routes_at() knows nothing of a peer that is behind the others. Another number than before: it
+  /// was, in some family, and is no longer. None: it is.
+  [[nodiscard]] std::optional<std::uint64_t> caught_up(PeerId peer) const;
   /// `advertisement` out of a Route: the attributes as a peer with four-octet AS numbers reads
   /// them, appended, and the next hop.
   PathNextHop describe(PeerId peer, Family family, std::uint32_t advertisement,

@@ -171,13 +171,20 @@ void Monitoring::best_changed(Family family, NetId net, bool had, bool has) {
 void Monitoring::told_peer(PeerId peer, Bytes messages) {
   const auto known = monitored_.peers.find(peer);
   if (!follows_updates_ || known == monitored_.peers.end()) return;
+  const auto caught_up = monitored_.adj_out->caught_up(peer);
   while (!messages.empty()) {  // our own: their lengths can be trusted
     const std::size_t size = Reader(messages.subspan(header_size - 3)).u16();
     for_each_route(messages.first(size), known->second.negotiated,
                    [&](const Nlri& route, bool withdrawn) {
+                     // All of a peer that is behind is told once it is no longer.
+                     if (!withdrawn && !caught_up) return;
                      for (const auto& link : links_) link->feed.told_peer(peer, route, withdrawn);
                    });
     messages = messages.subspan(size);
+  }
+  if (caught_up && caught_up != known->second.caught_up) {
+    known->second.caught_up = caught_up;
+    for (const auto& link : links_) link->feed.caught_up(peer);
   }
   advance();
 }

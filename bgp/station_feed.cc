@@ -106,6 +106,11 @@ void StationFeed::told_peer(PeerId peer, const Nlri& route, bool withdrawn) {
   changed(peer, Side::out, route.prefix.family(), *net, route.path_id, {true, true}, false);
 }
 
+void StationFeed::caught_up(PeerId peer) {
+  Heard* of = monitors(BmpView::adj_rib_out) ? heard(peer) : nullptr;
+  if (of != nullptr) walk_again(*of);
+}
+
 bool StationFeed::is_blank(const Heard& of, const Position& position) const {
   if (!of.clean || of.again) return false;
   return of.walk == Heard::Walk::waits || (of.walk == Heard::Walk::runs && !has_been(position));

@@ -37,6 +37,8 @@ struct MonitoredPeer {
   bmp::PeerHeader header;
   bmp::PeerUp up;
   Negotiated negotiated;
+  /// AdjOut::caught_up() when it last was.
+  std::optional<std::uint64_t> caught_up = {};
 };
 
 /// What is monitored; shared by all stations.
@@ -91,6 +93,8 @@ class StationFeed {
   void best_changed(Family family, NetId net, bool had, bool has);
   /// The peer is sent an UPDATE that says this of the route.
   void told_peer(PeerId peer, const Nlri& route, bool withdrawn);
+  /// What AdjOut knows of the peer begins anew.
+  void caught_up(PeerId peer);
   /// A Statistics Report is due for every peer.
   void report() { report_from_ = PeerId::local; }
 

@@ -54,6 +54,7 @@ void UpdateGroup::move(Member& member, Stream& to, std::uint64_t next) {
   if (member.stream_ != nullptr) quit(member);
   member.stream_ = &to;
   member.next_ = next;
+  ++member.moves_;
   ++to.members;
   for (std::uint64_t i = next; i < to.end(); ++i) ++to.segments[i - to.first].readers;
 }
@@ -437,16 +438,23 @@ std::uint32_t UpdateGroup::advertised_to(NetId net) const {
                     [&](const Member* member) { return member->peer != source; }));
 }
 
-void UpdateGroup::routes_at(PeerId peer, NetId net, std::vector<AdjOut::Route>& routes) const {
+void UpdateGroup::routes_at(const Member& member, NetId net,
+                            std::vector<AdjOut::Route>& routes) const {
+  if (member.stream_ != streams_.front().get()) return;
   if (told_paths_) {
     for (const ToldPaths::Entry& each : told_paths_->of(net)) {
-      if (each.advertisement != 0 && source_of(each.path_id) != peer)
+      if (each.advertisement != 0 && source_of(each.path_id) != member.peer)
         routes.push_back({each.path_id, each.advertisement});
     }
     return;
   }
   const AdvertisementTable::Id id = told(net) & id_bits;
-  if (id != 0 && advertisements_[id].source != peer) routes.push_back({0, id});
+  if (id != 0 && advertisements_[id].source != member.peer) routes.push_back({0, id});
+}
+
+std::optional<std::uint64_t> UpdateGroup::caught_up(const Member& member) const {
+  if (member.stream_ != streams_.front().get()) return std::nullopt;
+  return member.moves_;
 }
 
 std::optional<PathNextHop> UpdateGroup::describe(AdvertisementTable::Id id,

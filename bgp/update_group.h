@@ -55,6 +55,7 @@ class UpdateGroup {
     friend class UpdateGroup;
     Stream* stream_ = nullptr;
     std::uint64_t next_ = 0;  // segment of the stream
+    std::uint64_t moves_ = 0;
   };
 
   /// Prefixes by number of which a peer may hold a route from us, with add-path which ones.
@@ -107,8 +108,11 @@ class UpdateGroup {
 
   [[nodiscard]] std::uint64_t advertised(PeerId peer) const;
   [[nodiscard]] std::uint32_t advertised_to(NetId net) const;
-  /// Appends what a member was told of the place.
-  void routes_at(PeerId peer, NetId net, std::vector<AdjOut::Route>& routes) const;
+  /// Appends what a member was told of the place; nothing while it is behind the others, for then
+  /// nobody knows. `caught_up` says when that is over.
+  void routes_at(const Member& member, NetId net, std::vector<AdjOut::Route>& routes) const;
+  /// Times the member went from one stream to another; none: it is not with those who keep up.
+  [[nodiscard]] std::optional<std::uint64_t> caught_up(const Member& member) const;
   /// Appends the attributes; none: the next hop is the member's own.
   [[nodiscard]] std::optional<PathNextHop> describe(AdvertisementTable::Id id,
                                                     std::vector<std::byte>& attributes) const;

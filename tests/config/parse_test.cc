@@ -53,6 +53,7 @@ TEST(ConfigParse, FillsInTheDefaults) {
   expected.bgp.bmp.system_name = "h11.example";
   expected.bgp.asn = expected.node.asn;
   expected.bgp.router_id = expected.node.router_id;
+  expected.bgp.bmp.system_name = expected.node.name;
   expected.fib.preferred_source_v4 = Address::parse("10.255.0.11").value();
   EXPECT_EQ(config, expected);
 }
