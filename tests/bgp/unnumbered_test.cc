@@ -271,7 +271,7 @@ TEST(Unnumbered, WhatIsNoSessionYetGoesWithItsLink) {
   attempt.end.speaker.links({{"eth2", 12}}, t0);
   EXPECT_TRUE(attempt.closed());
   attempt.hear(Keepalive{});
-  EXPECT_EQ(attempt.status().state, PeerState::active);
+  EXPECT_EQ(attempt.status().state, PeerState::idle);
   EXPECT_TRUE(attempt.status().address.is_unspecified());
 }
 
