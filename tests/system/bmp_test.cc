@@ -159,7 +159,7 @@ TEST_F(Bmp, ComesBackToAStationThatWasAway) {
       << story();
   station->end(SIGKILL);
   ASSERT_TRUE(pair->until([&] { return status().value("state", "") != "up"; }));
-  EXPECT_EQ(pair->state(), "established") << "sessions do not mind";
+  EXPECT_EQ(pair->state(), "Established") << "sessions do not mind";
   std::filesystem::remove(pair->file("bmp.json"));
   start_station();
   ASSERT_TRUE(sees({{"bmp_msg_type", "route_monitor"}, {"ip_prefix", "2001:db8:1::/48"}}))
