@@ -129,6 +129,10 @@ AttributeFacts AttributeStore::facts_of(Bytes canonical) const {
       case AttributeType::communities:
         read_communities(value, facts);
         break;
+      case AttributeType::extended_communities:
+        while (!in.empty())
+          facts.bandwidth = least(facts.bandwidth, bandwidth_class(ExtendedCommunity{in.u64()}));
+        break;
       case AttributeType::only_to_customer:
         facts.only_to_customer = in.u32();
         facts.has_only_to_customer = true;

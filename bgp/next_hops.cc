@@ -1,12 +1,17 @@
 #include "bgp/next_hops.h"
 
 #include <algorithm>
+#include <map>
+#include <numeric>
 #include <tuple>
 #include <utility>
 
 namespace weft::bgp {
 
 namespace {
+
+/// What a member of a group may have in every kernel.
+constexpr std::uint32_t largest_weight = 256;
 
 /// Unused sets are kept below this many, because they tend to come back.
 constexpr std::size_t idle_sets = 65536;
@@ -27,10 +32,11 @@ std::size_t NextHopTable::HashOfName::operator()(const Name& name) const {
   return hash(name.address) * 31 + link_local * 17 + static_cast<std::size_t>(name.peer);
 }
 
-std::size_t NextHopTable::HashOfMembers::operator()(const std::vector<NextHopId>& members) const {
-  std::uint64_t state = members.size();
-  for (const NextHopId each : members) {
-    state = (state ^ static_cast<std::uint64_t>(each)) * 0x9e3779b97f4a7c15U;
+std::size_t NextHopTable::HashOfSharers::operator()(const std::vector<Sharer>& sharers) const {
+  std::uint64_t state = sharers.size();
+  for (const Sharer& each : sharers) {
+    const auto id = static_cast<std::uint64_t>(each.next_hop);
+    state = (state ^ id ^ std::uint64_t{each.bandwidth} << 32) * 0x9e3779b97f4a7c15U;
     state ^= state >> 29;
   }
   return state;
@@ -107,7 +113,7 @@ NextHopTable::Changed NextHopTable::attach(PeerId peer, const RibPeer& facts) {
     changed[i] = each.uses != 0;  // the peer's own facts count in the decision, too
   }
   combinations_.clear();
-  last_members_.clear();
+  last_sharers_.clear();
   return changed;
 }
 
@@ -125,7 +131,7 @@ NextHopTable::Changed NextHopTable::connected(std::vector<ConnectedSubnet> subne
     changed[i] = resolve_again(each) && each.uses != 0;
   }
   combinations_.clear();
-  last_members_.clear();
+  last_sharers_.clear();
   return changed;
 }
 
@@ -175,7 +181,7 @@ void NextHopTable::recycle() {
   idle_.clear();
   if (!any) return;
   combinations_.clear();
-  last_members_.clear();
+  last_sharers_.clear();
 }
 
 NextHopSet NextHopTable::intern_set(NextHops members) {
@@ -204,7 +210,7 @@ void NextHopTable::recycle_sets() {
   }
   for (Entry& each : entries_) each.single = {};
   combinations_.clear();
-  last_members_.clear();
+  last_sharers_.clear();
   recycle_sets_at_ = std::max(idle_sets, 2 * (sets_.size() - free_sets_.size()));
 }
 
@@ -214,21 +220,53 @@ NextHopSet NextHopTable::set_of_one(NextHopId id) {
   return only.single;
 }
 
-NextHopSet NextHopTable::set_of(std::vector<NextHopId>& members) {
-  std::sort(members.begin(), members.end());
-  if (members == last_members_) return last_set_;
-  auto known = combinations_.find(members);
-  if (known == combinations_.end()) {
-    NextHops resolved;
-    for (const NextHopId each : members) {
-      if (!entry(each).view.discard) resolved.push_back(*entry(each).view.resolved);
-    }
-    std::sort(resolved.begin(), resolved.end());
-    resolved.erase(std::unique(resolved.begin(), resolved.end()), resolved.end());
-    if (combinations_.size() >= idle_sets) combinations_.clear();
-    known = combinations_.emplace(members, intern_set(std::move(resolved))).first;
+/// A gateway that several sharers lead to has their shares together, if they have any.
+NextHops NextHopTable::weighed(const std::vector<Sharer>& sharers) const {
+  std::vector<BandwidthClass> classes;
+  NextHops ways;
+  for (const Sharer& each : sharers) {
+    const PeerNextHop& named = entry(each.next_hop).view;
+    if (named.discard) continue;
+    ways.push_back(*named.resolved);
+    classes.push_back(each.bandwidth);
   }
-  last_members_ = members;
+  const std::vector<std::uint16_t> shares = weights(classes);
+  const bool told = !classes.empty() && classes.front() != 0;
+  std::map<NextHop, std::uint32_t> sums;
+  for (std::size_t i = 0; i < ways.size(); ++i) {
+    std::uint32_t& sum = sums[ways[i]];
+    sum = told ? sum + shares[i] : 1;
+  }
+  std::uint32_t most = 0;
+  for (const auto& [way, sum] : sums) most = std::max(most, sum);
+  std::uint32_t divisor = 0;
+  for (auto& [way, sum] : sums) {
+    if (most > largest_weight) sum = std::max(sum * largest_weight / most, 1U);
+    divisor = std::gcd(divisor, sum);
+  }
+  NextHops members;
+  for (const auto& [way, sum] : sums) {
+    members.push_back(way);
+    members.back().weight = static_cast<std::uint16_t>(sum / divisor);
+  }
+  return members;
+}
+
+NextHopSet NextHopTable::set_of(std::vector<Sharer>& sharers) {
+  const bool all = std::all_of(sharers.begin(), sharers.end(),
+                               [](const Sharer& each) { return each.bandwidth != 0; });
+  if (!all) {
+    for (Sharer& each : sharers) each.bandwidth = 0;
+  }
+  std::sort(sharers.begin(), sharers.end());
+  if (sharers == last_sharers_) return last_set_;
+  auto known = combinations_.find(sharers);
+  if (known == combinations_.end()) {
+    NextHops resolved = weighed(sharers);
+    if (combinations_.size() >= idle_sets) combinations_.clear();
+    known = combinations_.emplace(sharers, intern_set(std::move(resolved))).first;
+  }
+  last_sharers_ = sharers;
   last_set_ = known->second;
   return last_set_;
 }

@@ -14,9 +14,17 @@
 #include <unordered_map>
 #include <vector>
 
+#include "bgp/link_bandwidth.h"
 #include "bgp/rib.h"
 
 namespace weft::bgp {
+
+/// One of the paths that share a prefix's load.
+struct Sharer {
+  NextHopId next_hop = NextHopId::local;
+  BandwidthClass bandwidth = 0;
+  auto operator<=>(const Sharer&) const = default;
+};
 
 class NextHopTable {
  public:
@@ -61,8 +69,8 @@ class NextHopTable {
 
   /// The set with this one member, which is usable; 0 when there are max_next_hop_sets.
   [[nodiscard]] NextHopSet set_of_one(NextHopId id);
-  /// Of several, in any order.
-  [[nodiscard]] NextHopSet set_of(std::vector<NextHopId>& members);
+  /// Of several, in any order; by bandwidth if all of them say one.
+  [[nodiscard]] NextHopSet set_of(std::vector<Sharer>& sharers);
   /// A prefix now uses one set and no longer the other.
   void count(NextHopSet used, NextHopSet no_longer) {
     ++sets_[used.value].uses;
@@ -95,8 +103,8 @@ class NextHopTable {
   struct HashOfName {
     std::size_t operator()(const Name& name) const;
   };
-  struct HashOfMembers {
-    std::size_t operator()(const std::vector<NextHopId>& members) const;
+  struct HashOfSharers {
+    std::size_t operator()(const std::vector<Sharer>& sharers) const;
   };
 
   [[nodiscard]] Entry& entry(NextHopId id) { return entries_[static_cast<std::size_t>(id)]; }
@@ -107,6 +115,7 @@ class NextHopTable {
   [[nodiscard]] std::optional<NextHop> resolve(const PeerNextHop& named) const;
   /// True when it came out differently.
   bool resolve_again(Entry& entry) const;
+  [[nodiscard]] NextHops weighed(const std::vector<Sharer>& sharers) const;
   [[nodiscard]] NextHopSet intern_set(NextHops members);
   void recycle_sets();
 
@@ -124,8 +133,8 @@ class NextHopTable {
   std::size_t recycle_sets_at_;
   // What a combination of next hops came to, and the last one asked for: sets repeat from prefix to
   // prefix.
-  std::unordered_map<std::vector<NextHopId>, NextHopSet, HashOfMembers> combinations_;
-  std::vector<NextHopId> last_members_;
+  std::unordered_map<std::vector<Sharer>, NextHopSet, HashOfSharers> combinations_;
+  std::vector<Sharer> last_sharers_;
   NextHopSet last_set_;
 };
 

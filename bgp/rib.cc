@@ -549,11 +549,12 @@ class FamilyRib {
     if (next_hop_of(list.paths[0]) == NextHopId::local) return local_mark;
     if (shared_.next_hops.view(next_hop_of(list.paths[0])).discard) return blackhole_mark;
     if (sharing == 1) return shared_.next_hops.set_of_one(next_hop_of(list.paths[0])).value;
-    members_.clear();
+    sharers_.clear();
     for (const Path& path : list) {
-      if ((path.flags & multipath) != 0) members_.push_back(next_hop_of(path));
+      if ((path.flags & multipath) == 0) continue;
+      sharers_.push_back({next_hop_of(path), shared_.store.facts(attributes_of(path)).bandwidth});
     }
-    return shared_.next_hops.set_of(members_).value;
+    return shared_.next_hops.set_of(sharers_).value;
   }
 
   void move_mark(NetId net, std::uint32_t old, std::uint32_t wanted,
@@ -604,7 +605,7 @@ class FamilyRib {
   std::vector<Candidate> candidates_;
   std::vector<std::uint32_t> indexes_;
   std::vector<std::uint32_t> ranks_;
-  std::vector<NextHopId> members_;
+  std::vector<Sharer> sharers_;
   std::vector<NetId> passed_;
 };
 

@@ -137,7 +137,8 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
       number("port", &Settings::port, {.least = 1, .most = 65535},
              "TCP port where connections are accepted."),
       number("multipath", &Settings::multipath, {.least = 1, .most = 64},
-             "At most so many paths share the load of one prefix (ECMP)."),
+             "At most so many paths share the load of one prefix (ECMP): equally, or, where all of "
+             "them have a link-bandwidth community, in proportion to it, rounded to steps of 9 %."),
       boolean("multipath-relax", &Settings::multipath_relax,
               "Paths of equal AS path length share the load even when the ASes differ (RFC 7938)."),
       boolean("always-compare-med", &Settings::always_compare_med,
