@@ -2,20 +2,48 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
+#include <utility>
 
 namespace weft::bgp {
 namespace {
 
 constexpr double steps_per_doubling = 8;
 constexpr long largest_class = 1024;
-/// The share of the fastest; smaller than the 256 of kernels before 6.12.
-constexpr double largest_weight = 100;
+/// The share of the fastest.
+constexpr double largest_share = 100;
+/// What a member of a group may have in every kernel.
+constexpr std::uint64_t largest_weight = 256;
+/// A share is divided among up to 12 ways without a remainder.
+constexpr std::uint64_t parts_of_a_share = 27720;
 
 BandwidthClass class_of(float octets_per_second) {
   if (!std::isfinite(octets_per_second) || octets_per_second < 1) return 0;
   const long step = std::lround(std::log2(octets_per_second) * steps_per_doubling);
   return static_cast<BandwidthClass>(std::clamp(step + 1, 1L, largest_class));
+}
+
+void reduce(std::map<NextHop, std::uint64_t>& sums) {
+  std::uint64_t divisor = 0;
+  for (const auto& [way, sum] : sums) divisor = std::gcd(divisor, sum);
+  for (auto& [way, sum] : sums) sum /= divisor;
+}
+
+NextHops in_lowest_terms(std::map<NextHop, std::uint64_t> sums) {
+  reduce(sums);
+  std::uint64_t most = 0;
+  for (const auto& [way, sum] : sums) most = std::max(most, sum);
+  if (most > largest_weight) {
+    for (auto& [way, sum] : sums) sum = std::max(sum * largest_weight / most, std::uint64_t{1});
+    reduce(sums);
+  }
+  NextHops members;
+  for (const auto& [way, sum] : sums) {
+    members.push_back(way);
+    members.back().weight = static_cast<std::uint16_t>(sum);
+  }
+  return members;
 }
 
 }  // namespace
@@ -38,11 +66,29 @@ std::vector<std::uint16_t> weights(std::span<const BandwidthClass> classes) {
   std::uint16_t divisor = 0;
   for (std::size_t i = 0; i < classes.size(); ++i) {
     const double ratio = std::exp2((classes[i] - most) / steps_per_doubling);
-    shares[i] = static_cast<std::uint16_t>(std::max(1L, std::lround(ratio * largest_weight)));
+    shares[i] = static_cast<std::uint16_t>(std::max(1L, std::lround(ratio * largest_share)));
     divisor = std::gcd(divisor, shares[i]);
   }
-  for (std::uint16_t& share : shares) share = static_cast<std::uint16_t>(share / divisor);
+  for (std::uint16_t& each : shares) each = static_cast<std::uint16_t>(each / divisor);
   return shares;
+}
+
+NextHops share(std::span<const Share> shares) {
+  std::vector<BandwidthClass> classes;
+  for (const Share& each : shares) classes.push_back(each.bandwidth);
+  const bool told = std::find(classes.begin(), classes.end(), BandwidthClass{0}) == classes.end();
+  const std::vector<std::uint16_t> parts = weights(classes);
+  std::map<NextHop, std::uint64_t> sums;
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    std::uint64_t total = 0;
+    for (const NextHop& way : shares[i].ways) total += way.weight;
+    for (NextHop way : shares[i].ways) {
+      const std::uint64_t weight = std::exchange(way.weight, std::uint16_t{1});
+      std::uint64_t& sum = sums[way];
+      sum = told ? sum + parts[i] * parts_of_a_share * weight / total : std::max(sum, weight);
+    }
+  }
+  return in_lowest_terms(std::move(sums));
 }
 
 }  // namespace weft::bgp

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bgp/attributes.h"
+#include "net/next_hop.h"
 
 namespace weft::bgp {
 
@@ -23,5 +24,14 @@ BandwidthClass least(BandwidthClass a, BandwidthClass b);
 /// Shares of members with these classes, 1..100, in lowest terms: equal classes give 1 each, and so
 /// does one class that is 0.
 std::vector<std::uint16_t> weights(std::span<const BandwidthClass> classes);
+
+/// One of the paths that share a prefix's load: where it leads, with weights, and its bandwidth.
+struct Share {
+  NextHops ways;
+  BandwidthClass bandwidth = 0;
+};
+/// Where the prefix leads, weights at most 256 and in lowest terms. A gateway that several paths
+/// lead to has their shares together, if bandwidths are told.
+NextHops share(std::span<const Share> shares);
 
 }  // namespace weft::bgp

@@ -1,17 +1,12 @@
 #include "bgp/next_hops.h"
 
 #include <algorithm>
-#include <map>
-#include <numeric>
 #include <tuple>
 #include <utility>
 
 namespace weft::bgp {
 
 namespace {
-
-/// What a member of a group may have in every kernel.
-constexpr std::uint32_t largest_weight = 256;
 
 /// Unused sets are kept below this many, because they tend to come back.
 constexpr std::size_t idle_sets = 65536;
@@ -61,15 +56,15 @@ NextHops NextHopTable::gateways(PeerId peer) const {
   NextHops found;
   const Address& own = facts(peer).address;
   for (const Entry& entry : entries_) {
-    if (entry.free || entry.view.peer != peer || !entry.usable || !entry.view.resolved) continue;
-    const NextHop& to = *entry.view.resolved;
+    if (entry.free || entry.view.peer != peer || !entry.on_link) continue;
+    const NextHop& to = *entry.on_link;
     if (entry.view.address != own && to.gateway != own) continue;
     if (std::find(found.begin(), found.end(), to) == found.end()) found.push_back(to);
   }
   return found;
 }
 
-std::optional<NextHop> NextHopTable::resolve(const PeerNextHop& named) const {
+std::optional<NextHop> NextHopTable::on_link(const PeerNextHop& named) const {
   const RibPeer& by = facts(named.peer);
   if (!is_link_local_v6(named.address)) {
     for (const ConnectedSubnet& subnet : connected_) {
@@ -84,18 +79,56 @@ std::optional<NextHop> NextHopTable::resolve(const PeerNextHop& named) const {
   return {};
 }
 
-bool NextHopTable::resolve_again(Entry& entry) const {
+bool NextHopTable::resolve_again(NextHopId id) {
+  Entry& entry = this->entry(id);
   PeerNextHop& named = entry.view;
   if (named.discard) return !std::exchange(entry.usable, true);
-  const std::uint32_t ifindex = facts(named.peer).ifindex;
+  const RibPeer& by = facts(named.peer);
+  const std::uint32_t ifindex = by.ifindex;
   named.special = is_special(named.address, ifindex) ||
                   (named.link_local && is_special(*named.link_local, ifindex));
-  const std::optional<NextHop> resolved = named.special ? std::nullopt : resolve(named);
-  const bool changed = resolved != named.resolved;
-  named.resolved = resolved;
-  entry.usable = resolved.has_value();
-  if (changed) entry.single = {};
-  return changed;
+  const std::optional<NextHop> found = named.special ? std::nullopt : on_link(named);
+  const bool behind = !named.special && !found && recursion_.routes && by.recursive &&
+                      !named.address.is_link_local();
+  if (behind) to_resolve_.insert(id);
+  if (found == entry.on_link && behind == entry.behind) return false;
+  if (entry.behind && !behind) no_longer_behind_.push_back(id);
+  entry.on_link = found;
+  entry.behind = behind;
+  settle(entry, found ? NextHops{*found} : NextHops(), 0);
+  return true;
+}
+
+void NextHopTable::settle(Entry& entry, NextHops gateways, std::uint32_t metric) {
+  const bool was_usable = std::exchange(entry.usable, !gateways.empty());
+  entry.view.resolved = std::move(gateways);
+  entry.metric = metric;
+  entry.single = {};
+  if (!was_usable) return;  // so it is in none of them
+  combinations_.clear();
+  last_sharers_.clear();
+}
+
+bool NextHopTable::resolved(NextHopId id, NextHops gateways, std::uint32_t metric) {
+  Entry& of = entry(id);
+  assert(of.behind);
+  if (of.view.resolved == gateways && of.metric == metric) return false;
+  settle(of, std::move(gateways), metric);
+  return true;
+}
+
+Surroundings::Link NextHopTable::link(NextHopId id) const {
+  using Kind = Surroundings::Link::Kind;
+  const Entry& of = entry(id);
+  if (id == NextHopId::local || of.view.discard) return {Kind::sink, {}, {}};
+  if (of.on_link) return {Kind::on_link, *of.on_link, {}};
+  if (of.behind) return {Kind::behind, {}, of.view.address};
+  return {};
+}
+
+NextHopTable::Changed NextHopTable::set_recursion(const Recursion& recursion) {
+  recursion_ = recursion;
+  return resolve_all_again();
 }
 
 NextHopTable::Changed NextHopTable::attach(PeerId peer, const RibPeer& facts) {
@@ -109,7 +142,7 @@ NextHopTable::Changed NextHopTable::attach(PeerId peer, const RibPeer& facts) {
   for (std::size_t i = 1; i < entries_.size(); ++i) {
     Entry& each = entries_[i];
     if (each.free || each.view.peer != peer) continue;
-    resolve_again(each);
+    static_cast<void>(resolve_again(static_cast<NextHopId>(i)));
     changed[i] = each.uses != 0;  // the peer's own facts count in the decision, too
   }
   combinations_.clear();
@@ -122,13 +155,17 @@ NextHopTable::Changed NextHopTable::connected(std::vector<ConnectedSubnet> subne
     return std::tuple(b.prefix.length(), a.ifindex, a.address) <
            std::tuple(a.prefix.length(), b.ifindex, b.address);
   });
-  Changed changed(entries_.size(), false);
-  if (subnets == connected_) return changed;
+  if (subnets == connected_) return Changed(entries_.size(), false);
   connected_ = std::move(subnets);
+  return resolve_all_again();
+}
+
+NextHopTable::Changed NextHopTable::resolve_all_again() {
+  Changed changed(entries_.size(), false);
   for (std::size_t i = 1; i < entries_.size(); ++i) {
     Entry& each = entries_[i];
     if (each.free) continue;
-    changed[i] = resolve_again(each) && each.uses != 0;
+    changed[i] = resolve_again(static_cast<NextHopId>(i)) && each.uses != 0;
   }
   combinations_.clear();
   last_sharers_.clear();
@@ -156,7 +193,7 @@ std::optional<NextHopId> NextHopTable::intern(PeerId peer, const Address& addres
   made.view.discard = original != NextHopId::local && address.is_unspecified();
   made.original = original;
   if (original != NextHopId::local) hold(original);
-  resolve_again(made);
+  static_cast<void>(resolve_again(id));
   by_name_.emplace(name, id);
   ++in_use_[index];
   idle_.push_back(id);
@@ -174,6 +211,8 @@ void NextHopTable::recycle() {
     by_name_.erase({each.view.peer, each.view.address, each.view.link_local, each.original});
     if (each.original != NextHopId::local) release(std::exchange(each.original, NextHopId::local));
     --in_use_[static_cast<std::size_t>(each.view.peer)];
+    if (std::exchange(each.behind, false)) no_longer_behind_.push_back(id);
+    to_resolve_.erase(id);
     each.free = true;
     free_.push_back(id);
     any = true;
@@ -216,40 +255,17 @@ void NextHopTable::recycle_sets() {
 
 NextHopSet NextHopTable::set_of_one(NextHopId id) {
   Entry& only = entry(id);
-  if (only.single == NextHopSet{}) only.single = intern_set({*only.view.resolved});
+  if (only.single == NextHopSet{}) only.single = intern_set(only.view.resolved);
   return only.single;
 }
 
-/// A gateway that several sharers lead to has their shares together, if they have any.
 NextHops NextHopTable::weighed(const std::vector<Sharer>& sharers) const {
-  std::vector<BandwidthClass> classes;
-  NextHops ways;
+  std::vector<Share> shares;
   for (const Sharer& each : sharers) {
     const PeerNextHop& named = entry(each.next_hop).view;
-    if (named.discard) continue;
-    ways.push_back(*named.resolved);
-    classes.push_back(each.bandwidth);
+    if (!named.discard) shares.push_back({named.resolved, each.bandwidth});
   }
-  const std::vector<std::uint16_t> shares = weights(classes);
-  const bool told = !classes.empty() && classes.front() != 0;
-  std::map<NextHop, std::uint32_t> sums;
-  for (std::size_t i = 0; i < ways.size(); ++i) {
-    std::uint32_t& sum = sums[ways[i]];
-    sum = told ? sum + shares[i] : 1;
-  }
-  std::uint32_t most = 0;
-  for (const auto& [way, sum] : sums) most = std::max(most, sum);
-  std::uint32_t divisor = 0;
-  for (auto& [way, sum] : sums) {
-    if (most > largest_weight) sum = std::max(sum * largest_weight / most, 1U);
-    divisor = std::gcd(divisor, sum);
-  }
-  NextHops members;
-  for (const auto& [way, sum] : sums) {
-    members.push_back(way);
-    members.back().weight = static_cast<std::uint16_t>(sum / divisor);
-  }
-  return members;
+  return share(shares);
 }
 
 NextHopSet NextHopTable::set_of(std::vector<Sharer>& sharers) {

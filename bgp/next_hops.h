@@ -1,7 +1,8 @@
 // NextHopTable: the next hops that peers named, whether and where they resolve, and the sets of
-// them that prefixes use. Resolution is against connected subnets alone: a gateway is reached over
-// one link or not at all. Link-local next hops lie behind the interface of the session that named
-// them. Not here: which path wins. RFC 4271 5.1.3, 6.3, 9.1.2.1; 2545 3; 8950.
+// them that prefixes use. One on a connected subnet is reached there; others of peers whose next
+// hops are recursive lie behind routes, and whoever has the routes says where (resolution.h).
+// Link-local next hops lie behind the interface of the session that named them. Not here: which
+// path wins. RFC 4271 5.1.3, 6.3, 9.1.2.1; 2545 3; 8950.
 #pragma once
 
 #include <cassert>
@@ -11,10 +12,13 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "bgp/link_bandwidth.h"
+#include "bgp/resolution.h"
 #include "bgp/rib.h"
 
 namespace weft::bgp {
@@ -34,6 +38,28 @@ class NextHopTable {
   using Changed = std::vector<bool>;
   [[nodiscard]] Changed attach(PeerId peer, const RibPeer& facts);
   [[nodiscard]] Changed connected(std::vector<ConnectedSubnet> subnets);
+  [[nodiscard]] Changed set_recursion(const Recursion& recursion);
+
+  // Next hops behind routes
+
+  [[nodiscard]] const Recursion& recursion() const { return recursion_; }
+  [[nodiscard]] bool is_behind(NextHopId id) const { return entry(id).behind; }
+  [[nodiscard]] Surroundings::Link link(NextHopId id) const;
+  /// A route on the way to it changed.
+  void resolve_later(NextHopId id) {
+    if (entry(id).behind) to_resolve_.insert(id);
+  }
+  /// Those whose outcome is asked for by resolved(), and those that need none any more, since the
+  /// last call.
+  [[nodiscard]] std::set<NextHopId> take_to_resolve() { return std::exchange(to_resolve_, {}); }
+  [[nodiscard]] std::vector<NextHopId> take_no_longer_behind() {
+    return std::exchange(no_longer_behind_, {});
+  }
+  /// True when it came out differently.
+  [[nodiscard]] bool resolved(NextHopId id, NextHops gateways, std::uint32_t metric);
+  /// To the next hop, for the decision; 0 on a connected subnet.
+  [[nodiscard]] std::uint32_t metric(NextHopId id) const { return entry(id).metric; }
+  [[nodiscard]] std::uint32_t uses(NextHopId id) const { return entry(id).uses; }
 
   /// None: the peer has max_next_hops in use. The number lasts until recycle() unless it is held.
   /// `original`: the one as it was received, where policy gave this in its place.
@@ -85,6 +111,10 @@ class NextHopTable {
     std::uint32_t uses = 0;
     bool usable = false;
     bool free = false;
+    /// Routes lead there, if anything does.
+    bool behind = false;
+    std::uint32_t metric = 0;
+    std::optional<NextHop> on_link;
     NextHopSet single;
     NextHopId original = NextHopId::local;  // none
   };
@@ -112,9 +142,11 @@ class NextHopTable {
     return entries_[static_cast<std::size_t>(id)];
   }
   [[nodiscard]] bool is_special(const Address& address, std::uint32_t ifindex) const;
-  [[nodiscard]] std::optional<NextHop> resolve(const PeerNextHop& named) const;
-  /// True when it came out differently.
-  bool resolve_again(Entry& entry) const;
+  [[nodiscard]] std::optional<NextHop> on_link(const PeerNextHop& named) const;
+  /// True when it came out differently, or is behind routes by now or no longer.
+  [[nodiscard]] bool resolve_again(NextHopId id);
+  [[nodiscard]] Changed resolve_all_again();
+  void settle(Entry& entry, NextHops gateways, std::uint32_t metric);
   [[nodiscard]] NextHops weighed(const std::vector<Sharer>& sharers) const;
   [[nodiscard]] NextHopSet intern_set(NextHops members);
   void recycle_sets();
@@ -126,6 +158,9 @@ class NextHopTable {
   std::unordered_map<Name, NextHopId, HashOfName> by_name_;
   std::vector<NextHopId> idle_;
   std::vector<NextHopId> free_;
+  Recursion recursion_;
+  std::set<NextHopId> to_resolve_;
+  std::vector<NextHopId> no_longer_behind_;
 
   std::deque<Set> sets_;  // by NextHopSet; 0 is empty
   std::map<NextHops, NextHopSet> by_members_;

@@ -10,6 +10,7 @@
 
 #include "bgp/attributes.h"
 #include "bgp/next_hops.h"
+#include "bgp/resolution.h"
 #include "bgp/route_table.h"
 
 namespace weft::bgp {
@@ -62,6 +63,7 @@ struct Shared {
   AttributeStore& store;
   MultipathLimits limits;
   NextHopTable next_hops;
+  ResolutionIndex lookers = {};
   bool all_paths_watched = false;
   bool wait_for_install = false;
   RibWatcher* watcher = nullptr;
@@ -174,6 +176,37 @@ class FamilyRib {
     for_each_path([&](NetId net, const Path& path) {
       if (affected(path)) touch(net);
     });
+  }
+
+  /// By number of next hop.
+  void resolved_anew(const std::vector<bool>& changed) {
+    for_each_path([&](NetId net, const Path& path) {
+      if (!changed[path.next_hop]) return;
+      note_behind(net, path);
+      touch(net);
+    });
+  }
+
+  /// Decides again what has a path by this next hop, and what had one until not long ago.
+  void touch_behind(NextHopId id) {
+    const auto found = behind_.find(id);
+    if (found == behind_.end()) return;
+    for (const NetId net : found->second) {
+      if (table_.alive(net)) touch_alone(net);
+    }
+  }
+  void forget_behind(NextHopId id) { behind_.erase(id); }
+
+  /// Appends every path of the prefix.
+  void paths_around(const Prefix& prefix, std::vector<Surroundings::Path>& found) {
+    const auto net = table_.find(prefix);
+    if (!net) return;
+    const PathList list = table_.paths(*net);
+    for (std::size_t i = 0; i < list.size; ++i) {
+      const Path& path = list.paths[i];
+      found.push_back({candidate(path, list.id(i)), next_hop_of(path),
+                       shared_.store.facts(attributes_of(path)).bandwidth});
+    }
   }
 
   [[nodiscard]] std::size_t pending() const { return touched_.size() - touched_done_; }
@@ -345,10 +378,39 @@ class FamilyRib {
   }
 
   void touch(NetId net) {
+    if (!shared_.lookers.empty()) {
+      shared_.lookers.each_behind(table_.prefix(net),
+                                  [&](NextHopId who) { shared_.next_hops.resolve_later(who); });
+    }
+    touch_alone(net);
+  }
+
+  /// Where the paths are the same as before, so nothing that is resolved by them changes.
+  void touch_alone(NetId net) {
     // A deferred one counts as touched, but we may have begun to originate it.
     if (table_.touched(net) && !(deferring_ && is_ours(net))) return;
     table_.set_touched(net, true);
     touched_.push_back(net);
+  }
+
+  /// So that a change of where the next hop leads finds the prefix without a walk of the table.
+  void note_behind(NetId net, const Path& path) {
+    const NextHopId id = next_hop_of(path);
+    if (!shared_.next_hops.is_behind(id)) return;
+    std::vector<NetId>& nets = behind_[id];
+    if (nets.size() > 64 + 2 * std::size_t{shared_.next_hops.uses(id)}) tidy(id, nets);
+    nets.push_back(net);
+  }
+
+  void tidy(NextHopId id, std::vector<NetId>& nets) {
+    std::sort(nets.begin(), nets.end());
+    nets.erase(std::unique(nets.begin(), nets.end()), nets.end());
+    std::erase_if(nets, [&](NetId net) {
+      if (!table_.alive(net)) return true;
+      const PathList list = table_.paths(net);
+      return std::none_of(list.begin(), list.end(),
+                          [&](const Path& path) { return next_hop_of(path) == id; });
+    });
   }
 
   void count(const Path& path, PeerId peer, std::uint64_t by) {
@@ -379,6 +441,7 @@ class FamilyRib {
     const Before before = before_of(old);
     let_go(old, peer);
     old = path;
+    note_behind(net, old);
     count(old, peer, 1);
     touch(net);
     tell(net, peer, path_id, before);
@@ -401,6 +464,7 @@ class FamilyRib {
     const Before before = before_of(old);
     let_go(old, peer);
     old = path;
+    note_behind(net, old);
     count(old, peer, 1);
     touch(net);
     tell(net, peer, path_id, before);
@@ -424,6 +488,7 @@ class FamilyRib {
     if (!table_.add(net, path, path_id)) return false;
     shared_.store.hold(attributes_of(path));
     shared_.next_hops.hold(next_hop_of(path));
+    note_behind(net, path);
     count(path, peer, 1);
     touch(net);
     tell(net, peer, path_id, Before::nothing);
@@ -532,6 +597,7 @@ class FamilyRib {
     made.local_pref = facts.local_pref;
     made.med = facts.med;
     made.neighbour_as = facts.neighbour_as;
+    made.igp_metric = shared_.next_hops.metric(next_hop_of(path));
     made.router_id = facts.originator != 0 ? facts.originator : peer.router_id.value;
     made.path_id = path_id;
     made.peer = peer.address;
@@ -600,6 +666,8 @@ class FamilyRib {
   std::uint64_t routes_ = 0;
   std::uint64_t originated_ = 0;
   std::uint64_t paths_ = 0;
+  /// Prefixes that had a path by a next hop which is behind routes, since tidy().
+  std::unordered_map<NextHopId, std::vector<NetId>> behind_;
   bool best_changed_ = false;  // by the last decide_single() or decide_many()
   // Scratch, kept for its memory.
   std::vector<Candidate> candidates_;
@@ -611,9 +679,9 @@ class FamilyRib {
 
 }  // namespace
 
-struct Rib::Tables {
+struct Rib::Tables final : Surroundings {
   Tables(AttributeStore& store, const MultipathLimits& limits, std::uint64_t seed)
-      : shared{store, limits, NextHopTable(), false}, v4(shared, seed), v6(shared, seed) {}
+      : shared{store, limits, NextHopTable()}, v4(shared, seed), v6(shared, seed) {}
 
   template <typename Do>
   decltype(auto) of(Family family, Do what) {
@@ -621,10 +689,36 @@ struct Rib::Tables {
   }
   /// Decides again wherever one of these next hops is in a path.
   void resolved_anew(const std::vector<bool>& changed) {
-    const auto affected = [&](const Path& path) { return changed[path.next_hop]; };
-    if (std::find(changed.begin(), changed.end(), true) == changed.end()) return;
-    v4.touch_if(affected);
-    v6.touch_if(affected);
+    if (std::find(changed.begin(), changed.end(), true) != changed.end()) {
+      v4.resolved_anew(changed);
+      v6.resolved_anew(changed);
+    }
+    resolve();
+  }
+
+  /// Next hops behind routes, where a route on the way changed. One pass is enough: what it comes
+  /// to depends on paths, not on what next hops came to.
+  void resolve() {
+    for (const NextHopId id : shared.next_hops.take_no_longer_behind()) {
+      if (shared.next_hops.is_behind(id)) continue;
+      shared.lookers.forget(id);
+      v4.forget_behind(id);
+      v6.forget_behind(id);
+    }
+    for (const NextHopId id : shared.next_hops.take_to_resolve()) {
+      Resolution found = bgp::resolve(shared.next_hops.view(id).address, *this, shared.limits,
+                                      shared.next_hops.recursion().default_route);
+      shared.lookers.set(id, std::move(found.looked));
+      if (!shared.next_hops.resolved(id, std::move(found.gateways), found.metric)) continue;
+      v4.touch_behind(id);
+      v6.touch_behind(id);
+    }
+  }
+  void paths(const Prefix& prefix, std::vector<Surroundings::Path>& found) override {
+    of(prefix.family(), [&](auto& rib) { rib.paths_around(prefix, found); });
+  }
+  [[nodiscard]] Surroundings::Link link(NextHopId id) const override {
+    return shared.next_hops.link(id);
   }
 
   Shared shared;
@@ -715,6 +809,12 @@ void Rib::set_limits(const MultipathLimits& limits) {
   const auto always = [](const Path&) { return true; };
   tables_->v4.touch_if(always);
   tables_->v6.touch_if(always);
+  tables_->resolve();
+}
+
+void Rib::set_recursion(const Recursion& recursion) {
+  if (tables_->shared.next_hops.recursion() == recursion) return;
+  tables_->resolved_anew(tables_->shared.next_hops.set_recursion(recursion));
 }
 
 void Rib::defer(Family family, bool yes) {
@@ -730,6 +830,7 @@ std::size_t Rib::pending() const {
 
 void Rib::decide(std::size_t limit, std::vector<RouteChange>& changes) {
   tables_->shared.next_hops.recycle();
+  tables_->resolve();
   limit -= tables_->v4.decide(limit, changes);
   tables_->v6.decide(limit, changes);
 }

@@ -50,6 +50,18 @@ struct RibPeer {
   std::string name = {};
   /// Times our own AS may stand in its paths.
   std::uint8_t allow_own_as = 0;
+  /// Its next hops may lie behind routes, not only on connected subnets.
+  bool recursive = false;
+};
+
+/// Which next hops lie behind routes.
+struct Recursion {
+  /// Those of recursive peers that are on no connected subnet. Else they do not resolve.
+  bool routes = true;
+  /// 0.0.0.0/0 and ::/0 lead to next hops, too.
+  bool default_route = false;
+
+  bool operator==(const Recursion&) const = default;
 };
 
 /// A next hop and what has become of it.
@@ -60,8 +72,8 @@ struct PeerNextHop {
   std::optional<Address> link_local;
   /// Ours, unspecified, loopback, multicast: never used (RFC 4271 6.3).
   bool special = false;
-  /// Where packets go; none while unresolved.
-  std::optional<NextHop> resolved;
+  /// Where packets go, sorted; empty while unresolved.
+  NextHops resolved;
   /// Packets are dropped: policy has put this in place of what the peer named (RFC 7999).
   bool discard = false;
 };
@@ -235,6 +247,7 @@ class Rib {
   /// The whole table of subnets; prefixes behind next hops that resolve differently now are decided
   /// again.
   void connected(std::vector<ConnectedSubnet> subnets);
+  void set_recursion(const Recursion& recursion);
   /// Decides every prefix again.
   void set_limits(const MultipathLimits& limits);
 

@@ -248,6 +248,10 @@ struct Settings {
   bool multipath_relax = true;
   /// MULTI_EXIT_DISC is compared whichever AS it came from.
   bool always_compare_med = false;
+  /// Next hops that iBGP peers and peers several hops away name may lie behind learned routes.
+  bool recursive_next_hops = true;
+  /// 0.0.0.0/0 and ::/0 among these routes.
+  bool resolve_by_default_route = false;
   /// After a restart, learned routes are chosen among once the peers have sent theirs; peers that
   /// are not up are waited for this long, 0..300 s (RFC 4724 4.1): the kernel's routes of an
   /// earlier life are not kept for ever.

@@ -176,6 +176,7 @@ void Speaker::World::apply(Settings wanted, Time now) {
   if (Tables::limits(old) != Tables::limits(settings)) {
     tables->rib.set_limits(Tables::limits(settings));
   }
+  tables->rib.set_recursion(Tables::recursion(settings));
   remove_unlisted(now);
   for (const auto& each : neighbours) {
     const Address remote = each->peer.settings().address;

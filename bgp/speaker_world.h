@@ -101,9 +101,14 @@ struct Tables {
   Tables(const Settings& settings, std::uint64_t seed)
       : store(settings.asn, settings.router_id, seed, settings.cluster_id),
         rib(store, limits(settings), seed),
-        adj_out(rib) {}
+        adj_out(rib) {
+    rib.set_recursion(recursion(settings));
+  }
   static MultipathLimits limits(const Settings& settings) {
     return {settings.multipath, settings.multipath_relax, settings.always_compare_med};
+  }
+  static Recursion recursion(const Settings& settings) {
+    return {settings.recursive_next_hops, settings.resolve_by_default_route};
   }
   void originate(const Origination& what) {
     const HeldAttributes held(store, store.intern(canonical(what.attributes())));

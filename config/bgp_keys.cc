@@ -144,6 +144,14 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
       boolean("always-compare-med", &Settings::always_compare_med,
               "MULTI_EXIT_DISC decides between paths of different ASes, too (RFC 4271, section "
               "9.1.2.2, compares those of one AS only)."),
+      boolean("recursive-next-hops", &Settings::recursive_next_hops,
+              "A next hop that is on no connected subnet, of an iBGP peer or one with multihop, is "
+              "looked for behind the longest learned prefix around it, which may have such a next "
+              "hop again; the sum of their MULTI_EXIT_DISC is the IGP metric of the decision. The "
+              "kernel gets the gateways at the end, all of them with ECMP. False: paths with such "
+              "next hops are not used."),
+      boolean("resolve-by-default-route", &Settings::resolve_by_default_route,
+              "0.0.0.0/0 and ::/0 lead to such next hops, too."),
       duration(
           "selection-deferral", &Settings::selection_deferral, {.least = 0, .most = 300},
           "After a restart, learned routes are chosen among once all peers in graceful restart "

@@ -114,7 +114,9 @@ std::vector<Change> diff(const Config& running, const Config& wanted) {
   diff_pools(running.ipam, wanted.ipam, changes);
   if (running.bgp.multipath != wanted.bgp.multipath ||
       running.bgp.multipath_relax != wanted.bgp.multipath_relax ||
-      running.bgp.always_compare_med != wanted.bgp.always_compare_med) {
+      running.bgp.always_compare_med != wanted.bgp.always_compare_med ||
+      running.bgp.recursive_next_hops != wanted.bgp.recursive_next_hops ||
+      running.bgp.resolve_by_default_route != wanted.bgp.resolve_by_default_route) {
     changes.emplace_back(DecisionChanged{});
   }
   if (running.bgp.default_route != wanted.bgp.default_route ||
@@ -164,7 +166,7 @@ std::string describe(const Change& change) {
             return fmt::format("the first pool is '{}' now", c.pool);
           },
           [](const IpamChanged&) { return std::string("address management changed"); },
-          [](const DecisionChanged&) { return std::string("multipath changed"); },
+          [](const DecisionChanged&) { return std::string("the choice among paths changed"); },
           [](const HostFilterChanged&) {
             return std::string("what the filter host lets in changed");
           },

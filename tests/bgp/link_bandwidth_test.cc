@@ -58,6 +58,25 @@ TEST(LinkBandwidth, NoiseIsNoOtherShare) {
     EXPECT_THAT(shares({2 * one * noise, one}), ElementsAre(2, 1)) << noise;
 }
 
+NextHop gateway(std::uint32_t n, std::uint16_t weight = 1) {
+  return {Address::ipv4(0xc0000200U + n), 2, weight};
+}
+
+TEST(LinkBandwidth, IsDividedAmongTheWaysOfAPath) {
+  using Shares = std::vector<Share>;
+  const Shares told{{{gateway(1), gateway(2)}, 17}, {{gateway(3)}, 17}};
+  EXPECT_THAT(share(told), ElementsAre(gateway(1), gateway(2), gateway(3, 2)));
+  const Shares silent{{{gateway(1), gateway(2)}, 17}, {{gateway(3)}, 0}};
+  EXPECT_THAT(share(silent), ElementsAre(gateway(1), gateway(2), gateway(3)));
+  const Shares both{{{gateway(1), gateway(2)}, 17}, {{gateway(2)}, 17}};
+  EXPECT_THAT(share(both), ElementsAre(gateway(1), gateway(2, 3)));
+  const Shares weighted{{{gateway(1, 4), gateway(2)}, 0}};
+  EXPECT_THAT(share(weighted), ElementsAre(gateway(1, 4), gateway(2)));
+  const Shares uneven{{{gateway(1, 256), gateway(2)}, 900}, {{gateway(3)}, 1}};
+  EXPECT_THAT(share(uneven), ElementsAre(gateway(1, 256), gateway(2), gateway(3, 2)))
+      << "no more than what a member may have, and nobody is left out";
+}
+
 /// Peers 1, 2, … at 192.0.2.11, 192.0.2.12, … announce one prefix.
 struct Bench {
   AttributeStore store{{65001}, {1}, 1};

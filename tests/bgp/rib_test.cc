@@ -152,7 +152,7 @@ TEST_F(RibTest, RefusesSpecialNextHops) {
                               "::", "::1", "ff02::1"}) {
     const auto id = rib_.next_hop(PeerId{1}, address(special));
     EXPECT_TRUE(rib_.next_hop(*id).special) << special;
-    EXPECT_FALSE(rib_.next_hop(*id).resolved) << special;
+    EXPECT_TRUE(rib_.next_hop(*id).resolved.empty()) << special;
   }
 }
 
@@ -160,11 +160,11 @@ TEST_F(RibTest, FindsLinkLocalNextHopsBehindTheSession) {
   RibPeer unnumbered{true, RouterId{9}, address("fe80::1"), 12};
   rib_.attach(PeerId{9}, unnumbered);
   const auto one = *rib_.next_hop(PeerId{9}, address("fe80::1"), address("fe80::1"));
-  EXPECT_EQ(rib_.next_hop(one).resolved, (NextHop{address("fe80::1"), 12, 1}));
+  EXPECT_EQ(rib_.next_hop(one).resolved, (NextHops{{address("fe80::1"), 12, 1}}));
   const auto both = *rib_.next_hop(PeerId{9}, address("2001:db8::9"), address("fe80::1"));
-  EXPECT_EQ(rib_.next_hop(both).resolved, (NextHop{address("fe80::1"), 12, 1}));
+  EXPECT_EQ(rib_.next_hop(both).resolved, (NextHops{{address("fe80::1"), 12, 1}}));
   const auto unknown = *rib_.next_hop(PeerId{1}, address("fe80::1"));
-  EXPECT_FALSE(rib_.next_hop(unknown).resolved);
+  EXPECT_TRUE(rib_.next_hop(unknown).resolved.empty());
 }
 
 TEST_F(RibTest, FollowsAPeerToAnotherInterface) {

@@ -119,35 +119,38 @@ TEST_P(SettingChange, IsNamed) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, SettingChange,
-    testing::Values(
-        SettingCase{"Asn", [](Config& c) { c.node.asn = c.bgp.asn = bgp::Asn{2}; },
-                    "node.asn cannot change while weftd runs; restart it"},
-        SettingCase{"Port", [](Config& c) { c.bgp.port = 2; },
-                    "bgp.port cannot change while weftd runs; restart it"},
-        SettingCase{"FibTableAndMetric",
-                    [](Config& c) {
-                      c.fib.table = 2;
-                      c.fib.metric = 2;
-                    },
-                    "fib.table, fib.metric cannot change while weftd runs; restart it"},
-        SettingCase{"Claim",
-                    [](Config& c) {
-                      c.ipam.pools[1].claim = ipam::StaticIndex{2, 1};
-                    },
-                    "pool two changed"},
-        SettingCase{"PoolOrder", [](Config& c) { std::swap(c.ipam.pools[0], c.ipam.pools[1]); },
-                    "the first pool is 'two' now"},
-        SettingCase{"CoolDown", [](Config& c) { c.ipam.cool_down = seconds(1); },
-                    "address management changed"},
-        SettingCase{"Multipath", [](Config& c) { c.bgp.multipath = 1; }, "multipath changed"},
-        SettingCase{"DefaultRoute", [](Config& c) { c.bgp.default_route = true; },
-                    "what the filter host lets in changed"},
-        SettingCase{"Bmp", [](Config& c) { c.bgp.bmp.stations.emplace_back(); },
-                    "monitoring stations changed"},
-        SettingCase{"Exporter", [](Config& c) { c.exporter.listen.reset(); },
-                    "the exporter listens elsewhere"},
-        SettingCase{"Mtu", [](Config& c) { c.cni.mtu = 9000; },
-                    "what containers get through CNI changed"}),
+    testing::Values(SettingCase{"Asn", [](Config& c) { c.node.asn = c.bgp.asn = bgp::Asn{2}; },
+                                "node.asn cannot change while weftd runs; restart it"},
+                    SettingCase{"Port", [](Config& c) { c.bgp.port = 2; },
+                                "bgp.port cannot change while weftd runs; restart it"},
+                    SettingCase{"FibTableAndMetric",
+                                [](Config& c) {
+                                  c.fib.table = 2;
+                                  c.fib.metric = 2;
+                                },
+                                "fib.table, fib.metric cannot change while weftd runs; restart it"},
+                    SettingCase{"Claim",
+                                [](Config& c) {
+                                  c.ipam.pools[1].claim = ipam::StaticIndex{2, 1};
+                                },
+                                "pool two changed"},
+                    SettingCase{"PoolOrder",
+                                [](Config& c) { std::swap(c.ipam.pools[0], c.ipam.pools[1]); },
+                                "the first pool is 'two' now"},
+                    SettingCase{"CoolDown", [](Config& c) { c.ipam.cool_down = seconds(1); },
+                                "address management changed"},
+                    SettingCase{"Multipath", [](Config& c) { c.bgp.multipath = 1; },
+                                "the choice among paths changed"},
+                    SettingCase{"Recursion", [](Config& c) { c.bgp.recursive_next_hops = false; },
+                                "the choice among paths changed"},
+                    SettingCase{"DefaultRoute", [](Config& c) { c.bgp.default_route = true; },
+                                "what the filter host lets in changed"},
+                    SettingCase{"Bmp", [](Config& c) { c.bgp.bmp.stations.emplace_back(); },
+                                "monitoring stations changed"},
+                    SettingCase{"Exporter", [](Config& c) { c.exporter.listen.reset(); },
+                                "the exporter listens elsewhere"},
+                    SettingCase{"Mtu", [](Config& c) { c.cni.mtu = 9000; },
+                                "what containers get through CNI changed"}),
     [](const auto& c) { return c.param.name; });
 
 }  // namespace
