@@ -134,7 +134,8 @@ class FamilyRib {
         const PeerId peer = peer_of(path);
         if (peer == PeerId::local) continue;
         const Rib::Received received{peer, prefix, shared_.store.original(attributes_of(path)),
-                                     shared_.next_hops.original(next_hop_of(path))};
+                                     shared_.next_hops.original(next_hop_of(path)),
+                                     (path.flags & last_resort) != 0};
         const std::uint32_t path_id = list.id(static_cast<std::size_t>(&path - list.paths));
         if (const auto imported = ask(received)) import_one(net, path, peer, path_id, *imported);
       }

@@ -228,6 +228,8 @@ class Rib {
     Prefix prefix;
     AttributeId attributes = AttributeId::none;
     NextHopId next_hop = NextHopId::local;
+    /// age_stale() has marked it, and it was not announced again.
+    bool aged = false;
   };
   /// The same after it; the original may be found from `attributes` and `next_hop` again.
   struct Imported {

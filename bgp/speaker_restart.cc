@@ -25,6 +25,20 @@ constexpr seconds install_limit{10};
 
 }  // namespace
 
+std::optional<AttributeId> AgedAttributes::of(AttributeId id) {
+  if (store_.facts(id).no_llgr) return std::nullopt;
+  if (store_.facts(id).llgr_stale) return id;
+  AttributeId& aged = known_[static_cast<std::uint32_t>(id)];
+  if (aged != AttributeId::none) return aged;
+  Attributes attributes = from_canonical(store_.octets(id));
+  attributes.communities.push_back(community::llgr_stale);
+  aged = store_.intern(canonical(attributes), AttributeId::none, store_.original(id));
+  held_.emplace_back(store_, id);  // lest another set gets its id meanwhile
+  store_.hold(id);
+  held_.emplace_back(store_, aged);
+  return aged;
+}
+
 void Speaker::World::carry_out(const Neighbour& who, Family family, Fate fate) {
   Rib& rib = tables->rib;
   switch (fate) {
@@ -43,23 +57,9 @@ void Speaker::World::carry_out(const Neighbour& who, Family family, Fate fate) {
 }
 
 void Speaker::World::age(const Neighbour& who, Family family) {
-  AttributeStore& store = tables->store;
-  std::vector<HeldAttributes> held;
-  std::unordered_map<std::uint32_t, AttributeId> known;
+  AgedAttributes aged(tables->store);
   tables->rib.mark_stale(who.id, family);
-  tables->rib.age_stale(who.id, family, [&](AttributeId id) -> std::optional<AttributeId> {
-    if (store.facts(id).no_llgr) return std::nullopt;
-    if (store.facts(id).llgr_stale) return id;
-    AttributeId& aged = known[static_cast<std::uint32_t>(id)];
-    if (aged != AttributeId::none) return aged;
-    Attributes attributes = from_canonical(store.octets(id));
-    attributes.communities.push_back(community::llgr_stale);
-    aged = store.intern(canonical(attributes), AttributeId::none, store.original(id));
-    held.emplace_back(store, id);  // lest another set gets its id meanwhile
-    store.hold(id);
-    held.emplace_back(store, aged);
-    return aged;
-  });
+  tables->rib.age_stale(who.id, family, [&](AttributeId id) { return aged.of(id); });
 }
 
 void Speaker::World::forget_stale(Neighbour& who) {

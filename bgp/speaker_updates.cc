@@ -135,11 +135,17 @@ void Speaker::World::announce(Neighbour& who, const Announcement& announcement, 
 void Speaker::World::import_again(Time now) {
   if (!import_walk) return;
   Rib& rib = tables->rib;
+  AgedAttributes aged(tables->store);
   rib.import_again(import_walk->family, import_walk->next, import_slice,
                    [&](const Rib::Received& received) -> std::optional<Rib::Imported> {
                      Neighbour* who = by_id[static_cast<std::size_t>(received.peer)];
                      if (who == nullptr || !who->import_changed) return std::nullopt;
-                     return who->import.judge(rib, received);
+                     Rib::Imported made = who->import.judge(rib, received);
+                     if (!received.aged || made.filtered) return made;
+                     const auto attributes = aged.of(made.attributes);
+                     made.filtered = !attributes;
+                     made.attributes = attributes.value_or(made.attributes);
+                     return made;
                    });
   import_walk->next += import_slice;
   if (import_walk->next < rib.places(import_walk->family)) return;

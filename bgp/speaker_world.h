@@ -97,6 +97,19 @@ struct OwnAddresses {
 };
 
 /// The tables of one AS number and router id; both are baked into the attribute store.
+/// What sets of attributes become while their routes are long-lived stale (RFC 9494 4.2).
+class AgedAttributes {
+ public:
+  explicit AgedAttributes(AttributeStore& store) : store_(store) {}
+  /// Held for as long as this lives; none: such routes are not kept.
+  std::optional<AttributeId> of(AttributeId id);
+
+ private:
+  AttributeStore& store_;
+  std::vector<HeldAttributes> held_;
+  std::unordered_map<std::uint32_t, AttributeId> known_;
+};
+
 struct Tables {
   Tables(const Settings& settings, std::uint64_t seed)
       : store(settings.asn, settings.router_id, seed, settings.cluster_id),

@@ -88,6 +88,8 @@ struct Bench {
   bool reading = true;
   /// Peers ask for graceful restart: they keep forwarding.
   bool preserving = false;
+  /// And for so long after their restart time (RFC 9494).
+  std::chrono::seconds long_lived{0};
 
   Far& far(const std::string& name) { return fars[name]; }
 
@@ -220,6 +222,10 @@ struct Bench {
       for (const AfiSafi family : open.capabilities.families)
         restart.families.push_back({family, true});
       open.capabilities.graceful_restart = restart;
+      if (long_lived != 0s) {
+        for (const AfiSafi family : open.capabilities.families)
+          open.capabilities.long_lived.push_back({family, true, long_lived});
+      }
     }
     speaker.opened(far.connection, address(("192.0." + std::to_string(number) + ".1").c_str()),
                    now);
@@ -936,6 +942,38 @@ TEST(Speaker, OnlyAPeerThatIsLostTakesItsGatewayAlong) {
   const GatewayChange over{address("192.0.2.2"), 2, true};
   EXPECT_THAT(bench.speaker.take_gateway_changes(), ElementsAre(lost, over));
   EXPECT_THAT(bench.fib, IsEmpty()) << "and the restart time of the first has passed";
+}
+
+// RFC 9494 4.3: the mark stays until the peer announces the route again, whatever policy says anew.
+TEST(Speaker, ANewPolicyLeavesRoutesLongLivedStale) {
+  Settings settings = node(1);
+  settings.peers[0].long_lived_stale_time = 600s;
+  Bench bench(settings);
+  bench.preserving = true;
+  bench.long_lived = 600s;
+  const Prefix route = prefix("10.64.1.0/26");
+  const Prefix other = prefix("10.64.2.0/26");
+  bench.establish(1);
+  bench.announce(1, {route, other});
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  bench.tick(130s);
+  const auto path = [&](const Prefix& of) { return bench.speaker.route(of)->paths.at(0); };
+  ASSERT_THAT(path(route).communities, ElementsAre("llgr-stale"));
+
+  bench.establish(1);
+  bench.announce(1, {other});
+  RuleSettings rule;
+  rule.name = "all";
+  rule.set.local_pref = 77;
+  settings.policies = {{"all", {rule}}};
+  settings.peers[0].import_filter = Filter{"all"};
+  bench.speaker.apply(settings, bench.now);
+  bench.tick();
+  EXPECT_EQ(path(route).local_pref, 77U);
+  EXPECT_THAT(path(route).communities, ElementsAre("llgr-stale"));
+  EXPECT_EQ(path(other).local_pref, 77U);
+  EXPECT_THAT(path(other).communities, IsEmpty());
 }
 
 // While the selection is deferred the kernel still leads where an earlier life has led it.
