@@ -306,7 +306,7 @@ class FamilyRib {
       const Path& path = list.paths[each.index];
       view.paths.push_back({peer_of(path), each.path_id, attributes_of(path), next_hop_of(path),
                             (path.flags & filtered) != 0, (path.flags & looped) != 0,
-                            (path.flags & stale) != 0, each.multipath, each.rung});
+                            (path.flags & stale) != 0, each.multipath, each.rung, each});
     }
     return view;
   }

@@ -105,6 +105,8 @@ struct PathView {
   bool stale = false;
   bool multipath = false;
   Rung rung = Rung::best;
+  /// As it was judged.
+  Candidate candidate = {};
 };
 struct RouteView {
   Prefix prefix;

@@ -54,11 +54,30 @@ PathStatus Speaker::World::status(const Prefix& prefix, const PathView& path, bo
   return shown;
 }
 
+namespace {
+
+/// Who was better at the rung where the path fell. MULTI_EXIT_DISC is compared within one AS.
+const Candidate& victor(const RouteView& route, const Candidate& loser, bool whatever_as) {
+  const auto by_med = [&](const PathView& path) {
+    return path.rung > Rung::med && path.candidate.neighbour_as == loser.neighbour_as;
+  };
+  if (loser.rung == Rung::med && !whatever_as) {
+    const auto found = std::find_if(route.paths.begin(), route.paths.end(), by_med);
+    if (found != route.paths.end()) return found->candidate;
+  }
+  return route.paths.front().candidate;
+}
+
+}  // namespace
+
 RouteStatus Speaker::World::status(const RouteView& route) const {
   RouteStatus shown{route.prefix, route.kind, {}, route.next_hops};
   for (const PathView& path : route.paths) {
     const bool best = shown.paths.empty() && route.kind != RouteKind::none;
     shown.paths.push_back(status(route.prefix, path, best));
+    const std::string by =
+        margin(path.candidate, victor(route, path.candidate, settings.always_compare_med));
+    if (!by.empty()) shown.paths.back().lost_at += fmt::format(" ({})", by);
   }
   return shown;
 }
