@@ -59,11 +59,12 @@ struct AttributeFacts {
   bool no_llgr : 1 = false;     ///< RFC 9494 4.1
   bool has_local_pref : 1 = false;
   bool has_med : 1 = false;
-  /// LINK_BANDWIDTH, the least that the path says.
-  BandwidthClass bandwidth = 0;
+  /// LINK_BANDWIDTH, the least that the path says; all bits of a BandwidthClass that count.
+  BandwidthClass bandwidth : 11 = 0;
 
   bool operator==(const AttributeFacts&) const = default;
 };
+static_assert(sizeof(AttributeFacts) == 28, "every set of attributes has them");
 
 class AttributeStore {
  public:

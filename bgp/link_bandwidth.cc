@@ -13,8 +13,8 @@ constexpr double steps_per_doubling = 8;
 constexpr long largest_class = 1024;
 /// The share of the fastest.
 constexpr double largest_share = 100;
-/// What a member of a group may have in every kernel.
-constexpr std::uint64_t largest_weight = 256;
+/// What a member of a group may have in every kernel: Linux refused 256 until 6.12.
+constexpr std::uint64_t largest_weight = 255;
 /// A share is divided among up to 12 ways without a remainder.
 constexpr std::uint64_t parts_of_a_share = 27720;
 
@@ -28,6 +28,16 @@ void reduce(std::map<NextHop, std::uint64_t>& sums) {
   std::uint64_t divisor = 0;
   for (const auto& [way, sum] : sums) divisor = std::gcd(divisor, sum);
   for (auto& [way, sum] : sums) sum /= divisor;
+}
+
+/// Where as many lead as equally well, the lower ones stay: the outcome has no past.
+void keep_greatest(std::map<NextHop, std::uint64_t>& sums, std::size_t most) {
+  if (sums.size() <= most) return;
+  std::vector<std::pair<NextHop, std::uint64_t>> order(sums.begin(), sums.end());
+  std::stable_sort(order.begin(), order.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  order.resize(most);
+  sums = {order.begin(), order.end()};
 }
 
 NextHops in_lowest_terms(std::map<NextHop, std::uint64_t> sums) {
@@ -73,7 +83,7 @@ std::vector<std::uint16_t> weights(std::span<const BandwidthClass> classes) {
   return shares;
 }
 
-NextHops share(std::span<const Share> shares) {
+NextHops share(std::span<const Share> shares, std::size_t most) {
   std::vector<BandwidthClass> classes;
   for (const Share& each : shares) classes.push_back(each.bandwidth);
   const bool told = std::find(classes.begin(), classes.end(), BandwidthClass{0}) == classes.end();
@@ -88,6 +98,7 @@ NextHops share(std::span<const Share> shares) {
       sum = told ? sum + parts[i] * parts_of_a_share * weight / total : std::max(sum, weight);
     }
   }
+  keep_greatest(sums, most);
   return in_lowest_terms(std::move(sums));
 }
 

@@ -3,6 +3,7 @@
 // rate that differs by noise alone makes no other next-hop set and so no other kernel group.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -30,8 +31,9 @@ struct Share {
   NextHops ways;
   BandwidthClass bandwidth = 0;
 };
-/// Where the prefix leads, weights at most 256 and in lowest terms. A gateway that several paths
-/// lead to has their shares together, if bandwidths are told.
-NextHops share(std::span<const Share> shares);
+/// Where the prefix leads: the `most` gateways with the greatest shares, weights at most 255 and in
+/// lowest terms. A gateway that several paths lead to has their shares together, if bandwidths are
+/// told.
+NextHops share(std::span<const Share> shares, std::size_t most);
 
 }  // namespace weft::bgp

@@ -90,7 +90,11 @@ bool NextHopTable::resolve_again(NextHopId id) {
   const std::optional<NextHop> found = named.special ? std::nullopt : on_link(named);
   const bool behind = !named.special && !found && recursion_.routes && by.recursive &&
                       !named.address.is_link_local();
-  if (behind) to_resolve_.insert(id);
+  if (behind) {
+    to_resolve_.insert(id);
+  } else {
+    to_resolve_.erase(id);
+  }
   if (found == entry.on_link && behind == entry.behind) return false;
   if (entry.behind && !behind) no_longer_behind_.push_back(id);
   entry.on_link = found;
@@ -105,6 +109,22 @@ void NextHopTable::settle(Entry& entry, NextHops gateways, std::uint32_t metric)
   entry.metric = metric;
   entry.single = {};
   if (!was_usable) return;  // so it is in none of them
+  combinations_.clear();
+  last_sharers_.clear();
+}
+
+std::optional<NextHopId> NextHopTable::take_to_resolve() {
+  if (to_resolve_.empty()) return {};
+  // Not from the first on again: those that routes change all the time would keep out the others.
+  auto next = to_resolve_.upper_bound(resolved_last_);
+  if (next == to_resolve_.end()) next = to_resolve_.begin();
+  resolved_last_ = *next;
+  to_resolve_.erase(next);
+  return resolved_last_;
+}
+
+void NextHopTable::set_most_members(std::size_t most) {
+  if (std::exchange(most_members_, most) == most) return;
   combinations_.clear();
   last_sharers_.clear();
 }
@@ -265,7 +285,7 @@ NextHops NextHopTable::weighed(const std::vector<Sharer>& sharers) const {
     const PeerNextHop& named = entry(each.next_hop).view;
     if (!named.discard) shares.push_back({named.resolved, each.bandwidth});
   }
-  return share(shares);
+  return share(shares, most_members_);
 }
 
 NextHopSet NextHopTable::set_of(std::vector<Sharer>& sharers) {

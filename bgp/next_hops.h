@@ -49,9 +49,10 @@ class NextHopTable {
   void resolve_later(NextHopId id) {
     if (entry(id).behind) to_resolve_.insert(id);
   }
-  /// Those whose outcome is asked for by resolved(), and those that need none any more, since the
-  /// last call.
-  [[nodiscard]] std::set<NextHopId> take_to_resolve() { return std::exchange(to_resolve_, {}); }
+  /// How many outcomes are asked for by resolved(), and the next of them, all in turn.
+  [[nodiscard]] std::size_t to_resolve() const { return to_resolve_.size(); }
+  [[nodiscard]] std::optional<NextHopId> take_to_resolve();
+  /// Those that need none any more, since the last call.
   [[nodiscard]] std::vector<NextHopId> take_no_longer_behind() {
     return std::exchange(no_longer_behind_, {});
   }
@@ -60,6 +61,8 @@ class NextHopTable {
   /// To the next hop, for the decision; 0 on a connected subnet.
   [[nodiscard]] std::uint32_t metric(NextHopId id) const { return entry(id).metric; }
   [[nodiscard]] std::uint32_t uses(NextHopId id) const { return entry(id).uses; }
+  /// Of one set, 1..64.
+  void set_most_members(std::size_t most);
 
   /// None: the peer has max_next_hops in use. The number lasts until recycle() unless it is held.
   /// `original`: the one as it was received, where policy gave this in its place.
@@ -160,6 +163,8 @@ class NextHopTable {
   std::vector<NextHopId> free_;
   Recursion recursion_;
   std::set<NextHopId> to_resolve_;
+  NextHopId resolved_last_ = NextHopId::local;
+  std::size_t most_members_ = 1;
   std::vector<NextHopId> no_longer_behind_;
 
   std::deque<Set> sets_;  // by NextHopSet; 0 is empty

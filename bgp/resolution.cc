@@ -31,7 +31,7 @@ class Walk {
 
   Resolution outcome(Way way) {
     if (tangled()) way = {};
-    Resolution made{std::move(way.gateways), way.metric, {}};
+    Resolution made{std::move(way.gateways), way.metric, {}, steps_};
     for (const auto& [address, least] : looked_) made.looked.push_back({address, least});
     return made;
   }
@@ -55,7 +55,7 @@ class Walk {
   bool settles(const Prefix& prefix, Way& found) {
     std::vector<Surroundings::Path> paths;
     tables_.paths(prefix, paths);
-    steps_ += paths.size();
+    steps_ += 1 + paths.size();
     if (tangled()) return true;
     std::vector<Way> ways(paths.size());
     std::vector<bool> sinks(paths.size());
@@ -81,7 +81,7 @@ class Walk {
       if (each.multipath && !sinks[each.index])
         shares.push_back({ways[each.index].gateways, paths[each.index].bandwidth});
     }
-    found.gateways = share(shares);
+    found.gateways = share(shares, limits_.paths);
     return true;
   }
 
@@ -100,6 +100,15 @@ Resolution resolve(const Address& to, Surroundings& tables, const MultipathLimit
   Walk walk(tables, limits, by_default);
   Walk::Way way = walk.to(to);
   return walk.outcome(std::move(way));
+}
+
+std::optional<unsigned> ResolutionIndex::least(NextHopId who, const Address& address) const {
+  const auto known = looked_.find(who);
+  if (known == looked_.end()) return {};
+  for (const Looked& each : known->second) {
+    if (each.address == address) return each.least;
+  }
+  return {};
 }
 
 void ResolutionIndex::set(NextHopId who, std::vector<Looked> looked) {

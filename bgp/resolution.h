@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -62,12 +63,14 @@ struct Resolution {
   std::uint32_t metric = 0;
   /// When none of these changes, the outcome does not. Each address once.
   std::vector<Looked> looked;
+  /// What it took: prefixes and paths looked at.
+  std::size_t steps = 0;
 };
 
 /// Routes on the way to one next hop.
 inline constexpr std::size_t resolution_depth = 8;
-/// Paths looked at for one next hop; one that needs more does not resolve.
-inline constexpr std::size_t resolution_steps = 8192;
+/// Prefixes and paths looked at for one next hop; one that needs more does not resolve.
+inline constexpr std::size_t resolution_steps = 16384;
 
 /// The best paths of the longest prefix that has any, leaving out those that lead back to an
 /// address which is being resolved: so nothing resolves through itself. A prefix of our own, or of
@@ -81,6 +84,8 @@ class ResolutionIndex {
   /// In place of what it looked at before.
   void set(NextHopId who, std::vector<Looked> looked);
   void forget(NextHopId who) { set(who, {}); }
+  /// The shortest prefix around the address that was looked at for `who`: what settled it.
+  [[nodiscard]] std::optional<unsigned> least(NextHopId who, const Address& address) const;
   template <typename Each>
   void each_behind(const Prefix& changed, Each each) const {
     if (at_.empty()) return;

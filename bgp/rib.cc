@@ -27,6 +27,9 @@ constexpr std::uint32_t best = 16;  // by the last decision
 constexpr std::uint32_t multipath = 32;
 constexpr std::uint32_t last_resort = 64;
 
+/// Steps of resolutions in one decide(): some milliseconds.
+constexpr std::size_t resolution_slice = 65536;
+
 /// The mark of a prefix in its table: its next-hop set, or this when it is ours.
 constexpr std::uint32_t local_mark = (1U << RouteTable<1>::mark_bits) - 1;
 /// Or this when packets to it are dropped.
@@ -682,7 +685,9 @@ class FamilyRib {
 
 struct Rib::Tables final : Surroundings {
   Tables(AttributeStore& store, const MultipathLimits& limits, std::uint64_t seed)
-      : shared{store, limits, NextHopTable()}, v4(shared, seed), v6(shared, seed) {}
+      : shared{store, limits, NextHopTable()}, v4(shared, seed), v6(shared, seed) {
+    shared.next_hops.set_most_members(limits.paths);
+  }
 
   template <typename Do>
   decltype(auto) of(Family family, Do what) {
@@ -694,11 +699,11 @@ struct Rib::Tables final : Surroundings {
       v4.resolved_anew(changed);
       v6.resolved_anew(changed);
     }
-    resolve();
   }
 
-  /// Next hops behind routes, where a route on the way changed. One pass is enough: what it comes
-  /// to depends on paths, not on what next hops came to.
+  /// Next hops behind routes, where a route on the way changed; a slice of them, for a table may be
+  /// made so that each takes long. One pass is enough: what it comes to depends on paths, not on
+  /// what next hops came to.
   void resolve() {
     for (const NextHopId id : shared.next_hops.take_no_longer_behind()) {
       if (shared.next_hops.is_behind(id)) continue;
@@ -706,9 +711,12 @@ struct Rib::Tables final : Surroundings {
       v4.forget_behind(id);
       v6.forget_behind(id);
     }
-    for (const NextHopId id : shared.next_hops.take_to_resolve()) {
+    std::size_t steps = 0;
+    while (steps < resolution_slice && shared.next_hops.to_resolve() != 0) {
+      const NextHopId id = *shared.next_hops.take_to_resolve();
       Resolution found = bgp::resolve(shared.next_hops.view(id).address, *this, shared.limits,
                                       shared.next_hops.recursion().default_route);
+      steps += found.steps;
       shared.lookers.set(id, std::move(found.looked));
       if (!shared.next_hops.resolved(id, std::move(found.gateways), found.metric)) continue;
       v4.touch_behind(id);
@@ -807,10 +815,10 @@ void Rib::connected(std::vector<ConnectedSubnet> subnets) {
 
 void Rib::set_limits(const MultipathLimits& limits) {
   tables_->shared.limits = limits;
+  tables_->shared.next_hops.set_most_members(limits.paths);
   const auto always = [](const Path&) { return true; };
   tables_->v4.touch_if(always);
   tables_->v6.touch_if(always);
-  tables_->resolve();
 }
 
 void Rib::set_recursion(const Recursion& recursion) {
@@ -826,7 +834,7 @@ bool Rib::deferring(Family family) const {
 }
 
 std::size_t Rib::pending() const {
-  return tables_->v4.pending() + tables_->v6.pending();
+  return tables_->shared.next_hops.to_resolve() + tables_->v4.pending() + tables_->v6.pending();
 }
 
 void Rib::decide(std::size_t limit, std::vector<RouteChange>& changes) {
@@ -855,6 +863,14 @@ std::uint64_t Rib::paths(Family family) const {
 
 const PeerNextHop& Rib::next_hop(NextHopId id) const {
   return tables_->shared.next_hops.view(id);
+}
+std::optional<RouteBehind> Rib::route_behind(NextHopId id) const {
+  const NextHopTable& next_hops = tables_->shared.next_hops;
+  if (!next_hops.is_behind(id) || !next_hops.usable(id)) return {};
+  const Address& to = next_hops.view(id).address;
+  const auto length = tables_->shared.lookers.least(id, to);
+  if (!length) return {};
+  return RouteBehind{{to, *length}, next_hops.metric(id)};
 }
 const PeerNextHop& Rib::received_next_hop(NextHopId id) const {
   return next_hop(tables_->shared.next_hops.original(id));

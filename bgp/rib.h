@@ -64,6 +64,13 @@ struct Recursion {
   bool operator==(const Recursion&) const = default;
 };
 
+/// What leads to a next hop that is on no connected subnet.
+struct RouteBehind {
+  Prefix prefix;
+  /// The sum of MULTI_EXIT_DISC on the way.
+  std::uint32_t metric = 0;
+};
+
 /// A next hop and what has become of it.
 struct PeerNextHop {
   PeerId peer = PeerId::local;
@@ -261,10 +268,10 @@ class Rib {
   /// Deferral). The others wait, and pending() does not count them.
   void defer(Family family, bool yes);
   [[nodiscard]] bool deferring(Family family) const;
-  /// Prefixes that changed since their last decision.
+  /// Prefixes that changed since their last decision, and next hops that are to be resolved again.
   [[nodiscard]] std::size_t pending() const;
-  /// Decides at most `limit` of them and appends what the FIB must do. Each prefix stands there
-  /// once per batch.
+  /// Resolves a slice of these next hops, decides at most `limit` of the prefixes and appends what
+  /// the FIB must do. Each prefix stands there once per batch.
   void decide(std::size_t limit, std::vector<RouteChange>& changes);
   /// Sorted; valid for as long as a prefix uses the set and until the decide() after.
   [[nodiscard]] const NextHops& next_hops(NextHopSet set) const;
@@ -290,6 +297,8 @@ class Rib {
   [[nodiscard]] const PeerNextHop& next_hop(NextHopId id) const;
   /// As the peer named it: the next hop itself, or what policy replaced.
   [[nodiscard]] const PeerNextHop& received_next_hop(NextHopId id) const;
+  /// None for one that is on a connected subnet, or leads nowhere.
+  [[nodiscard]] std::optional<RouteBehind> route_behind(NextHopId id) const;
   /// Where packets go that the peer itself forwards: next hops in use that are its own address.
   [[nodiscard]] NextHops gateways(PeerId peer) const;
   [[nodiscard]] const RibPeer& peer(PeerId peer) const;

@@ -198,6 +198,9 @@ struct PathStatus {
   /// RFC 7911, as the peer gave it; 0 without add-path.
   std::uint32_t path_id = 0;
   std::string next_hop;
+  /// For a next hop on no connected subnet: what leads there, and where that leads.
+  std::optional<RouteBehind> route_behind = {};
+  NextHops gateways = {};
   std::string as_path;
   std::string origin;
   std::optional<std::uint32_t> local_pref;

@@ -31,6 +31,8 @@ PathStatus Speaker::World::status(const Prefix& prefix, const PathView& path, bo
   if (path.peer != PeerId::local) {
     const PeerNextHop& via = tables->rib.next_hop(path.next_hop);
     shown.next_hop = via.discard ? "blackhole" : PathNextHop{via.address, via.link_local}.text();
+    shown.route_behind = tables->rib.route_behind(path.next_hop);
+    if (shown.route_behind) shown.gateways = via.resolved;
   }
   const Attributes attributes = from_canonical(tables->store.octets(path.attributes));
   shown.as_path = attributes.as_path.text();

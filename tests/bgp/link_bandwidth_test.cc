@@ -65,16 +65,24 @@ NextHop gateway(std::uint32_t n, std::uint16_t weight = 1) {
 TEST(LinkBandwidth, IsDividedAmongTheWaysOfAPath) {
   using Shares = std::vector<Share>;
   const Shares told{{{gateway(1), gateway(2)}, 17}, {{gateway(3)}, 17}};
-  EXPECT_THAT(share(told), ElementsAre(gateway(1), gateway(2), gateway(3, 2)));
+  EXPECT_THAT(share(told, 64), ElementsAre(gateway(1), gateway(2), gateway(3, 2)));
   const Shares silent{{{gateway(1), gateway(2)}, 17}, {{gateway(3)}, 0}};
-  EXPECT_THAT(share(silent), ElementsAre(gateway(1), gateway(2), gateway(3)));
+  EXPECT_THAT(share(silent, 64), ElementsAre(gateway(1), gateway(2), gateway(3)));
   const Shares both{{{gateway(1), gateway(2)}, 17}, {{gateway(2)}, 17}};
-  EXPECT_THAT(share(both), ElementsAre(gateway(1), gateway(2, 3)));
+  EXPECT_THAT(share(both, 64), ElementsAre(gateway(1), gateway(2, 3)));
   const Shares weighted{{{gateway(1, 4), gateway(2)}, 0}};
-  EXPECT_THAT(share(weighted), ElementsAre(gateway(1, 4), gateway(2)));
-  const Shares uneven{{{gateway(1, 256), gateway(2)}, 900}, {{gateway(3)}, 1}};
-  EXPECT_THAT(share(uneven), ElementsAre(gateway(1, 256), gateway(2), gateway(3, 2)))
+  EXPECT_THAT(share(weighted, 64), ElementsAre(gateway(1, 4), gateway(2)));
+  const Shares uneven{{{gateway(1, 255), gateway(2)}, 900}, {{gateway(3)}, 1}};
+  EXPECT_THAT(share(uneven, 64), ElementsAre(gateway(1, 255), gateway(2), gateway(3, 2)))
       << "no more than what a member may have, and nobody is left out";
+}
+
+TEST(LinkBandwidth, IsForTheGreatestWhereThereAreTooMany) {
+  const std::vector<Share> shares{
+      {{gateway(4), gateway(3)}, 17}, {{gateway(2)}, 17}, {{gateway(1)}, 9}};
+  EXPECT_THAT(share(shares, 2), ElementsAre(gateway(1), gateway(2, 2)));
+  EXPECT_THAT(share(shares, 1), ElementsAre(gateway(2)));
+  EXPECT_THAT(share(shares, 3), ElementsAre(gateway(1), gateway(2, 2), gateway(3)));
 }
 
 /// Peers 1, 2, … at 192.0.2.11, 192.0.2.12, … announce one prefix.

@@ -193,8 +193,10 @@ class RecursiveRib : public testing::Test {
     made.recursive = true;
     return made;
   }
-  void announce(unsigned peer, std::string_view to, std::string_view by) {
-    const auto ids = held(store_, path_of({65100}));
+  void announce(unsigned peer, std::string_view to, std::string_view by, std::uint32_t med = 0) {
+    Attributes made = path_of({65100});
+    made.med = med;
+    const auto ids = held(store_, made);
     rib_.announce(prefix(to), 0, ids.id(), *rib_.next_hop(PeerId(peer), address(by)));
   }
   /// "prefix gateways" of each change, sorted.
@@ -249,6 +251,106 @@ TEST_F(RecursiveRib, PrefersAConnectedSubnet) {
   EXPECT_EQ(decided().size(), 2U) << "it is known still which prefixes are behind it";
 }
 
+TEST_F(RecursiveRib, IsConnectedWhileARouteToItIsPending) {
+  announce(5, "10.9.0.0/16", "10.255.0.5");
+  decided();
+  announce(1, "10.255.0.5/32", "192.0.2.1");
+  auto subnets = documentation_subnet();
+  subnets.push_back({address("10.255.0.254"), prefix("10.255.0.0/24"), 8});
+  rib_.connected(subnets);
+  EXPECT_THAT(decided(), ElementsAre("10.255.0.5/32 192.0.2.1", "10.9.0.0/16 10.255.0.5"));
+  EXPECT_EQ(rib_.pending(), 0U);
+}
+
+TEST_F(RecursiveRib, ComesAndGoesWithWhatLeadsThere) {
+  announce(5, "10.9.0.0/16", "10.255.0.5");
+  announce(1, "10.255.0.5/32", "192.0.2.1");
+  rib_.withdraw(PeerId{1}, prefix("10.255.0.5/32"));
+  EXPECT_THAT(decided(), IsEmpty()) << "all of it between two decisions";
+  for (int round = 0; round < 3; ++round) {
+    announce(1, "10.255.0.5/32", "192.0.2.1");
+    EXPECT_THAT(decided(), ElementsAre("10.255.0.5/32 192.0.2.1", "10.9.0.0/16 192.0.2.1"));
+    rib_.withdraw(PeerId{1}, prefix("10.255.0.5/32"));
+    EXPECT_THAT(decided(), ElementsAre("10.255.0.5/32 gone", "10.9.0.0/16 gone"));
+  }
+  announce(1, "10.255.0.5/32", "192.0.2.1");
+  decided();
+  rib_.withdraw(PeerId{1}, prefix("10.255.0.5/32"));
+  announce(1, "10.255.0.5/32", "192.0.2.1");
+  EXPECT_THAT(decided(), IsEmpty()) << "as it was";
+  rib_.withdraw(PeerId{1}, prefix("10.255.0.5/32"));
+  rib_.withdraw(PeerId{5}, prefix("10.9.0.0/16"));
+  announce(6, "10.9.0.0/16", "192.0.2.6");
+  EXPECT_THAT(decided(), ElementsAre("10.255.0.5/32 gone", "10.9.0.0/16 192.0.2.6"));
+}
+
+TEST_F(RecursiveRib, IsNeverBehindItself) {
+  announce(5, "10.255.0.0/16", "10.255.0.5");
+  EXPECT_THAT(decided(), IsEmpty());
+  announce(6, "10.0.0.0/8", "10.255.0.5");
+  EXPECT_THAT(decided(), IsEmpty()) << "nor both behind each other";
+  announce(1, "10.0.0.0/8", "192.0.2.1");
+  EXPECT_THAT(decided(), ElementsAre("10.0.0.0/8 192.0.2.1", "10.255.0.0/16 192.0.2.1"));
+  EXPECT_EQ(rib_.route(prefix("10.255.0.0/16"))->paths.front().rung, Rung::best);
+}
+
+TEST_F(RecursiveRib, IsChosenByTheMetricOnTheWay) {
+  announce(5, "10.9.0.0/16", "10.255.0.5");
+  announce(6, "10.9.0.0/16", "10.255.0.6");
+  announce(1, "10.255.0.5/32", "192.0.2.1", 10);
+  announce(1, "10.255.0.6/32", "192.0.2.2", 20);
+  decided();
+  const auto verdict = [&] {
+    const RouteView view = *rib_.route(prefix("10.9.0.0/16"));
+    return std::pair(static_cast<unsigned>(view.paths[0].peer), view.paths[1].rung);
+  };
+  EXPECT_EQ(verdict(), std::pair(5U, Rung::igp_metric));
+  announce(1, "10.255.0.6/32", "192.0.2.2", 9);
+  EXPECT_THAT(decided(), ElementsAre("10.9.0.0/16 192.0.2.2")) << "no gateway but the metric";
+  EXPECT_EQ(verdict(), std::pair(6U, Rung::igp_metric));
+  announce(1, "10.255.0.5/32", "192.0.2.1", 9);
+  EXPECT_THAT(decided(), ElementsAre("10.9.0.0/16 192.0.2.1 192.0.2.2")) << "equally far";
+}
+
+TEST_F(RecursiveRib, SaysWhatLeadsThere) {
+  announce(5, "10.9.0.0/16", "10.255.0.5");
+  announce(1, "10.255.0.0/16", "192.0.2.1", 7);
+  announce(5, "10.8.0.0/16", "192.0.2.1");
+  decided();
+  const auto behind = [&](std::string_view to) {
+    return rib_.route_behind(rib_.route(prefix(to))->paths.front().next_hop);
+  };
+  ASSERT_TRUE(behind("10.9.0.0/16"));
+  EXPECT_EQ(behind("10.9.0.0/16")->prefix, prefix("10.255.0.0/16"));
+  EXPECT_EQ(behind("10.9.0.0/16")->metric, 7U);
+  EXPECT_FALSE(behind("10.8.0.0/16")) << "connected";
+  rib_.withdraw(PeerId{1}, prefix("10.255.0.0/16"));
+  decided();
+  EXPECT_FALSE(behind("10.9.0.0/16")) << "nothing does";
+}
+
+TEST_F(RecursiveRib, ResolvesInSlices) {
+  // Each of them takes all the steps that one may.
+  for (int to = 1; to <= 40; ++to) {
+    for (int by = 1; by <= 40; ++by) {
+      const std::string net = "10.0." + std::to_string(to);
+      const auto ids = held(store_, path_of({65100}));
+      const auto id = *rib_.next_hop(PeerId{5}, address("10.0." + std::to_string(by) + ".1"));
+      rib_.announce(prefix(net + ".0/24"), static_cast<std::uint32_t>(by), ids.id(), id);
+    }
+  }
+  announce(6, "10.9.0.0/16", "10.255.0.5");
+  announce(1, "10.255.0.5/32", "192.0.2.1");
+  std::vector<RouteChange> changes;
+  int slices = 0;
+  for (; rib_.pending() != 0; ++slices) {
+    rib_.decide(all, changes);
+    ASSERT_LT(slices, 1000);
+  }
+  EXPECT_GT(slices, 5);
+  EXPECT_EQ(rib_.route(prefix("10.9.0.0/16"))->kind, RouteKind::via);
+}
+
 TEST_F(RecursiveRib, LeavesPeersOfOneHopAlone) {
   announce(1, "10.255.0.5/32", "192.0.2.1");
   announce(2, "10.9.0.0/16", "10.255.0.5");
@@ -287,16 +389,24 @@ class RandomRecursion : public testing::TestWithParam<unsigned> {
     Address by;
     std::uint32_t med = 0;
     bool filtered = false;
+    /// Octets per second, as a power of two; 0: not said.
+    std::uint32_t bandwidth = 0;
+  };
+  struct Rules {
+    MultipathLimits limits{4, true};
+    Recursion recursion;
   };
   using Words = std::map<std::pair<unsigned, Prefix>, Said>;
   using Routes = std::map<Prefix, std::vector<std::string>>;
 
   struct Instance {
     AttributeStore store{Asn{65000}, RouterId{0x0a000001}};
-    Rib rib{store, {4, true}};
+    Rib rib;
     Routes fib;
 
-    explicit Instance(const std::vector<ConnectedSubnet>& subnets) {
+    Instance(const std::vector<ConnectedSubnet>& subnets, const Rules& rules)
+        : rib(store, rules.limits) {
+      rib.set_recursion(rules.recursion);
       rib.connected(subnets);
       for (unsigned n = 1; n <= 6; ++n) {
         RibPeer made = external_peer(n);
@@ -308,6 +418,8 @@ class RandomRecursion : public testing::TestWithParam<unsigned> {
     void say(unsigned peer, const Prefix& to, const Said& said) {
       Attributes made = path_of({65100});
       made.med = said.med;
+      if (said.bandwidth != 0)
+        made.extended_communities = {{0x4004fde900000000U + ((said.bandwidth + 127U) << 23U)}};
       const auto ids = held(store, made);
       rib.announce(to, 0, ids.id(), *rib.next_hop(PeerId(peer), said.by), said.filtered);
     }
@@ -318,6 +430,19 @@ class RandomRecursion : public testing::TestWithParam<unsigned> {
         fib[each.prefix] = texts(rib.next_hops(each.next_hops));
         if (each.kind == RouteKind::none) fib.erase(each.prefix);
       }
+    }
+    /// Of every path, best first: whose, the rung, and where its next hop leads.
+    std::vector<std::string> verdicts(const Prefix& to) {
+      std::vector<std::string> found;
+      for (const PathView& path : rib.route(to)->paths) {
+        found.push_back(std::to_string(static_cast<unsigned>(path.peer)) + " " +
+                        std::string(name(path.rung)) + (path.multipath ? " shares" : ""));
+        for (const std::string& each : texts(rib.next_hop(path.next_hop).resolved))
+          found.back() += " " + each;
+        if (const auto behind = rib.route_behind(path.next_hop))
+          found.back() += " by " + behind->prefix.text() + " " + std::to_string(behind->metric);
+      }
+      return found;
     }
     void decide() {
       do decide(3);
@@ -333,7 +458,7 @@ class RandomRecursion : public testing::TestWithParam<unsigned> {
   }
   Said any_word() {
     const Address by = below(3) == 0 ? Address::ipv4(0xc0000201 + below(4)) : inside();
-    return {by, below(3), below(10) == 0};
+    return {by, below(3), below(10) == 0, below(4) == 0 ? 0 : 27 + below(2)};
   }
   std::vector<ConnectedSubnet> any_subnets() {
     std::vector<ConnectedSubnet> made;
@@ -342,12 +467,18 @@ class RandomRecursion : public testing::TestWithParam<unsigned> {
     return made;
   }
 
+  Rules any_rules() {
+    return {{static_cast<std::uint16_t>(1 + below(4)), below(4) != 0, below(4) == 0},
+            {below(8) != 0, below(2) == 0}};
+  }
+
   std::mt19937 random_;
 };
 
 TEST_P(RandomRecursion, IsTheSameAsATableMadeAnew) {
   std::vector<ConnectedSubnet> subnets = any_subnets();
-  Instance running(subnets);
+  Rules rules;
+  Instance running(subnets, rules);
   Words words;
   for (int batch = 0; batch < 150; ++batch) {
     for (std::uint32_t i = below(6) + 1; i-- > 0;) {
@@ -363,17 +494,30 @@ TEST_P(RandomRecursion, IsTheSameAsATableMadeAnew) {
         subnets = any_subnets();
         running.rib.connected(subnets);
       }
+      if (below(40) == 0) {
+        rules = any_rules();
+        running.rib.set_limits(rules.limits);
+        running.rib.set_recursion(rules.recursion);
+      }
+      if (below(40) == 0) {
+        const unsigned gone = 1 + below(6);
+        running.rib.drop(PeerId(gone), Family::ipv4);
+        std::erase_if(words, [&](const auto& each) { return each.first.first == gone; });
+      }
       if (below(4) == 0) running.decide(1 + below(3));
     }
     running.decide();
 
-    Instance anew(subnets);
+    Instance anew(subnets, rules);
     std::vector<Words::const_iterator> order;
     for (auto each = words.cbegin(); each != words.cend(); ++each) order.push_back(each);
     std::shuffle(order.begin(), order.end(), random_);
     for (const auto& each : order) anew.say(each->first.first, each->first.second, each->second);
     anew.decide();
     ASSERT_EQ(running.fib, anew.fib) << "batch " << batch;
+    if (batch % 10 != 0) continue;
+    for (const auto& [key, said] : words)
+      ASSERT_EQ(running.verdicts(key.second), anew.verdicts(key.second)) << key.second.text();
   }
 }
 
