@@ -258,20 +258,24 @@ template <>
 constexpr auto fields<Peers> =
     std::tuple{Field{"peers", &Peers::peers}, Field{"ranges", &Peers::ranges, {}, true}};
 template <>
-constexpr auto fields<Path> = std::tuple{Field{"peer", &Path::peer},
-                                         Field{"path_id", &Path::path_id},
-                                         Field{"next_hop", &Path::next_hop},
-                                         Field{"as_path", &Path::as_path},
-                                         Field{"origin", &Path::origin},
-                                         Field{"local_pref", &Path::local_pref},
-                                         Field{"med", &Path::med},
-                                         Field{"communities", &Path::communities},
-                                         Field{"originator_id", &Path::originator_id},
-                                         Field{"cluster_list", &Path::cluster_list},
-                                         Field{"best", &Path::best},
-                                         Field{"multipath", &Path::multipath},
-                                         Field{"lost_at", &Path::lost_at},
-                                         Field{"stale", &Path::stale, {}, true}};
+constexpr auto fields<Path> =
+    std::tuple{Field{"peer", &Path::peer},
+               Field{"path_id", &Path::path_id},
+               Field{"next_hop", &Path::next_hop},
+               Field{"as_path", &Path::as_path},
+               Field{"origin", &Path::origin},
+               Field{"local_pref", &Path::local_pref},
+               Field{"med", &Path::med},
+               Field{"communities", &Path::communities},
+               Field{"originator_id", &Path::originator_id},
+               Field{"cluster_list", &Path::cluster_list},
+               Field{"best", &Path::best},
+               Field{"multipath", &Path::multipath},
+               Field{"lost_at", &Path::lost_at},
+               Field{"stale", &Path::stale, {}, true},
+               Field{"resolved_through", &Path::resolved_through, {}, true},
+               Field{"igp_metric", &Path::igp_metric},
+               Field{"gateways", &Path::gateways, {}, true}};
 template <>
 constexpr auto fields<Route> = std::tuple{
     Field{"prefix", &Route::prefix}, Field{"source", &Route::source}, Field{"paths", &Route::paths},

@@ -420,6 +420,12 @@ struct Path {
   /// RFC 4456 8; empty where the path was not reflected.
   std::string originator_id = {};
   std::vector<std::string> cluster_list = {};
+  /// The route that leads to a next hop on no connected subnet, and its MULTI_EXIT_DISC added to
+  /// those on the way behind it; empty for other next hops.
+  std::string resolved_through = {};
+  std::optional<std::uint32_t> igp_metric = {};
+  /// "10.0.0.1 dev eth1 weight 2": where that leads.
+  std::vector<std::string> gateways = {};
   bool operator==(const Path&) const = default;
 };
 

@@ -652,6 +652,13 @@ std::string detail(const Route& route, Style style) {
                     {"VERDICT"}},
                    rows, style);
   for (const Path& path : route.paths) {
+    if (path.resolved_through.empty()) continue;
+    text += labelled("resolved",
+                     fmt::format("{} through {}, metric {}: {}", dash_if_empty(path.next_hop),
+                                 harmless(path.resolved_through), path.igp_metric.value_or(0),
+                                 joined(path.gateways, ", ")));
+  }
+  for (const Path& path : route.paths) {
     if (path.originator_id.empty() && path.cluster_list.empty()) continue;
     text +=
         labelled("reflected",

@@ -89,7 +89,7 @@ ctl::Peer peer_view(const World& world, const bgp::PeerStatus& peer, Time now) {
   return view;
 }
 
-ctl::Path path_view(const bgp::PathStatus& path) {
+ctl::Path path_view(const World& world, const bgp::PathStatus& path) {
   ctl::Path view;
   view.peer = path.peer;
   view.path_id = path.path_id;
@@ -105,6 +105,11 @@ ctl::Path path_view(const bgp::PathStatus& path) {
   view.multipath = path.multipath;
   view.lost_at = path.lost_at;
   view.stale = path.stale;
+  if (path.route_behind) {
+    view.resolved_through = path.route_behind->prefix.text();
+    view.igp_metric = path.route_behind->metric;
+    view.gateways = world.routing.describe(path.gateways);
+  }
   return view;
 }
 
@@ -121,7 +126,7 @@ ctl::Route route_view(const World& world, const bgp::RouteStatus& route) {
   ctl::Route view;
   view.prefix = route.prefix.text();
   view.source = route.kind == bgp::RouteKind::local ? "local" : "bgp";
-  for (const bgp::PathStatus& path : route.paths) view.paths.push_back(path_view(path));
+  for (const bgp::PathStatus& path : route.paths) view.paths.push_back(path_view(world, path));
   if (route.kind == bgp::RouteKind::via) {
     view.next_hops = world.routing.describe(world.routing.speaker().next_hops(route.next_hops));
   }
