@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cassert>
 #include <deque>
+#include <iterator>
 #include <map>
 #include <string_view>
 #include <tuple>
 #include <unordered_map>
 
 #include "bgp/attributes.h"
+#include "bgp/covering_prefixes.h"
 #include "bgp/next_hops.h"
 #include "bgp/route_table.h"
 
@@ -65,6 +67,7 @@ struct Shared {
   bool all_paths_watched = false;
   bool wait_for_install = false;
   RibWatcher* watcher = nullptr;
+  RouteWatcher route_watcher = {};
 };
 
 template <std::size_t Words>
@@ -281,6 +284,19 @@ class FamilyRib {
     const auto index = static_cast<std::size_t>(peer);
     if (index >= counts_.size()) counts_.resize(index + 1);
     return counts_[index];
+  }
+
+  void each_route(const std::function<void(const Prefix&, RouteKind)>& each) {
+    for (NetId net = 0; net < table_.places(); ++net) {
+      if (table_.alive(net) && table_.mark(net) != 0)
+        each(table_.prefix(net), kind_of(table_.mark(net)));
+    }
+  }
+  /// Readers look again at what lies inside of one of these.
+  void look_again(const CoveringPrefixes& covering) {
+    for (NetId net = 0; net < table_.places(); ++net) {
+      if (table_.alive(net) && covering.cover(table_.prefix(net))) journal_.touch(net);
+    }
   }
 
   [[nodiscard]] bool awaits_install(NetId net) const {
@@ -564,6 +580,8 @@ class FamilyRib {
     originated_ -= (old == local_mark ? 1U : 0U);
     shared_.next_hops.count(set_of(wanted), set_of(old));
     table_.set_mark(net, wanted);
+    if (shared_.route_watcher && kind_of(old) != kind_of(wanted))
+      shared_.route_watcher(table_.prefix(net), kind_of(old), kind_of(wanted));
     if (shared_.wait_for_install || !awaits_install_.empty()) {
       if (net >= awaits_install_.size()) awaits_install_.resize(table_.places());
       const bool waits = shared_.wait_for_install && kind_of(wanted) == RouteKind::via;
@@ -626,6 +644,8 @@ struct Rib::Tables {
     v6.touch_if(affected);
   }
 
+  std::vector<Prefix> suppressing;
+  CoveringPrefixes suppressed;
   Shared shared;
   FamilyRib<1> v4;
   FamilyRib<4> v6;
@@ -766,6 +786,29 @@ void Rib::wait_for_install(bool yes) {
 }
 void Rib::installed(const Prefix& prefix) {
   tables_->of(prefix.family(), [&](auto& rib) { rib.installed(prefix); });
+}
+void Rib::watch_routes(RouteWatcher watcher) {
+  tables_->shared.route_watcher = std::move(watcher);
+}
+void Rib::each_route(const std::function<void(const Prefix&, RouteKind)>& each) const {
+  tables_->v4.each_route(each);
+  tables_->v6.each_route(each);
+}
+void Rib::suppress(std::vector<Prefix> covering) {
+  assert(std::is_sorted(covering.begin(), covering.end()));
+  std::vector<Prefix> changed;
+  std::set_symmetric_difference(tables_->suppressing.begin(), tables_->suppressing.end(),
+                                covering.begin(), covering.end(), std::back_inserter(changed));
+  if (changed.empty()) return;
+  tables_->suppressing = std::move(covering);
+  tables_->suppressed.assign(tables_->suppressing);
+  CoveringPrefixes different;
+  different.assign(changed);
+  tables_->v4.look_again(different);
+  tables_->v6.look_again(different);
+}
+bool Rib::is_suppressed(const Prefix& prefix) const {
+  return !tables_->suppressed.empty() && tables_->suppressed.cover(prefix);
 }
 bool Rib::awaits_install(Family family, NetId net) const {
   return tables_->of(family, [&](auto& rib) { return rib.awaits_install(net); });

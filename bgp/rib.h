@@ -154,6 +154,9 @@ class RibWatcher {
   ~RibWatcher() = default;
 };
 
+/// Hears of each prefix that has another kind of route now. Must not change the Rib.
+using RouteWatcher = std::function<void(const Prefix& prefix, RouteKind before, RouteKind now)>;
+
 class Rib {
  public:
   /// Prefixes of one family.
@@ -252,6 +255,11 @@ class Rib {
   /// Sorted; valid for as long as a prefix uses the set and until the decide() after.
   [[nodiscard]] const NextHops& next_hops(NextHopSet set) const;
 
+  /// From now on; none: nobody.
+  void watch_routes(RouteWatcher watcher);
+  /// Every prefix with a route, in no particular order.
+  void each_route(const std::function<void(const Prefix&, RouteKind)>& each) const;
+
   // What the kernel has
 
   /// True: a learned route of which the FIB was told goes to nobody before installed() names it;
@@ -299,6 +307,10 @@ class Rib {
   [[nodiscard]] Prefix prefix(Family family, NetId net) const;
   [[nodiscard]] std::optional<NetId> find(const Prefix& prefix) const;
   [[nodiscard]] Journal& journal(Family family);
+  /// What lies inside of one of these, other than these themselves, goes to nobody from now on
+  /// (an aggregate's summary-only). Sorted.
+  void suppress(std::vector<Prefix> covering);
+  [[nodiscard]] bool is_suppressed(const Prefix& prefix) const;
   /// While it holds, or the selection is deferred, the best paths are not all that there will be:
   /// End-of-RIB is to wait (RFC 4724 4.1).
   void hold_end_of_rib(Family family, bool yes);

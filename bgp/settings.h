@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bgp/capabilities.h"
+#include "bgp/origination.h"
 #include "bgp/policy_settings.h"
 #include "bgp/types.h"
 #include "net/ip.h"
@@ -232,6 +233,17 @@ struct BmpSettings {
   bool operator==(const BmpSettings&) const = default;
 };
 
+inline constexpr std::size_t aggregate_limit = 256;
+
+/// A prefix that is originated as long as something more specific has a route (RFC 4271 9.2.2.2).
+struct AggregateSettings {
+  /// Longer than /0, shorter than a host's; no two aggregates have the same prefix.
+  Origination what;
+  /// Nothing inside of it is told to anybody while it is originated.
+  bool summary_only = false;
+  bool operator==(const AggregateSettings&) const = default;
+};
+
 struct Settings {
   Asn asn;
   RouterId router_id;
@@ -262,6 +274,7 @@ struct Settings {
   std::vector<PolicySettings> policies;
   std::vector<PeerSettings> peers;
   BmpSettings bmp;
+  std::vector<AggregateSettings> aggregates;
 
   bool operator==(const Settings&) const = default;
 };

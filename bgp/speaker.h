@@ -22,6 +22,7 @@
 #include <variant>
 #include <vector>
 
+#include "bgp/aggregates.h"
 #include "bgp/monitoring.h"
 #include "bgp/mrt.h"
 #include "bgp/origination.h"
@@ -305,6 +306,9 @@ class Speaker {
   /// In place of what the prefix was announced with before.
   void originate(const Origination& what, Time now);
   void withdraw(const Prefix& prefix, Time now);
+  /// The kernel has acknowledged the blackhole of an aggregate: with wait_for_install() it is
+  /// originated only now.
+  void covered(const Prefix& aggregate, Time now);
   /// While on, everything advertised asks to be used last: GRACEFUL_SHUTDOWN, and LOCAL_PREF 0 to
   /// iBGP peers (RFC 8326 4.1).
   void drain(bool on, Time now);
@@ -367,6 +371,7 @@ class Speaker {
   [[nodiscard]] std::vector<PolicyStatus> policies() const;
   [[nodiscard]] std::vector<RangeStatus> ranges() const;
   [[nodiscard]] std::vector<StationStatus> stations() const;
+  [[nodiscard]] std::vector<AggregateStatus> aggregates() const;
   [[nodiscard]] std::optional<RouteStatus> route(const Prefix& prefix) const;
   /// The route that packets to the address take: the longest match that has a usable path.
   [[nodiscard]] std::optional<RouteStatus> route(const Address& address) const;

@@ -176,6 +176,7 @@ void Speaker::World::apply(Settings wanted, Time now) {
   if (Tables::limits(old) != Tables::limits(settings)) {
     tables->rib.set_limits(Tables::limits(settings));
   }
+  if (old.aggregates != settings.aggregates) configure_origination();
   remove_unlisted(now);
   for (const auto& each : neighbours) {
     const Address remote = each->peer.settings().address;
@@ -240,13 +241,18 @@ void Speaker::World::change_policy(Neighbour& who, const Session& session, Time 
 void Speaker::World::start_over(Time now) {
   while (!neighbours.empty()) remove(*neighbours.front(), now);
   for (const auto& [prefix, what] : originated) tables->rib.withdraw(PeerId::local, prefix);
+  for (const AggregateStatus& each : aggregates.status())
+    tables->rib.withdraw(PeerId::local, each.prefix);
   while (tables->rib.pending() != 0) tables->rib.decide(decide_slice, changes);
   monitoring.detach();
   tables = std::make_unique<Tables>(settings, seed);
   monitor(now);
   tables->rib.connected(subnets);
   tables->rib.wait_for_install(wait_for_install);
-  for (const auto& [prefix, what] : originated) tables->originate(what);
+  aggregates.start_over();
+  aggregates.configure(settings.aggregates);
+  watch_routes();
+  for (const auto& [prefix, what] : originated) tables->originate(prefix, what.attributes());
   add_listed(now);
 }
 

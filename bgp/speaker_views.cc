@@ -175,6 +175,10 @@ std::vector<RangeStatus> Speaker::ranges() const {
   return all;
 }
 
+std::vector<AggregateStatus> Speaker::aggregates() const {
+  return world_->aggregates.status();
+}
+
 std::vector<StationStatus> Speaker::stations() const {
   return world_->monitoring.status();
 }

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "bgp/adj_out.h"
+#include "bgp/aggregates.h"
 #include "bgp/attribute_store.h"
 #include "bgp/import.h"
 #include "bgp/log_budget.h"
@@ -105,9 +106,9 @@ struct Tables {
   static MultipathLimits limits(const Settings& settings) {
     return {settings.multipath, settings.multipath_relax, settings.always_compare_med};
   }
-  void originate(const Origination& what) {
-    const HeldAttributes held(store, store.intern(canonical(what.attributes())));
-    rib.originate(what.prefix, held.id());
+  void originate(const Prefix& prefix, const Attributes& attributes) {
+    const HeldAttributes held(store, store.intern(canonical(attributes)));
+    rib.originate(prefix, held.id());
   }
 
   AttributeStore store;
@@ -155,6 +156,7 @@ struct Speaker::World {
   std::unique_ptr<Tables> tables;
   Monitoring monitoring;
   std::map<Prefix, Origination> originated;
+  Aggregates aggregates;
   std::vector<ConnectedSubnet> subnets;
   /// How far the search for paths of changed import policies has come; none: there is none.
   struct ImportWalk {
@@ -226,6 +228,18 @@ struct Speaker::World {
   void change_policy(Neighbour& who, const Session& session, Time now);
   /// Another AS or another router: nothing of the old life holds.
   void start_over(Time now);
+
+  // ---- what this node originates (speaker_origination.cc)
+
+  /// The tables are new: they are to tell what comes and goes.
+  void watch_routes();
+  /// Of those that want the prefix originated the first counts: who called originate(), then an
+  /// aggregate.
+  [[nodiscard]] std::optional<Attributes> wanted(const Prefix& prefix) const;
+  void originate_again(const Prefix& prefix);
+  void configure_origination();
+  /// What the last decisions mean to aggregates. True: there is more to decide.
+  bool follow_routes();
 
   // ---- sessions and the tables
 

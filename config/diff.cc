@@ -136,6 +136,7 @@ std::vector<Change> diff(const Config& running, const Config& wanted) {
     if (find(running.bgp.peers, peer.name) == nullptr) changes.emplace_back(PeerAdded{peer});
   }
   if (!(running.bgp.bmp.stations == wanted.bgp.bmp.stations)) changes.emplace_back(BmpChanged{});
+  if (running.bgp.aggregates != wanted.bgp.aggregates) changes.emplace_back(OriginationChanged{});
   if (!(running.exporter == wanted.exporter)) changes.emplace_back(ExporterChanged{});
   if (!(running.cni == wanted.cni)) changes.emplace_back(CniChanged{});
   return changes;
@@ -172,6 +173,7 @@ std::string describe(const Change& change) {
             return std::string("policies changed, routes are filtered again");
           },
           [](const BmpChanged&) { return std::string("monitoring stations changed"); },
+          [](const OriginationChanged&) { return std::string("what is originated changed"); },
           [](const ExporterChanged&) { return std::string("the exporter listens elsewhere"); },
           [](const CniChanged&) { return std::string("what containers get through CNI changed"); },
       },

@@ -135,6 +135,8 @@ constexpr auto fields<DrainRequest> = std::tuple{
     Field{"on", &DrainRequest::on}, Field{"text", &DrainRequest::text, shutdown_text_length, true}};
 
 template <>
+constexpr auto fields<AggregatesRequest> = std::tuple{};
+template <>
 constexpr auto fields<BmpRequest> = std::tuple{};
 
 template <>
@@ -337,6 +339,13 @@ constexpr auto fields<Policy> = std::tuple{Field{"name", &Policy::name},
                                            Field{"export_unmatched", &Policy::export_unmatched}};
 template <>
 constexpr auto fields<Policies> = std::tuple{Field{"policies", &Policies::policies}};
+template <>
+constexpr auto fields<Aggregate> = std::tuple{
+    Field{"prefix", &Aggregate::prefix}, Field{"state", &Aggregate::state},
+    Field{"summary_only", &Aggregate::summary_only},
+    Field{"contributing", &Aggregate::contributing}, Field{"advertised", &Aggregate::advertised}};
+template <>
+constexpr auto fields<Aggregates> = std::tuple{Field{"aggregates", &Aggregates::aggregates}};
 template <>
 constexpr auto fields<Station> =
     std::tuple{Field{"name", &Station::name},         Field{"address", &Station::address},
@@ -696,6 +705,8 @@ constexpr std::string_view method<PoliciesRequest> = "policies";
 template <>
 constexpr std::string_view method<DrainRequest> = "drain";
 template <>
+constexpr std::string_view method<AggregatesRequest> = "aggregates";
+template <>
 constexpr std::string_view method<BmpRequest> = "bmp";
 template <>
 constexpr std::string_view method<FibCheckRequest> = "fib-check";
@@ -780,6 +791,10 @@ struct Due<ContainersRequest> {
 template <>
 struct Due<PoliciesRequest> {
   using Type = Policies;
+};
+template <>
+struct Due<AggregatesRequest> {
+  using Type = Aggregates;
 };
 template <>
 struct Due<BmpRequest> {

@@ -461,6 +461,22 @@ std::string table(const Policies& policies, Style style) {
   return text;
 }
 
+std::string table(const Aggregates& aggregates, Style style) {
+  if (aggregates.aggregates.empty()) return "no aggregates are configured (bgp.aggregates)\n";
+  std::vector<Row> rows;
+  for (const Aggregate& each : aggregates.aggregates) {
+    const bool announced = each.state == "announced";
+    const bool told = announced && each.advertised != 0;
+    rows.push_back({told ? Tone::good : Tone::between,
+                    {harmless(each.prefix), harmless(each.state),
+                     fmt::format("{}", each.contributing), each.summary_only ? "yes" : "no",
+                     each.advertised == 0 ? "to nobody" : fmt::format("to {}", each.advertised)}});
+  }
+  return rendered(
+      {{"PREFIX"}, {"STATE"}, {"CONTRIBUTING", Align::right}, {"SUMMARY-ONLY"}, {"ADVERTISED"}},
+      rows, style);
+}
+
 std::string table(const Stations& stations, Style style) {
   if (stations.stations.empty()) return "no stations are configured (bgp.bmp.stations)\n";
   std::vector<Row> rows;

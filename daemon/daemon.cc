@@ -213,6 +213,7 @@ class Daemon {
             [&](const ctl::ReleaseBlockRequest& release) { answer(released(release)); },
             [&](const ctl::PoliciesRequest&) { answer(policies_view(world())); },
             [&](const ctl::DrainRequest& drain) { answer(drained(drain)); },
+            [&](const ctl::AggregatesRequest&) { answer(aggregates_view(world())); },
             [&](const ctl::BmpRequest&) { answer(stations_view(world(), now)); },
             [&](const ctl::DoctorRequest&) { answer(doctor_view(world())); },
             [&](const ctl::FibCheckRequest& check) { routing_->check_fib(check.repair, answer); },

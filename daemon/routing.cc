@@ -173,9 +173,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       }
     }
     for (const Prefix& prefix : shielded_) {
-      if (table_ && !shielded.contains(prefix) && !dropped_.contains(prefix)) {
-        table_->unwant_blackhole(prefix, now);
-      }
+      if (!shielded.contains(prefix)) uncover(prefix, dropped_.contains(prefix), now);
     }
     shielded_ = std::move(shielded);
     originated_ = std::move(wanted);
@@ -198,13 +196,16 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   }
 
   void apply(const bgp::Settings& settings) {
-    speaker_.apply(with_version(settings), Clock::now());
+    const Time now = Clock::now();
+    speaker_.apply(with_version(settings), now);
+    cover_aggregates(now);
     if (auto listening = transport_->listen(); !listening) {
       spdlog::error("bgp.listen: {}", listening.error().message);
     }
-    follow_links(Clock::now());
+    follow_links(now);
     bfd_.apply(settings);
     transport_->poke();
+    pump();
   }
 
   void check_fib(bool repair, FibCheck::Answer answer) {
@@ -546,6 +547,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       table_->want(change.prefix, group->second, now);
     }
     for (const auto& [set, group] : groups) table_->release(group);
+    cover_aggregates(now);
     pump();
   }
 
@@ -557,8 +559,30 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       table_->want_blackhole(prefix, now);
     } else {
       dropped_.erase(prefix);
-      if (!shielded_.contains(prefix)) table_->unwant_blackhole(prefix, now);
+      uncover(prefix, shielded_.contains(prefix), now);
     }
+  }
+
+  /// One who wanted a blackhole does no longer; `others`: of the rest somebody does.
+  void uncover(const Prefix& prefix, bool others, Time now) {
+    if (table_ && !others && !aggregated_.contains(prefix)) table_->unwant_blackhole(prefix, now);
+  }
+
+  /// What no route inside of an aggregate takes must not follow a default route back to whoever
+  /// believed it.
+  void cover_aggregates(Time now) {
+    if (!table_) return;
+    std::set<Prefix> wanted;
+    for (const bgp::AggregateStatus& each : speaker_.aggregates()) {
+      if (each.contributing == 0) continue;
+      wanted.insert(each.prefix);
+      // Wanted once more, one that stands already is told of once more.
+      if (each.awaits_cover || !aggregated_.contains(each.prefix))
+        table_->want_blackhole(each.prefix, now);
+    }
+    wanted.swap(aggregated_);
+    for (const Prefix& prefix : wanted)
+      uncover(prefix, shielded_.contains(prefix) || dropped_.contains(prefix), now);
   }
 
   void synced(const bgp::SyncDone& done) {
@@ -579,6 +603,10 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     bool covered = false;
     for (const fib::Installed& one : table_->take_installed()) {
       if (one.kind == fib::Kind::learned) learned.push_back(one.prefix);
+      if (one.kind == fib::Kind::blackhole && aggregated_.contains(one.prefix)) {
+        speaker_.covered(one.prefix, now);
+        covered = true;
+      }
       if (one.kind != fib::Kind::blackhole || uncovered_.erase(one.prefix) == 0) continue;
       speaker_.originate(one.prefix, now);
       covered = true;
@@ -648,6 +676,8 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   std::set<Prefix> shielded_;
   /// Learned blackholes.
   std::set<Prefix> dropped_;
+  /// Aggregates to which something contributes.
+  std::set<Prefix> aggregated_;
   /// Of these: not yet announced, for the kernel has not acknowledged their blackhole.
   std::set<Prefix> uncovered_;
   std::map<Prefix, bgp::Origination> for_clients_;

@@ -144,6 +144,8 @@ INSTANTIATE_TEST_SUITE_P(
                     "what the filter host lets in changed"},
         SettingCase{"Bmp", [](Config& c) { c.bgp.bmp.stations.emplace_back(); },
                     "monitoring stations changed"},
+        SettingCase{"Aggregates", [](Config& c) { c.bgp.aggregates.emplace_back(); },
+                    "what is originated changed"},
         SettingCase{"Exporter", [](Config& c) { c.exporter.listen.reset(); },
                     "the exporter listens elsewhere"},
         SettingCase{"Mtu", [](Config& c) { c.cni.mtu = 9000; },
