@@ -28,6 +28,9 @@ constexpr std::uint32_t best = 16;  // by the last decision
 constexpr std::uint32_t multipath = 32;
 constexpr std::uint32_t last_resort = 64;
 
+/// The path id, of this node, of what is offered beside the decision.
+constexpr std::uint32_t offered_id = 1;
+
 /// The mark of a prefix in its table: its next-hop set, or this when it is ours.
 constexpr std::uint32_t local_mark = (1U << RouteTable<1>::mark_bits) - 1;
 /// Or this when packets to it are dropped.
@@ -207,7 +210,24 @@ class FamilyRib {
     const PathList list = table_.paths(net);
     if (list.size == 0 || (list.paths[0].flags & best) == 0) return {};
     const Path& path = list.paths[0];
-    return BestPath{peer_of(path), attributes_of(path), next_hop_of(path)};
+    return BestPath{peer_of(path), attributes_of(path), next_hop_of(path), false};
+  }
+
+  [[nodiscard]] std::optional<BestPath> offered(NetId net) {
+    if (!table_.alive(net)) return {};
+    const PathList list = table_.paths(net);
+    const std::size_t index = index_of(list, PeerId::local, offered_id);
+    if (index == list.size) return {};
+    return BestPath{PeerId::local, attributes_of(list.paths[index]), NextHopId::local, true};
+  }
+  [[nodiscard]] bool is_learned(const Prefix& prefix) {
+    const auto net = table_.find(prefix);
+    if (!net) return false;
+    const RouteKind kind = kind_of(table_.mark(*net));
+    return kind == RouteKind::via || kind == RouteKind::blackhole;
+  }
+  void look_again(const Prefix& prefix) {
+    if (const auto net = table_.find(prefix)) journal_.touch(*net);
   }
 
   void usable_paths(NetId net, std::vector<UsablePath>& paths) {
@@ -221,8 +241,9 @@ class FamilyRib {
       const Path& path = list.paths[each.index];
       const auto peer = static_cast<std::uint32_t>(peer_of(path));
       indexes_.push_back(each.index);
-      paths.push_back(
-          {{peer_of(path), attributes_of(path), next_hop_of(path)}, peer + 1, each.multipath});
+      paths.push_back({{peer_of(path), attributes_of(path), next_hop_of(path), false},
+                       peer + 1,
+                       each.multipath});
     }
     if (list.ids != nullptr) rank_paths(paths);
   }
@@ -432,8 +453,9 @@ class FamilyRib {
   [[nodiscard]] bool is_ours(NetId net) {
     const PathList list = table_.paths(net);
     return table_.mark(net) == local_mark ||
-           std::any_of(list.begin(), list.end(),
-                       [](const Path& path) { return next_hop_of(path) == NextHopId::local; });
+           std::any_of(list.begin(), list.end(), [](const Path& path) {
+             return next_hop_of(path) == NextHopId::local && (path.flags & refused) == 0;
+           });
   }
 
   [[nodiscard]] bool add(NetId net, const Path& path, std::uint32_t path_id, PeerId peer) {
@@ -725,6 +747,15 @@ Announced Rib::originate(const Prefix& prefix, AttributeId attributes) {
   return announce(prefix, 0, attributes, NextHopId::local);
 }
 
+void Rib::offer(const Prefix& prefix, AttributeId attributes) {
+  announce(prefix, offered_id, attributes, NextHopId::local, true);
+  look_again(prefix);
+}
+
+void Rib::withdraw_offer(const Prefix& prefix) {
+  if (withdraw(PeerId::local, prefix, offered_id)) look_again(prefix);
+}
+
 void Rib::connected(std::vector<ConnectedSubnet> subnets) {
   tables_->resolved_anew(tables_->shared.next_hops.connected(std::move(subnets)));
 }
@@ -852,6 +883,15 @@ void Rib::release(NextHopId id) {
 }
 std::optional<BestPath> Rib::best(Family family, NetId net) const {
   return tables_->of(family, [&](auto& rib) { return rib.best_of(net); });
+}
+std::optional<BestPath> Rib::offered(Family family, NetId net) const {
+  return tables_->of(family, [&](auto& rib) { return rib.offered(net); });
+}
+bool Rib::is_learned(const Prefix& prefix) const {
+  return tables_->of(prefix.family(), [&](auto& rib) { return rib.is_learned(prefix); });
+}
+void Rib::look_again(const Prefix& prefix) {
+  tables_->of(prefix.family(), [&](auto& rib) { rib.look_again(prefix); });
 }
 void Rib::usable_paths(Family family, NetId net, std::vector<UsablePath>& paths) const {
   tables_->of(family, [&](auto& rib) { rib.usable_paths(net, paths); });

@@ -107,6 +107,8 @@ struct BestPath {
   PeerId peer = PeerId::local;
   AttributeId attributes = AttributeId::none;
   NextHopId next_hop = NextHopId::local;
+  /// Not the best, but what Rib::offer() has: no filter is asked about it.
+  bool offered = false;
 };
 
 /// A path that could be used, for what goes out with path identifiers (RFC 7911).
@@ -235,6 +237,10 @@ class Rib {
 
   /// A path of PeerId::local.
   Announced originate(const Prefix& prefix, AttributeId attributes);
+  /// A path of this node that no decision and no FIB knows of: it is there for those who ask for
+  /// offered() (default-originate).
+  void offer(const Prefix& prefix, AttributeId attributes);
+  void withdraw_offer(const Prefix& prefix);
   /// The whole table of subnets; prefixes behind next hops that resolve differently now are decided
   /// again.
   void connected(std::vector<ConnectedSubnet> subnets);
@@ -296,6 +302,11 @@ class Rib {
   // For adj_out: best paths by place, and what changes.
 
   [[nodiscard]] std::optional<BestPath> best(Family family, NetId net) const;
+  [[nodiscard]] std::optional<BestPath> offered(Family family, NetId net) const;
+  /// The best path of the prefix is a peer's.
+  [[nodiscard]] bool is_learned(const Prefix& prefix) const;
+  /// What peers are told of the prefix may be different although its best path is not.
+  void look_again(const Prefix& prefix);
   /// Best first; none while there is no best path.
   void usable_paths(Family family, NetId net, std::vector<UsablePath>& paths) const;
   /// From now on the journal tells of every prefix that is decided, not only of new best paths.

@@ -86,6 +86,14 @@ struct AddPathSend {
   auto operator<=>(const AddPathSend&) const = default;
 };
 
+/// Whether a peer is told a default route of ours that is in no table of this node.
+struct DefaultOriginate {
+  bool on = false;
+  /// Only while the FIB has a learned route for this prefix.
+  std::optional<Prefix> condition;
+  bool operator==(const DefaultOriginate&) const = default;
+};
+
 struct PeerSettings {
   /// Unique; shown everywhere and the label `peer` of metrics. Default: the address or interface.
   std::string name;
@@ -179,6 +187,8 @@ struct PeerSettings {
   std::optional<Role> role;
   /// The peer has to say its role, too.
   bool role_strict = false;
+  /// In each family of the session, in place of what the export filter says of the default route.
+  DefaultOriginate default_originate;
   /// RFC 8326: routes that ask to be used last are.
   bool graceful_shutdown = true;
   /// RFC 7999: host routes of the peer may ask to be dropped.

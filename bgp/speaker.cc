@@ -32,6 +32,7 @@ Speaker::World::World(Settings wanted, std::uint64_t with_seed, Time now)
   monitor(now);
   watch_routes();
   aggregates.configure(settings.aggregates);
+  offer_defaults();
   add_listed(now);
 }
 

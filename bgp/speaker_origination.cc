@@ -1,11 +1,25 @@
-// What a Speaker originates on its own: aggregates.
+// What a Speaker originates on its own: aggregates, and default routes for those who get one.
 #include "bgp/speaker_world.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace weft::bgp {
+namespace {
+
+const std::array<Prefix, 2> default_routes{Prefix(), Prefix(Address::ipv6({}), 0)};
+
+bool is_learned(RouteKind kind) {
+  return kind == RouteKind::via || kind == RouteKind::blackhole;
+}
+
+}  // namespace
 
 void Speaker::World::watch_routes() {
   tables->rib.watch_routes([this](const Prefix& prefix, RouteKind before, RouteKind now) {
     aggregates.route(prefix, before, now);
+    if (is_learned(before) != is_learned(now) && default_conditions.contains(prefix))
+      default_condition_changed = true;
   });
 }
 
@@ -32,7 +46,27 @@ void Speaker::World::configure_origination() {
   });
 }
 
+void Speaker::World::offer_defaults() {
+  default_conditions.clear();
+  bool wanted = false;
+  for (const PeerSettings& peer : settings.peers) {
+    wanted = wanted || peer.default_originate.on;
+    if (peer.default_originate.condition)
+      default_conditions.insert(*peer.default_originate.condition);
+  }
+  for (const Prefix& each : default_routes) {
+    if (wanted) {
+      tables->offer(each, Origination{each, {}, {}, {}}.attributes());
+    } else {
+      tables->rib.withdraw_offer(each);
+    }
+  }
+}
+
 bool Speaker::World::follow_routes() {
+  if (std::exchange(default_condition_changed, false)) {
+    for (const Prefix& each : default_routes) tables->rib.look_again(each);
+  }
   const std::vector<Prefix> changed = aggregates.step();
   for (const Prefix& prefix : changed) originate_again(prefix);
   // One that covers nothing any more has nothing to suppress, but a changed one may.

@@ -177,6 +177,7 @@ void Speaker::World::apply(Settings wanted, Time now) {
     tables->rib.set_limits(Tables::limits(settings));
   }
   if (old.aggregates != settings.aggregates) configure_origination();
+  offer_defaults();
   remove_unlisted(now);
   for (const auto& each : neighbours) {
     const Address remote = each->peer.settings().address;
@@ -252,6 +253,7 @@ void Speaker::World::start_over(Time now) {
   aggregates.start_over();
   aggregates.configure(settings.aggregates);
   watch_routes();
+  offer_defaults();
   for (const auto& [prefix, what] : originated) tables->originate(prefix, what.attributes());
   add_listed(now);
 }

@@ -18,6 +18,7 @@ std::string_view Speaker::World::peer_name(PeerId id) const {
 }
 
 std::string Speaker::World::refusal(const Prefix& prefix, const PathView& path) const {
+  if (path.peer == PeerId::local) return "told by default-originate only";
   const Neighbour* who = by_id[static_cast<std::size_t>(path.peer)];
   if (who == nullptr) return "refused by the import filter";
   return "refused by " +

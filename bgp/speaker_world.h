@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -111,6 +112,11 @@ struct Tables {
     rib.originate(prefix, held.id());
   }
 
+  void offer(const Prefix& prefix, const Attributes& attributes) {
+    const HeldAttributes held(store, store.intern(canonical(attributes)));
+    rib.offer(prefix, held.id());
+  }
+
   AttributeStore store;
   Rib rib;
   AdjOut adj_out;
@@ -157,6 +163,9 @@ struct Speaker::World {
   Monitoring monitoring;
   std::map<Prefix, Origination> originated;
   Aggregates aggregates;
+  /// Of default-originate.
+  std::set<Prefix> default_conditions;
+  bool default_condition_changed = false;
   std::vector<ConnectedSubnet> subnets;
   /// How far the search for paths of changed import policies has come; none: there is none.
   struct ImportWalk {
@@ -238,6 +247,8 @@ struct Speaker::World {
   [[nodiscard]] std::optional<Attributes> wanted(const Prefix& prefix) const;
   void originate_again(const Prefix& prefix);
   void configure_origination();
+  /// The default routes are offered while some peer may ask for them.
+  void offer_defaults();
   /// What the last decisions mean to aggregates. True: there is more to decide.
   bool follow_routes();
 

@@ -58,6 +58,7 @@ Impact impact_of(const bgp::PeerSettings& before, const bgp::PeerSettings& after
   same.prefix_limit_restart = after.prefix_limit_restart;
   same.graceful_shutdown = after.graceful_shutdown;
   same.blackhole = after.blackhole;
+  same.default_originate = after.default_originate;
   same.range_limit = after.range_limit;
   same.delay_open = after.delay_open;
   same.password_file = after.password_file;
@@ -66,7 +67,8 @@ Impact impact_of(const bgp::PeerSettings& before, const bgp::PeerSettings& after
   if (!(same == after)) return Impact::reset;  // the address or interface, too: it is another peer
   const bool filters =
       before.import_filter != after.import_filter || before.export_filter != after.export_filter ||
-      before.graceful_shutdown != after.graceful_shutdown || before.blackhole != after.blackhole;
+      before.graceful_shutdown != after.graceful_shutdown || before.blackhole != after.blackhole ||
+      before.default_originate != after.default_originate;
   return filters ? Impact::refilter : Impact::live;
 }
 
