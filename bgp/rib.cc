@@ -389,6 +389,7 @@ class FamilyRib {
   }
 
   void count(const Path& path, PeerId peer, std::uint64_t by) {
+    if (peer == PeerId::local && (path.flags & refused) != 0) return;  // offered
     PathCounts& of = counts(peer);
     of.received += by;
     if ((path.flags & filtered) != 0) {

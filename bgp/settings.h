@@ -254,6 +254,22 @@ struct AggregateSettings {
   bool operator==(const AggregateSettings&) const = default;
 };
 
+inline constexpr std::size_t announcement_limit = 256;
+
+/// A prefix that is originated while all of its conditions hold.
+struct AnnouncementSettings {
+  /// No two have the same prefix.
+  Origination what;
+  /// A peer's route for just this prefix is in use; no such route is. Neither is a prefix that
+  /// Settings originate.
+  std::optional<Prefix> when_route;
+  std::optional<Prefix> unless_route;
+  /// Absolute paths: a file that is there, a UNIX socket that takes connections. Empty: not asked.
+  std::string health_file;
+  std::string health_socket;
+  bool operator==(const AnnouncementSettings&) const = default;
+};
+
 struct Settings {
   Asn asn;
   RouterId router_id;
@@ -285,6 +301,7 @@ struct Settings {
   std::vector<PeerSettings> peers;
   BmpSettings bmp;
   std::vector<AggregateSettings> aggregates;
+  std::vector<AnnouncementSettings> announcements;
 
   bool operator==(const Settings&) const = default;
 };

@@ -30,9 +30,9 @@ Speaker::World::World(Settings wanted, std::uint64_t with_seed, Time now)
   monitoring.count_malformed(
       [this](PeerId id) { return by_id[static_cast<std::size_t>(id)]->malformed_updates; });
   monitor(now);
-  watch_routes();
-  aggregates.configure(settings.aggregates);
+  configure_origination();
   offer_defaults();
+  watch_routes();
   add_listed(now);
 }
 
@@ -234,7 +234,8 @@ void Speaker::heard(ConnectionId connection, Time now) {
 
 Time Speaker::deadline() const {
   if (world_->stopped) return Time::max();
-  const bool busy = world_->tables->rib.pending() != 0 || !world_->leaving.empty();
+  const bool busy =
+      world_->tables->rib.pending() != 0 || !world_->leaving.empty() || world_->conditional.due();
   const bool trusts = !world_->distrusted.empty() && !world_->deferring();
   if (busy || trusts || world_->import_walk) return Time::min();
   Time next =
@@ -278,6 +279,11 @@ void Speaker::withdraw(const Prefix& prefix, Time now) {
   if (world_->originated.erase(prefix) == 0) return;
   world_->originate_again(prefix);
   world_->settle_all(now);
+}
+
+void Speaker::health(const Prefix& announcement, bool well, Time now) {
+  world_->conditional.health(announcement, well);
+  if (world_->conditional.due()) world_->settle_all(now);
 }
 
 void Speaker::covered(const Prefix& aggregate, Time now) {

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "bgp/aggregates.h"
+#include "bgp/conditional_originations.h"
 #include "bgp/monitoring.h"
 #include "bgp/mrt.h"
 #include "bgp/origination.h"
@@ -306,6 +307,8 @@ class Speaker {
   /// In place of what the prefix was announced with before.
   void originate(const Origination& what, Time now);
   void withdraw(const Prefix& prefix, Time now);
+  /// Of the service behind an announcement of the settings; until told it is not well.
+  void health(const Prefix& announcement, bool well, Time now);
   /// The kernel has acknowledged the blackhole of an aggregate: with wait_for_install() it is
   /// originated only now.
   void covered(const Prefix& aggregate, Time now);
@@ -372,6 +375,7 @@ class Speaker {
   [[nodiscard]] std::vector<RangeStatus> ranges() const;
   [[nodiscard]] std::vector<StationStatus> stations() const;
   [[nodiscard]] std::vector<AggregateStatus> aggregates() const;
+  [[nodiscard]] std::vector<ConditionalStatus> conditional() const;
   [[nodiscard]] std::optional<RouteStatus> route(const Prefix& prefix) const;
   /// The route that packets to the address take: the longest match that has a usable path.
   [[nodiscard]] std::optional<RouteStatus> route(const Address& address) const;

@@ -176,8 +176,10 @@ void Speaker::World::apply(Settings wanted, Time now) {
   if (Tables::limits(old) != Tables::limits(settings)) {
     tables->rib.set_limits(Tables::limits(settings));
   }
-  if (old.aggregates != settings.aggregates) configure_origination();
+  if (old.aggregates != settings.aggregates || old.announcements != settings.announcements)
+    configure_origination();
   offer_defaults();
+  watch_routes();
   remove_unlisted(now);
   for (const auto& each : neighbours) {
     const Address remote = each->peer.settings().address;
@@ -244,6 +246,8 @@ void Speaker::World::start_over(Time now) {
   for (const auto& [prefix, what] : originated) tables->rib.withdraw(PeerId::local, prefix);
   for (const AggregateStatus& each : aggregates.status())
     tables->rib.withdraw(PeerId::local, each.prefix);
+  for (const ConditionalStatus& each : conditional.status())
+    tables->rib.withdraw(PeerId::local, each.what.prefix);
   while (tables->rib.pending() != 0) tables->rib.decide(decide_slice, changes);
   monitoring.detach();
   tables = std::make_unique<Tables>(settings, seed);
@@ -251,9 +255,10 @@ void Speaker::World::start_over(Time now) {
   tables->rib.connected(subnets);
   tables->rib.wait_for_install(wait_for_install);
   aggregates.start_over();
-  aggregates.configure(settings.aggregates);
-  watch_routes();
+  conditional.start_over();
+  configure_origination();
   offer_defaults();
+  watch_routes();
   for (const auto& [prefix, what] : originated) tables->originate(prefix, what.attributes());
   add_listed(now);
 }

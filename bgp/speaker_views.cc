@@ -180,6 +180,10 @@ std::vector<AggregateStatus> Speaker::aggregates() const {
   return world_->aggregates.status();
 }
 
+std::vector<ConditionalStatus> Speaker::conditional() const {
+  return world_->conditional.status();
+}
+
 std::vector<StationStatus> Speaker::stations() const {
   return world_->monitoring.status();
 }

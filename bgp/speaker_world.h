@@ -20,6 +20,7 @@
 #include "bgp/adj_out.h"
 #include "bgp/aggregates.h"
 #include "bgp/attribute_store.h"
+#include "bgp/conditional_originations.h"
 #include "bgp/import.h"
 #include "bgp/log_budget.h"
 #include "bgp/monitoring.h"
@@ -163,6 +164,7 @@ struct Speaker::World {
   Monitoring monitoring;
   std::map<Prefix, Origination> originated;
   Aggregates aggregates;
+  ConditionalOriginations conditional;
   /// Of default-originate.
   std::set<Prefix> default_conditions;
   bool default_condition_changed = false;
@@ -240,16 +242,16 @@ struct Speaker::World {
 
   // ---- what this node originates (speaker_origination.cc)
 
-  /// The tables are new: they are to tell what comes and goes.
+  /// The tables are to tell what comes and goes, if anything depends on it.
   void watch_routes();
   /// Of those that want the prefix originated the first counts: who called originate(), then an
-  /// aggregate.
+  /// announcement of the settings, then an aggregate.
   [[nodiscard]] std::optional<Attributes> wanted(const Prefix& prefix) const;
   void originate_again(const Prefix& prefix);
   void configure_origination();
   /// The default routes are offered while some peer may ask for them.
   void offer_defaults();
-  /// What the last decisions mean to aggregates. True: there is more to decide.
+  /// What the last decisions mean to what is originated. True: there is more to decide.
   bool follow_routes();
 
   // ---- sessions and the tables

@@ -138,7 +138,9 @@ std::vector<Change> diff(const Config& running, const Config& wanted) {
     if (find(running.bgp.peers, peer.name) == nullptr) changes.emplace_back(PeerAdded{peer});
   }
   if (!(running.bgp.bmp.stations == wanted.bgp.bmp.stations)) changes.emplace_back(BmpChanged{});
-  if (running.bgp.aggregates != wanted.bgp.aggregates) changes.emplace_back(OriginationChanged{});
+  if (running.bgp.aggregates != wanted.bgp.aggregates ||
+      running.bgp.announcements != wanted.bgp.announcements)
+    changes.emplace_back(OriginationChanged{});
   if (!(running.exporter == wanted.exporter)) changes.emplace_back(ExporterChanged{});
   if (!(running.cni == wanted.cni)) changes.emplace_back(CniChanged{});
   return changes;

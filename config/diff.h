@@ -88,7 +88,7 @@ struct PoliciesChanged {
 struct BmpChanged {
   bool operator==(const BmpChanged&) const = default;
 };
-/// aggregates: what this node originates changes, sessions stay.
+/// aggregates, announcements: what this node originates changes, sessions stay.
 struct OriginationChanged {
   bool operator==(const OriginationChanged&) const = default;
 };

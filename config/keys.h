@@ -71,6 +71,8 @@ const std::vector<Key<bgp::BmpStation>>& keys<bgp::BmpStation>();
 template <>
 const std::vector<Key<bgp::AggregateSettings>>& keys<bgp::AggregateSettings>();
 template <>
+const std::vector<Key<bgp::AnnouncementSettings>>& keys<bgp::AnnouncementSettings>();
+template <>
 const std::vector<Key<bgp::RuleMatch>>& keys<bgp::RuleMatch>();
 template <>
 const std::vector<Key<bgp::RuleSet>>& keys<bgp::RuleSet>();

@@ -1,10 +1,9 @@
-// The keys of what this node originates: aggregates.
+// The keys of what this node originates: aggregates, announcements with conditions.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
 
-#include "bgp/nlri.h"
 #include "config/key_kinds.h"
 #include "config/originations.h"
 
@@ -73,6 +72,26 @@ Key<Settings> communities_of() {
   return key;
 }
 
+Key<bgp::AnnouncementSettings> path_of(std::string_view name,
+                                       std::string bgp::AnnouncementSettings::*member,
+                                       const std::string& text) {
+  // What fits sockaddr_un with the zero behind it.
+  constexpr std::size_t path_limit = 107;
+  return otherwise(
+      key_of(
+          name, member, fmt::format("absolute path of at most {} octets", path_limit), text,
+          [](Reader& reader, const Node& node) -> std::optional<std::string> {
+            auto path = reader.text(node, path_limit);
+            if (!path || path->starts_with('/')) return path;
+            reader.fail(node, "must be an absolute path");
+            return std::nullopt;
+          },
+          [](const std::string& value) {
+            return value.empty() ? std::optional<std::string>() : yaml_text(value);
+          }),
+      "not asked");
+}
+
 /// Reads a list of what is originated; no prefix stands twice in it.
 template <typename Settings, typename Check>
 std::optional<std::vector<Settings>> read_list(Reader& reader, const Node& node,
@@ -121,7 +140,7 @@ std::optional<std::vector<bgp::AggregateSettings>> read_aggregates(Reader& reade
                                     prefix.text()));
     } else if (prefix.is_host()) {
       reader.fail(item, fmt::format("nothing lies inside of {}", prefix.text()));
-    } else if (!bgp::is_routable(prefix)) {
+    } else if (!aggregate.what.is_routable()) {
       reader.fail(item, fmt::format("{} cannot be a unicast route", prefix.text()));
     }
   };
@@ -130,6 +149,62 @@ std::optional<std::vector<bgp::AggregateSettings>> read_aggregates(Reader& reade
 
 std::string write_aggregates(const std::vector<bgp::AggregateSettings>& aggregates) {
   return write_list(aggregates);
+}
+
+std::optional<std::vector<bgp::AnnouncementSettings>> read_announcements(Reader& reader,
+                                                                         const Node& node) {
+  const auto check = [&](const Node& item, const bgp::AnnouncementSettings& announcement) {
+    const Prefix& prefix = announcement.what.prefix;
+    if (!announcement.what.is_routable())
+      reader.fail(item, fmt::format("{} cannot be a unicast route", prefix.text()));
+  };
+  return read_list<bgp::AnnouncementSettings>(reader, node, "announcement", bgp::announcement_limit,
+                                              check);
+}
+
+std::string write_announcements(const std::vector<bgp::AnnouncementSettings>& announcements) {
+  return write_list(announcements);
+}
+
+void check_conditions(Reader& reader, const Node& node, const bgp::Settings& settings) {
+  const Node* list = node.find("announcements");
+  if (list == nullptr) return;
+  const Reader::Scope scope(reader, "announcements");
+  const auto is_originated = [&](const Prefix& prefix) {
+    const auto same = [&](const auto& each) { return each.what.prefix == prefix; };
+    return std::any_of(settings.aggregates.begin(), settings.aggregates.end(), same) ||
+           std::any_of(settings.announcements.begin(), settings.announcements.end(), same);
+  };
+  for (const bgp::AnnouncementSettings& each : settings.announcements) {
+    for (const auto& condition : {each.when_route, each.unless_route}) {
+      if (!condition || !is_originated(*condition)) continue;
+      reader.fail(*list, fmt::format("{} depends on {}, which this node announces by itself: "
+                                     "conditions are for routes of peers",
+                                     each.what.prefix.text(), condition->text()));
+    }
+  }
+}
+
+template <>
+const std::vector<Key<bgp::AnnouncementSettings>>& keys<bgp::AnnouncementSettings>() {
+  using bgp::AnnouncementSettings;
+  static const std::vector<Key<AnnouncementSettings>> table{
+      prefix_of<AnnouncementSettings>(
+          "The prefix; no other announcement has the same. Nothing is put into the kernel for it."),
+      otherwise(prefix("when-route", &AnnouncementSettings::when_route,
+                       "Only while this node uses a learned route for just this prefix."),
+                "whatever is learned"),
+      otherwise(prefix("unless-route", &AnnouncementSettings::unless_route,
+                       "Only while this node uses no learned route for just this prefix. After a "
+                       "start that is known when the peers have sent their routes."),
+                "whatever is learned"),
+      path_of("health-file", &AnnouncementSettings::health_file,
+              "Only while something exists at this path, looked for every second."),
+      path_of("health-socket", &AnnouncementSettings::health_socket,
+              "Only while this UNIX stream socket takes connections, tried every second."),
+      med_of<AnnouncementSettings>(),
+      communities_of<AnnouncementSettings>()};
+  return table;
 }
 
 template <>

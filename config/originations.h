@@ -1,4 +1,5 @@
-// What this node originates by its configuration: aggregates. Private to *keys.cc.
+// What this node originates by its configuration: aggregates, and announcements with conditions.
+// Private to config.
 #pragma once
 
 #include <optional>
@@ -13,5 +14,11 @@ namespace weft::config {
 std::optional<std::vector<bgp::AggregateSettings>> read_aggregates(Reader& reader,
                                                                    const Node& node);
 std::string write_aggregates(const std::vector<bgp::AggregateSettings>& aggregates);
+
+std::optional<std::vector<bgp::AnnouncementSettings>> read_announcements(Reader& reader,
+                                                                         const Node& node);
+std::string write_announcements(const std::vector<bgp::AnnouncementSettings>& announcements);
+/// No condition may depend on what it decides.
+void check_conditions(Reader& reader, const Node& node, const bgp::Settings& settings);
 
 }  // namespace weft::config

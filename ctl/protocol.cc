@@ -385,7 +385,8 @@ constexpr auto fields<Announcement> =
                Field{"med", &Announcement::med},
                Field{"lease", &Announcement::lease},
                Field{"expires_seconds", &Announcement::expires_seconds},
-               Field{"advertised", &Announcement::advertised}};
+               Field{"advertised", &Announcement::advertised},
+               Field{"waits_for", &Announcement::waits_for}};
 template <>
 constexpr auto fields<Announcements> =
     std::tuple{Field{"announcements", &Announcements::announcements}};

@@ -664,11 +664,13 @@ struct Announcement {
   std::string prefix;
   std::vector<std::string> communities;
   std::optional<std::uint32_t> med;
-  /// "connection", "time", "until withdrawn"
+  /// "connection", "time", "until withdrawn", "configured"
   std::string lease;
   std::optional<std::uint64_t> expires_seconds;
   /// Peers it is advertised to.
   std::uint32_t advertised = 0;
+  /// Of one that is configured: the condition that does not hold.
+  std::string waits_for = {};
   bool operator==(const Announcement&) const = default;
 };
 

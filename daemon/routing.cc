@@ -18,6 +18,7 @@
 #include "daemon/drain_record.h"
 #include "daemon/fib_check.h"
 #include "daemon/forwarding_record.h"
+#include "daemon/health_checks.h"
 #include "fib/programmer.h"
 #include "net/time.h"
 
@@ -74,6 +75,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
                             const Address& router) { router_heard(ifindex, router); }),
         bfd_(io,
              [this](const std::string& peer, const std::string& why) { path_failed(peer, why); }),
+        health_(io, [this](const Prefix& prefix, bool well) { service_is(prefix, well); }),
         table_timer_(io),
         audit_timer_(io),
         begin_timer_(io) {
@@ -129,6 +131,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     }
     follow_links(now);
     bfd_.apply(config.bgp);
+    health_.apply(config.bgp.announcements);
     transport_->poke();
 
     await_notifications();
@@ -199,6 +202,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     const Time now = Clock::now();
     speaker_.apply(with_version(settings), now);
     cover_aggregates(now);
+    health_.apply(settings.announcements);
     if (auto listening = transport_->listen(); !listening) {
       spdlog::error("bgp.listen: {}", listening.error().message);
     }
@@ -265,6 +269,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     stopped_ = true;
     static_cast<void>(routers_.links({}));
     bfd_.stop();
+    health_.stop();
     const std::string farewell = drained_ && !drained_->empty() ? *drained_ : "weftd is stopping";
     speaker_.stop(drained_.has_value(), farewell, Clock::now());
     if (transport_) transport_->poke();
@@ -504,6 +509,12 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     transport_->poke();
   }
 
+  void service_is(const Prefix& announcement, bool well) {
+    if (stopped_) return;
+    speaker_.health(announcement, well, Clock::now());
+    if (transport_) transport_->poke();
+  }
+
   void router_heard(std::uint32_t ifindex, const Address& router) {
     if (stopped_) return;
     speaker_.router_heard(ifindex, router, Clock::now());
@@ -662,6 +673,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   exporter::Histogram loop_lag_{exporter::lag_bounds()};
   bgp::RouterSocket routers_;
   BfdLinks bfd_;
+  HealthChecks health_;
   std::optional<bgp::Transport> transport_;
   std::optional<fib::Table> table_;
   std::optional<FibCheck> check_;

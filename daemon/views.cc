@@ -558,6 +558,8 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
   }
   for (const bgp::AggregateStatus& each : speaker.aggregates())
     snapshot.aggregates.push_back({each.prefix.text(), each.originated, each.contributing});
+  for (const bgp::ConditionalStatus& each : speaker.conditional())
+    snapshot.announcements.push_back({each.what.prefix.text(), each.waits_for.empty()});
   for (const bgp::StationStatus& station : speaker.stations()) {
     snapshot.stations.push_back({station.name, station.state == bgp::StationState::up,
                                  station.connections, station.counts.messages,

@@ -296,7 +296,11 @@ void add_aggregates(const Snapshot& s, Exposition& out) {
     announced.add({prefix}, each.announced);
     contributing.add({prefix}, each.contributing);
   }
-  out.take({&announced, &contributing});
+  auto holds = gauge("weft_bgp_announcement_announced",
+                     "1 while the conditions of the configured announcement hold.");
+  for (const ConditionalAnnouncement& each : s.announcements)
+    holds.add({{"prefix", each.prefix}}, each.announced);
+  out.take({&announced, &contributing, &holds});
 }
 
 void add_stations(const Snapshot& s, Exposition& out) {

@@ -212,6 +212,12 @@ struct Aggregate {
   std::uint64_t contributing = 0;
 };
 
+/// Of the configuration, with its conditions.
+struct ConditionalAnnouncement {
+  std::string prefix;
+  bool announced = false;
+};
+
 /// A monitoring station of BMP.
 struct Station {
   std::string name;
@@ -256,6 +262,7 @@ struct Snapshot {
   std::array<Rib, 2> rib;
   std::vector<PolicyRule> policy_rules;
   std::vector<Aggregate> aggregates;
+  std::vector<ConditionalAnnouncement> announcements;
   std::vector<Station> stations;
 
   /// None: weftd does not touch the kernel (fib.install: false).

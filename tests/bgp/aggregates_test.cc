@@ -3,7 +3,10 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <limits>
+#include <map>
+#include <random>
 
 #include "bgp/advertisement.h"
 #include "bgp/speaker.h"
@@ -139,6 +142,39 @@ TEST_F(AggregatesTest, AReloadTouchesOnlyWhatIsDifferent) {
               UnorderedElementsAre(prefix("10.65.0.0/16"), prefix("10.66.0.0/16")));
   EXPECT_EQ(aggregates_.originated(prefix("10.65.0.0/16"))->what.med, 7U);
   EXPECT_EQ(aggregates_.originated(prefix("10.66.0.0/16")), nullptr);
+}
+
+// Counting what comes and goes gives what looking the whole table through would.
+TEST(AggregatesProperty, CountsAsATableThatIsLookedThrough) {
+  const std::vector<Prefix> wanted{prefix("10.0.0.0/8"), prefix("10.64.0.0/10"),
+                                   prefix("10.64.0.0/16"), prefix("10.64.64.0/18")};
+  for (std::uint32_t seed = 0; seed < 32; ++seed) {
+    std::minstd_rand random(seed + 1);
+    Aggregates aggregates;
+    std::vector<AggregateSettings> settings(wanted.size());
+    for (std::size_t i = 0; i < wanted.size(); ++i) settings[i].what.prefix = wanted[i];
+    aggregates.configure(settings);
+    std::map<Prefix, RouteKind> table;
+    for (int turn = 0; turn < 400; ++turn) {
+      const auto length = static_cast<unsigned>(8 + random() % 25);
+      const Prefix one(
+          Address::ipv4(0x0a400000 | (static_cast<std::uint32_t>(random()) & 0x7fff) << 4), length);
+      const auto kind = static_cast<RouteKind>(random() % 4);
+      RouteKind& known = table[one];
+      aggregates.route(one, known, kind);
+      known = kind;
+      static_cast<void>(aggregates.step());
+    }
+    for (const AggregateStatus& each : aggregates.status()) {
+      std::uint64_t inside = 0;
+      for (const auto& [one, kind] : table) {
+        const bool own = std::find(wanted.begin(), wanted.end(), one) != wanted.end();
+        if (kind != RouteKind::none && !own && each.prefix.contains(one)) ++inside;
+      }
+      EXPECT_EQ(each.contributing, inside) << each.prefix.text() << " with seed " << seed;
+      EXPECT_EQ(each.originated, inside != 0);
+    }
+  }
 }
 
 // RFC 4271 5.1.6 and 5.1.7; RFC 9774 3: no AS_SET.

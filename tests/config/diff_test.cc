@@ -146,6 +146,8 @@ INSTANTIATE_TEST_SUITE_P(
                     "monitoring stations changed"},
         SettingCase{"Aggregates", [](Config& c) { c.bgp.aggregates.emplace_back(); },
                     "what is originated changed"},
+        SettingCase{"Announcements", [](Config& c) { c.bgp.announcements.emplace_back(); },
+                    "what is originated changed"},
         SettingCase{"Exporter", [](Config& c) { c.exporter.listen.reset(); },
                     "the exporter listens elsewhere"},
         SettingCase{"Mtu", [](Config& c) { c.cni.mtu = 9000; },

@@ -1,4 +1,4 @@
-// bgp.aggregates as an operator writes them.
+// bgp.aggregates and bgp.announcements as an operator writes them.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -32,6 +32,40 @@ TEST(ConfigAggregates, ReadsEveryKey) {
   EXPECT_EQ(*parse(render(*config), "f", {"h1"}), *config);
 }
 
+TEST(ConfigAnnouncements, ReadsEveryKey) {
+  const auto config = parsed(
+      "  announcements:\n"
+      "    - prefix: 192.0.2.7/32\n"
+      "    - {prefix: \"fd00:7::/64\", when-route: 0.0.0.0/0, unless-route: 10.0.0.0/8,"
+      " health-file: /run/well, health-socket: /run/well.sock, med: 5,"
+      " communities: [no-export]}\n");
+  ASSERT_TRUE(config) << config.error().front().text();
+  ASSERT_EQ(config->bgp.announcements.size(), 2U);
+  EXPECT_FALSE(config->bgp.announcements[0].when_route);
+  const bgp::AnnouncementSettings& full = config->bgp.announcements[1];
+  EXPECT_EQ(full.when_route->text(), "0.0.0.0/0");
+  EXPECT_EQ(full.unless_route->text(), "10.0.0.0/8");
+  EXPECT_EQ(full.health_file, "/run/well");
+  EXPECT_EQ(full.health_socket, "/run/well.sock");
+  EXPECT_EQ(full.what.med, 5U);
+  EXPECT_EQ(*parse(render(*config), "f", {"h1"}), *config);
+}
+
+TEST(ConfigDefaultOriginate, IsNeverAlwaysOrAPrefix) {
+  const auto config = parsed(
+      "  groups: {hosts: {remote-as: external, default-originate: always}}\n"
+      "  peers:\n"
+      "    - {address: 192.0.2.1, group: hosts}\n"
+      "    - {address: 192.0.2.2, group: hosts, default-originate: never}\n"
+      "    - {address: 192.0.2.3, group: hosts, default-originate: \"fd00::/16\"}\n");
+  ASSERT_TRUE(config) << config.error().front().text();
+  EXPECT_EQ(config->bgp.peers[0].default_originate, (bgp::DefaultOriginate{true, {}}));
+  EXPECT_EQ(config->bgp.peers[1].default_originate, bgp::DefaultOriginate{});
+  EXPECT_EQ(config->bgp.peers[2].default_originate,
+            (bgp::DefaultOriginate{true, *Prefix::parse("fd00::/16")}));
+  EXPECT_EQ(*parse(render(*config), "f", {"h1"}), *config);
+}
+
 struct Case {
   const char* name;
   const char* bgp;
@@ -59,6 +93,17 @@ INSTANTIATE_TEST_SUITE_P(
              "10.0.0.0/8 stands above already"},
         Case{"Community", "  aggregates: [{prefix: 10.0.0.0/8, communities: [blue]}]\n",
              "'blue' is no community"},
+        Case{"PathOfHealth", "  announcements: [{prefix: 10.0.0.1/32, health-file: run}]\n",
+             "must be an absolute path"},
+        Case{"OwnCondition", "  announcements: [{prefix: 10.0.0.0/8, unless-route: 10.0.0.0/8}]\n",
+             "which this node announces by itself"},
+        Case{"AggregateCondition",
+             "  aggregates: [{prefix: 10.0.0.0/8}]\n"
+             "  announcements: [{prefix: 10.0.0.1/32, unless-route: 10.0.0.0/8}]\n",
+             "10.0.0.1/32 depends on 10.0.0.0/8"},
+        Case{"DefaultOriginate",
+             "  peers: [{address: 192.0.2.1, remote-as: external, default-originate: true}]\n",
+             "must be never, always or a prefix"},
         Case{"AsSet", "  aggregates: [{prefix: 10.0.0.0/8, as-set: true}]\n", "RFC 9774"}),
     [](const auto& c) { return c.param.name; });
 
