@@ -394,7 +394,6 @@ Result<void, Failure> Ends::wire_host(const Wiring& wiring, Indexes indexes) {
     if (!written) return written;
   }
   Steps steps;
-  put_host_settings(steps.next("setting up " + wiring.host_ifname), wiring, indexes.host);
   if (wiring.ipv4) put_no_proxy_delay(steps.next("setting proxy_delay"), indexes.host);
   if (wiring.ipv6) {
     put_address(steps.next("adding fe80::1 to " + wiring.host_ifname), gateway(Family::ipv6), 64,
@@ -406,6 +405,8 @@ Result<void, Failure> Ends::wire_host(const Wiring& wiring, Indexes indexes) {
     put_neighbour(steps.next(fmt::format("adding the host's neighbour {}", address.text())),
                   address, wiring.mac, indexes.host);
   }
+  // With its alias weftd takes charge of the link, and puts back whatever route it finds missing.
+  put_host_settings(steps.next("setting up " + wiring.host_ifname), wiring, indexes.host);
   if (wiring.ingress) {
     put_token_bucket(steps.next("limiting what goes into the container"), indexes.host,
                      *wiring.ingress);

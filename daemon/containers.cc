@@ -561,14 +561,16 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     orphans_ = std::move(orphans);
   }
 
-  /// Each container's veth leads to its addresses, whatever others did to the routing table.
+  /// Each container's veth leads to its addresses, whatever others did to the routing table. A link
+  /// without alias is being wired by weft-cni just now.
   void restore_routes(const std::vector<Link>& links) {
     const auto routes = list_container_routes(socket_);
     if (!routes) return spdlog::error("routes of this host: {}", routes.error().message);
     std::set<std::pair<Prefix, std::uint32_t>> present;
     for (const ContainerRoute& route : *routes) present.emplace(route.destination, route.ifindex);
     for (const Link& link : links) {
-      if (!is_container_link(link.name) || !link.up || removed_.contains(link.name)) continue;
+      if (!is_container_link(link.name) || !link.up || link.alias.empty()) continue;
+      if (removed_.contains(link.name)) continue;
       const ipam::Lease* lease = allocator_.find_host_ifname(link.name);
       if (lease == nullptr) continue;
       for (const Address& address : addresses_of(*lease)) {
@@ -585,7 +587,7 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
       ++statistics_.routes_repaired;
       return spdlog::warn("route {} dev {} was gone and is back", address.text(), link.name);
     }
-    // EEXIST: a container that is being attached just now, or a foreign route, which stays.
+    // EEXIST: a foreign route, which stays.
     if (put.error().code != EEXIST) {
       spdlog::warn("route {} dev {}: {}", address.text(), link.name, put.error().message);
     }

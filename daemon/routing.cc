@@ -527,6 +527,8 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     const Time now = Clock::now();
     table_->reachable(change.gateway, change.ifindex, change.reachable, now);
     submit_express(now);
+    // The RIB has caught up with the loss: removals that waited for more to come go now.
+    if (change.reachable) pump();
   }
 
   void submit_express(Time now) {

@@ -952,6 +952,7 @@ TEST(Speaker, TellsOfALostGatewayBeforeTheWork) {
     EXPECT_EQ(!gateways.empty(), bench.fib.empty());
     if (!gateways.empty()) {
       EXPECT_THAT(gateways, ElementsAre(over));
+      EXPECT_GT(bench.speaker.deadline(), bench.now) << "whoever waits for more to come waits on";
     }
     bench.drain();
   }

@@ -174,6 +174,31 @@ TEST_F(SideBySide, AContainerWhoseRuntimeNeverCallsDelIsFreedByTheAudit) {
   EXPECT_TRUE(eventually([&] { return ctl("host1", {"containers"})["containers"].empty(); }));
 }
 
+TEST_F(SideBySide, AContainersRouteIsPutBackButNotWhileTheContainerIsBeingAttached) {
+  start("host1");
+  const std::string web = add_container("host1", "web");
+  const std::string db = add_container("host1", "db");
+  const auto veth = [&](const std::string& container) -> std::string {
+    const json held = ctl("host1", {"containers"});
+    for (const json& row : held["containers"]) {
+      if (row["attachment"]["container"] == container) return row["host_ifname"];
+    }
+    ADD_FAILURE() << "no container " << container;
+    return {};
+  };
+  const auto leads_to = [&](const std::string& address) {
+    return !run("host1", {"ip", "route", "show", address, "proto", "87"}).out.empty();
+  };
+  // As weft-cni leaves a link between making and wiring it: without alias and without route.
+  ASSERT_TRUE(run("host1", {"ip", "link", "set", "dev", veth("web"), "alias", ""}).ok());
+  ASSERT_TRUE(run("host1", {"ip", "route", "del", web}).ok());
+  ASSERT_TRUE(run("host1", {"ip", "route", "del", db}).ok());
+  ASSERT_TRUE(eventually([&] { return leads_to(db); }));
+  EXPECT_FALSE(leads_to(web)) << "weft-cni's own attempt would meet it: File exists";
+  ASSERT_TRUE(run("host1", {"ip", "link", "set", "dev", veth("web"), "alias", "weft:"}).ok());
+  EXPECT_TRUE(eventually([&] { return leads_to(web); }));
+}
+
 TEST_F(SideBySide, AForeignRouteIsLeftAloneAndReported) {
   ASSERT_TRUE(run("host1", {"ip", "route", "add", "unreachable", other_block, "metric", "20",
                             "proto", "static"})
