@@ -42,6 +42,7 @@ struct AdjOutPeer {
   /// RFC 4456: whether the peer is a client of ours, and our CLUSTER_ID.
   bool reflector_client = false;
   RouterId cluster_id;
+  DefaultOriginate default_originate = {};
   /// RFC 7911, where it was negotiated.
   AddPathSend add_path;
 };

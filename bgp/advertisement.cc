@@ -62,6 +62,9 @@ void add(std::vector<Community>& communities, Community one) {
 
 std::optional<Advertisement> advertised_as(const ExportRules& rules, AppliedPolicy& policy,
                                            Rib& rib, const Prefix& prefix, const BestPath& best) {
+  if (best.offered)
+    return Advertisement{best.attributes, NextHopId::local, PeerId::local, 0, false};
+  if (rib.is_suppressed(prefix)) return {};
   const bool originated = best.peer == PeerId::local;
   const bool internal = !originated && !rib.peer(best.peer).external;
   // RFC 4271 9.2: no iBGP to iBGP, unless one of the two is our client (RFC 4456 6).

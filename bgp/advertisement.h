@@ -39,6 +39,8 @@ struct ExportRules {
   std::optional<Role> role = {};
   /// RFC 8326: all that is told asks to be used last.
   bool drain = false;
+  /// In place of what is known of the default route.
+  DefaultOriginate default_originate = {};
   /// The peers know what long-lived stale routes are (RFC 9494 4.3); others do not get any.
   bool long_lived = false;
   bool operator==(const ExportRules&) const = default;

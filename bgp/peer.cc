@@ -471,6 +471,7 @@ bool Peer::needs_reset(const PeerSettings& running, const PeerSettings& wanted) 
   softened.prefix_limit_restart = running.prefix_limit_restart;
   softened.graceful_shutdown = running.graceful_shutdown;
   softened.blackhole = running.blackhole;
+  softened.default_originate = running.default_originate;
   softened.delay_open = running.delay_open;
   softened.range_limit = running.range_limit;
   // Another key is taken over by the running connection; with or without one are two things.

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cassert>
 #include <deque>
+#include <iterator>
 #include <map>
 #include <string_view>
 #include <tuple>
 #include <unordered_map>
 
 #include "bgp/attributes.h"
+#include "bgp/covering_prefixes.h"
 #include "bgp/next_hops.h"
 #include "bgp/resolution.h"
 #include "bgp/route_table.h"
@@ -29,6 +31,8 @@ constexpr std::uint32_t last_resort = 64;
 
 /// Steps of resolutions in one decide(): some milliseconds.
 constexpr std::size_t resolution_slice = 65536;
+/// The path id, of this node, of what is offered beside the decision.
+constexpr std::uint32_t offered_id = 1;
 
 /// The mark of a prefix in its table: its next-hop set, or this when it is ours.
 constexpr std::uint32_t local_mark = (1U << RouteTable<1>::mark_bits) - 1;
@@ -70,6 +74,7 @@ struct Shared {
   bool all_paths_watched = false;
   bool wait_for_install = false;
   RibWatcher* watcher = nullptr;
+  RouteWatcher route_watcher = {};
 };
 
 template <std::size_t Words>
@@ -241,7 +246,24 @@ class FamilyRib {
     const PathList list = table_.paths(net);
     if (list.size == 0 || (list.paths[0].flags & best) == 0) return {};
     const Path& path = list.paths[0];
-    return BestPath{peer_of(path), attributes_of(path), next_hop_of(path)};
+    return BestPath{peer_of(path), attributes_of(path), next_hop_of(path), false};
+  }
+
+  [[nodiscard]] std::optional<BestPath> offered(NetId net) {
+    if (!table_.alive(net)) return {};
+    const PathList list = table_.paths(net);
+    const std::size_t index = index_of(list, PeerId::local, offered_id);
+    if (index == list.size) return {};
+    return BestPath{PeerId::local, attributes_of(list.paths[index]), NextHopId::local, true};
+  }
+  [[nodiscard]] bool is_learned(const Prefix& prefix) {
+    const auto net = table_.find(prefix);
+    if (!net) return false;
+    const RouteKind kind = kind_of(table_.mark(*net));
+    return kind == RouteKind::via || kind == RouteKind::blackhole;
+  }
+  void look_again(const Prefix& prefix) {
+    if (const auto net = table_.find(prefix)) journal_.touch(*net);
   }
 
   void usable_paths(NetId net, std::vector<UsablePath>& paths) {
@@ -255,8 +277,9 @@ class FamilyRib {
       const Path& path = list.paths[each.index];
       const auto peer = static_cast<std::uint32_t>(peer_of(path));
       indexes_.push_back(each.index);
-      paths.push_back(
-          {{peer_of(path), attributes_of(path), next_hop_of(path)}, peer + 1, each.multipath});
+      paths.push_back({{peer_of(path), attributes_of(path), next_hop_of(path), false},
+                       peer + 1,
+                       each.multipath});
     }
     if (list.ids != nullptr) rank_paths(paths);
   }
@@ -318,6 +341,19 @@ class FamilyRib {
     const auto index = static_cast<std::size_t>(peer);
     if (index >= counts_.size()) counts_.resize(index + 1);
     return counts_[index];
+  }
+
+  void each_route(const std::function<void(const Prefix&, RouteKind)>& each) {
+    for (NetId net = 0; net < table_.places(); ++net) {
+      if (table_.alive(net) && table_.mark(net) != 0)
+        each(table_.prefix(net), kind_of(table_.mark(net)));
+    }
+  }
+  /// Readers look again at what lies inside of one of these.
+  void look_again(const CoveringPrefixes& covering) {
+    for (NetId net = 0; net < table_.places(); ++net) {
+      if (table_.alive(net) && covering.cover(table_.prefix(net))) journal_.touch(net);
+    }
   }
 
   [[nodiscard]] bool awaits_install(NetId net) const {
@@ -418,6 +454,7 @@ class FamilyRib {
   }
 
   void count(const Path& path, PeerId peer, std::uint64_t by) {
+    if (peer == PeerId::local && (path.flags & refused) != 0) return;  // offered
     PathCounts& of = counts(peer);
     of.received += by;
     if ((path.flags & filtered) != 0) {
@@ -484,8 +521,9 @@ class FamilyRib {
   [[nodiscard]] bool is_ours(NetId net) {
     const PathList list = table_.paths(net);
     return table_.mark(net) == local_mark ||
-           std::any_of(list.begin(), list.end(),
-                       [](const Path& path) { return next_hop_of(path) == NextHopId::local; });
+           std::any_of(list.begin(), list.end(), [](const Path& path) {
+             return next_hop_of(path) == NextHopId::local && (path.flags & refused) == 0;
+           });
   }
 
   [[nodiscard]] bool add(NetId net, const Path& path, std::uint32_t path_id, PeerId peer) {
@@ -635,6 +673,8 @@ class FamilyRib {
     originated_ -= (old == local_mark ? 1U : 0U);
     shared_.next_hops.count(set_of(wanted), set_of(old));
     table_.set_mark(net, wanted);
+    if (shared_.route_watcher && kind_of(old) != kind_of(wanted))
+      shared_.route_watcher(table_.prefix(net), kind_of(old), kind_of(wanted));
     if (shared_.wait_for_install || !awaits_install_.empty()) {
       if (net >= awaits_install_.size()) awaits_install_.resize(table_.places());
       const bool waits = shared_.wait_for_install && kind_of(wanted) == RouteKind::via;
@@ -730,6 +770,8 @@ struct Rib::Tables final : Surroundings {
     return shared.next_hops.link(id);
   }
 
+  std::vector<Prefix> suppressing;
+  CoveringPrefixes suppressed;
   Shared shared;
   FamilyRib<1> v4;
   FamilyRib<4> v6;
@@ -809,6 +851,15 @@ Announced Rib::originate(const Prefix& prefix, AttributeId attributes) {
   return announce(prefix, 0, attributes, NextHopId::local);
 }
 
+void Rib::offer(const Prefix& prefix, AttributeId attributes) {
+  announce(prefix, offered_id, attributes, NextHopId::local, true);
+  look_again(prefix);
+}
+
+void Rib::withdraw_offer(const Prefix& prefix) {
+  if (withdraw(PeerId::local, prefix, offered_id)) look_again(prefix);
+}
+
 void Rib::connected(std::vector<ConnectedSubnet> subnets) {
   tables_->resolved_anew(tables_->shared.next_hops.connected(std::move(subnets)));
 }
@@ -886,6 +937,29 @@ void Rib::wait_for_install(bool yes) {
 void Rib::installed(const Prefix& prefix) {
   tables_->of(prefix.family(), [&](auto& rib) { rib.installed(prefix); });
 }
+void Rib::watch_routes(RouteWatcher watcher) {
+  tables_->shared.route_watcher = std::move(watcher);
+}
+void Rib::each_route(const std::function<void(const Prefix&, RouteKind)>& each) const {
+  tables_->v4.each_route(each);
+  tables_->v6.each_route(each);
+}
+void Rib::suppress(std::vector<Prefix> covering) {
+  assert(std::is_sorted(covering.begin(), covering.end()));
+  std::vector<Prefix> changed;
+  std::set_symmetric_difference(tables_->suppressing.begin(), tables_->suppressing.end(),
+                                covering.begin(), covering.end(), std::back_inserter(changed));
+  if (changed.empty()) return;
+  tables_->suppressing = std::move(covering);
+  tables_->suppressed.assign(tables_->suppressing);
+  CoveringPrefixes different;
+  different.assign(changed);
+  tables_->v4.look_again(different);
+  tables_->v6.look_again(different);
+}
+bool Rib::is_suppressed(const Prefix& prefix) const {
+  return !tables_->suppressed.empty() && tables_->suppressed.cover(prefix);
+}
 bool Rib::awaits_install(Family family, NetId net) const {
   return tables_->of(family, [&](auto& rib) { return rib.awaits_install(net); });
 }
@@ -928,6 +1002,15 @@ void Rib::release(NextHopId id) {
 }
 std::optional<BestPath> Rib::best(Family family, NetId net) const {
   return tables_->of(family, [&](auto& rib) { return rib.best_of(net); });
+}
+std::optional<BestPath> Rib::offered(Family family, NetId net) const {
+  return tables_->of(family, [&](auto& rib) { return rib.offered(net); });
+}
+bool Rib::is_learned(const Prefix& prefix) const {
+  return tables_->of(prefix.family(), [&](auto& rib) { return rib.is_learned(prefix); });
+}
+void Rib::look_again(const Prefix& prefix) {
+  tables_->of(prefix.family(), [&](auto& rib) { rib.look_again(prefix); });
 }
 void Rib::usable_paths(Family family, NetId net, std::vector<UsablePath>& paths) const {
   tables_->of(family, [&](auto& rib) { rib.usable_paths(net, paths); });

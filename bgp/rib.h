@@ -128,6 +128,8 @@ struct BestPath {
   PeerId peer = PeerId::local;
   AttributeId attributes = AttributeId::none;
   NextHopId next_hop = NextHopId::local;
+  /// Not the best, but what Rib::offer() has: no filter is asked about it.
+  bool offered = false;
 };
 
 /// A path that could be used, for what goes out with path identifiers (RFC 7911).
@@ -174,6 +176,9 @@ class RibWatcher {
  protected:
   ~RibWatcher() = default;
 };
+
+/// Hears of each prefix that has another kind of route now. Must not change the Rib.
+using RouteWatcher = std::function<void(const Prefix& prefix, RouteKind before, RouteKind now)>;
 
 class Rib {
  public:
@@ -255,6 +260,10 @@ class Rib {
 
   /// A path of PeerId::local.
   Announced originate(const Prefix& prefix, AttributeId attributes);
+  /// A path of this node that no decision and no FIB knows of: it is there for those who ask for
+  /// offered() (default-originate).
+  void offer(const Prefix& prefix, AttributeId attributes);
+  void withdraw_offer(const Prefix& prefix);
   /// The whole table of subnets; prefixes behind next hops that resolve differently now are decided
   /// again.
   void connected(std::vector<ConnectedSubnet> subnets);
@@ -275,6 +284,11 @@ class Rib {
   void decide(std::size_t limit, std::vector<RouteChange>& changes);
   /// Sorted; valid for as long as a prefix uses the set and until the decide() after.
   [[nodiscard]] const NextHops& next_hops(NextHopSet set) const;
+
+  /// From now on; none: nobody.
+  void watch_routes(RouteWatcher watcher);
+  /// Every prefix with a route, in no particular order.
+  void each_route(const std::function<void(const Prefix&, RouteKind)>& each) const;
 
   // What the kernel has
 
@@ -314,6 +328,11 @@ class Rib {
   // For adj_out: best paths by place, and what changes.
 
   [[nodiscard]] std::optional<BestPath> best(Family family, NetId net) const;
+  [[nodiscard]] std::optional<BestPath> offered(Family family, NetId net) const;
+  /// The best path of the prefix is a peer's.
+  [[nodiscard]] bool is_learned(const Prefix& prefix) const;
+  /// What peers are told of the prefix may be different although its best path is not.
+  void look_again(const Prefix& prefix);
   /// Best first; none while there is no best path.
   void usable_paths(Family family, NetId net, std::vector<UsablePath>& paths) const;
   /// From now on the journal tells of every prefix that is decided, not only of new best paths.
@@ -325,6 +344,10 @@ class Rib {
   [[nodiscard]] Prefix prefix(Family family, NetId net) const;
   [[nodiscard]] std::optional<NetId> find(const Prefix& prefix) const;
   [[nodiscard]] Journal& journal(Family family);
+  /// What lies inside of one of these, other than these themselves, goes to nobody from now on
+  /// (an aggregate's summary-only). Sorted.
+  void suppress(std::vector<Prefix> covering);
+  [[nodiscard]] bool is_suppressed(const Prefix& prefix) const;
   /// While it holds, or the selection is deferred, the best paths are not all that there will be:
   /// End-of-RIB is to wait (RFC 4724 4.1).
   void hold_end_of_rib(Family family, bool yes);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bgp/capabilities.h"
+#include "bgp/origination.h"
 #include "bgp/policy_settings.h"
 #include "bgp/types.h"
 #include "net/ip.h"
@@ -83,6 +84,14 @@ struct AddPathSend {
   /// Of Paths::best: 2..64.
   std::uint16_t count = 0;
   auto operator<=>(const AddPathSend&) const = default;
+};
+
+/// Whether a peer is told a default route of ours that is in no table of this node.
+struct DefaultOriginate {
+  bool on = false;
+  /// Only while the FIB has a learned route for this prefix.
+  std::optional<Prefix> condition;
+  bool operator==(const DefaultOriginate&) const = default;
 };
 
 struct PeerSettings {
@@ -178,6 +187,8 @@ struct PeerSettings {
   std::optional<Role> role;
   /// The peer has to say its role, too.
   bool role_strict = false;
+  /// In each family of the session, in place of what the export filter says of the default route.
+  DefaultOriginate default_originate;
   /// RFC 8326: routes that ask to be used last are.
   bool graceful_shutdown = true;
   /// RFC 7999: host routes of the peer may ask to be dropped.
@@ -232,6 +243,33 @@ struct BmpSettings {
   bool operator==(const BmpSettings&) const = default;
 };
 
+inline constexpr std::size_t aggregate_limit = 256;
+
+/// A prefix that is originated as long as something more specific has a route (RFC 4271 9.2.2.2).
+struct AggregateSettings {
+  /// Longer than /0, shorter than a host's; no two aggregates have the same prefix.
+  Origination what;
+  /// Nothing inside of it is told to anybody while it is originated.
+  bool summary_only = false;
+  bool operator==(const AggregateSettings&) const = default;
+};
+
+inline constexpr std::size_t announcement_limit = 256;
+
+/// A prefix that is originated while all of its conditions hold.
+struct AnnouncementSettings {
+  /// No two have the same prefix.
+  Origination what;
+  /// A peer's route for just this prefix is in use; no such route is. Neither is a prefix that
+  /// Settings originate.
+  std::optional<Prefix> when_route;
+  std::optional<Prefix> unless_route;
+  /// Absolute paths: a file that is there, a UNIX socket that takes connections. Empty: not asked.
+  std::string health_file;
+  std::string health_socket;
+  bool operator==(const AnnouncementSettings&) const = default;
+};
+
 struct Settings {
   Asn asn;
   RouterId router_id;
@@ -266,6 +304,8 @@ struct Settings {
   std::vector<PolicySettings> policies;
   std::vector<PeerSettings> peers;
   BmpSettings bmp;
+  std::vector<AggregateSettings> aggregates;
+  std::vector<AnnouncementSettings> announcements;
 
   bool operator==(const Settings&) const = default;
 };

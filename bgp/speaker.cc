@@ -30,6 +30,9 @@ Speaker::World::World(Settings wanted, std::uint64_t with_seed, Time now)
   monitoring.count_malformed(
       [this](PeerId id) { return by_id[static_cast<std::size_t>(id)]->malformed_updates; });
   monitor(now);
+  configure_origination();
+  offer_defaults();
+  watch_routes();
   add_listed(now);
 }
 
@@ -83,6 +86,7 @@ void Speaker::World::advance(Time now) {
   if (!std::exchange(words_first, false)) {
     drop_some();
     tables->rib.decide(decide_slice, changes);
+    if (follow_routes()) tables->rib.decide(decide_slice, changes);
   }
   check_end_of_rib(now);
   for (const auto& each : neighbours) {
@@ -230,7 +234,8 @@ void Speaker::heard(ConnectionId connection, Time now) {
 
 Time Speaker::deadline() const {
   if (world_->stopped) return Time::max();
-  const bool busy = world_->tables->rib.pending() != 0 || !world_->leaving.empty();
+  const bool busy =
+      world_->tables->rib.pending() != 0 || !world_->leaving.empty() || world_->conditional.due();
   const bool trusts = !world_->distrusted.empty() && !world_->deferring();
   if (busy || trusts || world_->import_walk) return Time::min();
   Time next =
@@ -266,13 +271,23 @@ void Speaker::originate(const Origination& what, Time now) {
   const auto [known, fresh] = world_->originated.try_emplace(what.prefix, what);
   if (!fresh && known->second == what) return;
   known->second = what;
-  world_->tables->originate(what);
+  world_->originate_again(what.prefix);
   world_->settle_all(now);
 }
 
 void Speaker::withdraw(const Prefix& prefix, Time now) {
   if (world_->originated.erase(prefix) == 0) return;
-  world_->tables->rib.withdraw(PeerId::local, prefix);
+  world_->originate_again(prefix);
+  world_->settle_all(now);
+}
+
+void Speaker::health(const Prefix& announcement, bool well, Time now) {
+  world_->conditional.health(announcement, well);
+  if (world_->conditional.due()) world_->settle_all(now);
+}
+
+void Speaker::covered(const Prefix& aggregate, Time now) {
+  world_->aggregates.covered(aggregate);
   world_->settle_all(now);
 }
 
@@ -327,6 +342,7 @@ void Speaker::router_heard(std::uint32_t ifindex, const Address& router, Time no
 void Speaker::wait_for_install(bool yes, Time now) {
   world_->wait_for_install = yes;
   world_->tables->rib.wait_for_install(yes);
+  world_->aggregates.wait_for_cover(yes);
   world_->settle_all(now);
 }
 

@@ -22,6 +22,8 @@
 #include <variant>
 #include <vector>
 
+#include "bgp/aggregates.h"
+#include "bgp/conditional_originations.h"
 #include "bgp/monitoring.h"
 #include "bgp/mrt.h"
 #include "bgp/origination.h"
@@ -308,6 +310,11 @@ class Speaker {
   /// In place of what the prefix was announced with before.
   void originate(const Origination& what, Time now);
   void withdraw(const Prefix& prefix, Time now);
+  /// Of the service behind an announcement of the settings; until told it is not well.
+  void health(const Prefix& announcement, bool well, Time now);
+  /// The kernel has acknowledged the blackhole of an aggregate: with wait_for_install() it is
+  /// originated only now.
+  void covered(const Prefix& aggregate, Time now);
   /// While on, everything advertised asks to be used last: GRACEFUL_SHUTDOWN, and LOCAL_PREF 0 to
   /// iBGP peers (RFC 8326 4.1).
   void drain(bool on, Time now);
@@ -370,6 +377,8 @@ class Speaker {
   [[nodiscard]] std::vector<PolicyStatus> policies() const;
   [[nodiscard]] std::vector<RangeStatus> ranges() const;
   [[nodiscard]] std::vector<StationStatus> stations() const;
+  [[nodiscard]] std::vector<AggregateStatus> aggregates() const;
+  [[nodiscard]] std::vector<ConditionalStatus> conditional() const;
   [[nodiscard]] std::optional<RouteStatus> route(const Prefix& prefix) const;
   /// The route that packets to the address take: the longest match that has a usable path.
   [[nodiscard]] std::optional<RouteStatus> route(const Address& address) const;

@@ -177,6 +177,10 @@ void Speaker::World::apply(Settings wanted, Time now) {
     tables->rib.set_limits(Tables::limits(settings));
   }
   tables->rib.set_recursion(Tables::recursion(settings));
+  if (old.aggregates != settings.aggregates || old.announcements != settings.announcements)
+    configure_origination();
+  offer_defaults();
+  watch_routes();
   remove_unlisted(now);
   for (const auto& each : neighbours) {
     const Address remote = each->peer.settings().address;
@@ -241,13 +245,22 @@ void Speaker::World::change_policy(Neighbour& who, const Session& session, Time 
 void Speaker::World::start_over(Time now) {
   while (!neighbours.empty()) remove(*neighbours.front(), now);
   for (const auto& [prefix, what] : originated) tables->rib.withdraw(PeerId::local, prefix);
+  for (const AggregateStatus& each : aggregates.status())
+    tables->rib.withdraw(PeerId::local, each.prefix);
+  for (const ConditionalStatus& each : conditional.status())
+    tables->rib.withdraw(PeerId::local, each.what.prefix);
   while (tables->rib.pending() != 0) tables->rib.decide(decide_slice, changes);
   monitoring.detach();
   tables = std::make_unique<Tables>(settings, seed);
   monitor(now);
   tables->rib.connected(subnets);
   tables->rib.wait_for_install(wait_for_install);
-  for (const auto& [prefix, what] : originated) tables->originate(what);
+  aggregates.start_over();
+  conditional.start_over();
+  configure_origination();
+  offer_defaults();
+  watch_routes();
+  for (const auto& [prefix, what] : originated) tables->originate(prefix, what.attributes());
   add_listed(now);
 }
 

@@ -197,6 +197,7 @@ void Speaker::World::check_sync(Time now) {
         tables->rib.deferring(family))
       continue;
     sync_done[index(family)] = true;
+    conditional.tables_complete(family);
     syncs.push_back({family, waits});
     for (const auto& each : neighbours) tell_restart(*each);
   }

@@ -18,6 +18,7 @@ std::string_view Speaker::World::peer_name(PeerId id) const {
 }
 
 std::string Speaker::World::refusal(const Prefix& prefix, const PathView& path) const {
+  if (path.peer == PeerId::local) return "told by default-originate only";
   const Neighbour* who = by_id[static_cast<std::size_t>(path.peer)];
   if (who == nullptr) return "refused by the import filter";
   return "refused by " +
@@ -194,6 +195,14 @@ std::vector<RangeStatus> Speaker::ranges() const {
                    refused == world_->refused.end() ? 0 : refused->second});
   }
   return all;
+}
+
+std::vector<AggregateStatus> Speaker::aggregates() const {
+  return world_->aggregates.status();
+}
+
+std::vector<ConditionalStatus> Speaker::conditional() const {
+  return world_->conditional.status();
 }
 
 std::vector<StationStatus> Speaker::stations() const {

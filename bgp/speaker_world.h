@@ -11,13 +11,16 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "bgp/adj_out.h"
+#include "bgp/aggregates.h"
 #include "bgp/attribute_store.h"
+#include "bgp/conditional_originations.h"
 #include "bgp/import.h"
 #include "bgp/log_budget.h"
 #include "bgp/monitoring.h"
@@ -123,9 +126,14 @@ struct Tables {
   static Recursion recursion(const Settings& settings) {
     return {settings.recursive_next_hops, settings.resolve_by_default_route};
   }
-  void originate(const Origination& what) {
-    const HeldAttributes held(store, store.intern(canonical(what.attributes())));
-    rib.originate(what.prefix, held.id());
+  void originate(const Prefix& prefix, const Attributes& attributes) {
+    const HeldAttributes held(store, store.intern(canonical(attributes)));
+    rib.originate(prefix, held.id());
+  }
+
+  void offer(const Prefix& prefix, const Attributes& attributes) {
+    const HeldAttributes held(store, store.intern(canonical(attributes)));
+    rib.offer(prefix, held.id());
   }
 
   AttributeStore store;
@@ -173,6 +181,11 @@ struct Speaker::World {
   std::unique_ptr<Tables> tables;
   Monitoring monitoring;
   std::map<Prefix, Origination> originated;
+  Aggregates aggregates;
+  ConditionalOriginations conditional;
+  /// Of default-originate.
+  std::set<Prefix> default_conditions;
+  bool default_condition_changed = false;
   std::vector<ConnectedSubnet> subnets;
   /// How far the search for paths of changed import policies has come; none: there is none.
   struct ImportWalk {
@@ -244,6 +257,20 @@ struct Speaker::World {
   void change_policy(Neighbour& who, const Session& session, Time now);
   /// Another AS or another router: nothing of the old life holds.
   void start_over(Time now);
+
+  // ---- what this node originates (speaker_origination.cc)
+
+  /// The tables are to tell what comes and goes, if anything depends on it.
+  void watch_routes();
+  /// Of those that want the prefix originated the first counts: who called originate(), then an
+  /// announcement of the settings, then an aggregate.
+  [[nodiscard]] std::optional<Attributes> wanted(const Prefix& prefix) const;
+  void originate_again(const Prefix& prefix);
+  void configure_origination();
+  /// The default routes are offered while some peer may ask for them.
+  void offer_defaults();
+  /// What the last decisions mean to what is originated. True: there is more to decide.
+  bool follow_routes();
 
   // ---- sessions and the tables
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "config/key_kinds.h"
+#include "config/originations.h"
 #include "config/policies.h"
 
 namespace weft::config {
@@ -178,6 +179,16 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
                               "order. The first that matches decides; what no rule matches is "
                               "rejected."),
           write_policies),
+      key_of("aggregates", &Settings::aggregates,
+             fmt::format("list of aggregates, at most {}", bgp::aggregate_limit),
+             "Prefixes that are announced as long as something more specific has a route, learned "
+             "or of this node (RFC 4271, section 9.2.2.2).",
+             read_aggregates, write_aggregates),
+      key_of("announcements", &Settings::announcements,
+             fmt::format("list of announcements, at most {}", bgp::announcement_limit),
+             "Prefixes that are announced while all of their conditions hold; without conditions, "
+             "always.",
+             read_announcements, write_announcements),
       otherwise(key_of(
                     "bmp", &Settings::bmp, "mapping", "Monitoring stations (RFC 7854).",
                     [](Reader& reader, const Node& node) {

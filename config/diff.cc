@@ -58,6 +58,7 @@ Impact impact_of(const bgp::PeerSettings& before, const bgp::PeerSettings& after
   same.prefix_limit_restart = after.prefix_limit_restart;
   same.graceful_shutdown = after.graceful_shutdown;
   same.blackhole = after.blackhole;
+  same.default_originate = after.default_originate;
   same.range_limit = after.range_limit;
   same.delay_open = after.delay_open;
   same.password_file = after.password_file;
@@ -66,7 +67,8 @@ Impact impact_of(const bgp::PeerSettings& before, const bgp::PeerSettings& after
   if (!(same == after)) return Impact::reset;  // the address or interface, too: it is another peer
   const bool filters =
       before.import_filter != after.import_filter || before.export_filter != after.export_filter ||
-      before.graceful_shutdown != after.graceful_shutdown || before.blackhole != after.blackhole;
+      before.graceful_shutdown != after.graceful_shutdown || before.blackhole != after.blackhole ||
+      before.default_originate != after.default_originate;
   return filters ? Impact::refilter : Impact::live;
 }
 
@@ -138,6 +140,9 @@ std::vector<Change> diff(const Config& running, const Config& wanted) {
     if (find(running.bgp.peers, peer.name) == nullptr) changes.emplace_back(PeerAdded{peer});
   }
   if (!(running.bgp.bmp.stations == wanted.bgp.bmp.stations)) changes.emplace_back(BmpChanged{});
+  if (running.bgp.aggregates != wanted.bgp.aggregates ||
+      running.bgp.announcements != wanted.bgp.announcements)
+    changes.emplace_back(OriginationChanged{});
   if (!(running.exporter == wanted.exporter)) changes.emplace_back(ExporterChanged{});
   if (!(running.cni == wanted.cni)) changes.emplace_back(CniChanged{});
   return changes;
@@ -174,6 +179,7 @@ std::string describe(const Change& change) {
             return std::string("policies changed, routes are filtered again");
           },
           [](const BmpChanged&) { return std::string("monitoring stations changed"); },
+          [](const OriginationChanged&) { return std::string("what is originated changed"); },
           [](const ExporterChanged&) { return std::string("the exporter listens elsewhere"); },
           [](const CniChanged&) { return std::string("what containers get through CNI changed"); },
       },

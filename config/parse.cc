@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "config/document.h"
 #include "config/keys.h"
+#include "config/originations.h"
 #include "config/policies.h"
 #include "config/reader.h"
 
@@ -533,6 +534,7 @@ void read_bgp(Reader& reader, const Node& node, Config& config) {
   if (const Node* section = node.find("groups")) groups = read_groups(reader, *section);
   if (const Node* section = node.find("peers")) read_peers(reader, *section, groups, config);
   check_policies(reader, node, config.bgp);
+  check_conditions(reader, node, config.bgp);
 }
 
 void read_fib(Reader& reader, const Node& node, fib::Settings& settings) {

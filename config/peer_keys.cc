@@ -126,6 +126,25 @@ Key<bgp::PeerSettings> password_file() {
   return key;
 }
 
+std::optional<bgp::DefaultOriginate> read_default_originate(Reader& reader, const Node& node) {
+  if (node.kind == Node::Kind::scalar && node.text == "never") return bgp::DefaultOriginate{};
+  if (node.kind == Node::Kind::scalar && node.text == "always")
+    return bgp::DefaultOriginate{true, std::nullopt};
+  if (node.kind != Node::Kind::scalar || node.text.find('/') == std::string::npos) {
+    reader.fail(node, "must be never, always or a prefix");
+    return std::nullopt;
+  }
+  const bool v6 = node.text.find(':') != std::string::npos;
+  const auto prefix = reader.prefix(node, v6 ? Family::ipv6 : Family::ipv4);
+  if (!prefix) return std::nullopt;
+  return bgp::DefaultOriginate{true, *prefix};
+}
+
+std::string write_default_originate(const bgp::DefaultOriginate& how) {
+  if (!how.on) return "never";
+  return how.condition ? yaml_text(how.condition->text()) : "always";
+}
+
 std::optional<std::vector<Family>> read_families(Reader& reader, const Node& node) {
   if (!reader.sequence(node)) return std::nullopt;
   std::vector<Family> families;
@@ -510,6 +529,11 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
           "not spoken of"),
       boolean("role-strict", &PeerSettings::role_strict,
               "The peer must say its role, too; with role only."),
+      key_of("default-originate", &PeerSettings::default_originate, "never, always or a prefix",
+             "The peer is told a default route with this node as next hop, in each family of the "
+             "session and whatever export says. This node itself does not use it. A prefix: only "
+             "while this node uses a learned route for just that prefix.",
+             read_default_originate, write_default_originate),
       boolean("graceful-shutdown", &PeerSettings::graceful_shutdown,
               "Routes with the community graceful-shutdown get LOCAL_PREF 0, so that they are used "
               "last (RFC 8326)."),

@@ -414,5 +414,7 @@ template std::string write_keys(const RuleMatch&);
 template std::string write_keys(const RuleSet&);
 template std::string write_keys(const RuleSettings&);
 template std::string write_keys(const bgp::BmpStation&);
+template std::string write_keys(const bgp::AggregateSettings&);
+template std::string write_keys(const bgp::AnnouncementSettings&);
 
 }  // namespace weft::config

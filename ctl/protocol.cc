@@ -135,6 +135,8 @@ constexpr auto fields<DrainRequest> = std::tuple{
     Field{"on", &DrainRequest::on}, Field{"text", &DrainRequest::text, shutdown_text_length, true}};
 
 template <>
+constexpr auto fields<AggregatesRequest> = std::tuple{};
+template <>
 constexpr auto fields<BmpRequest> = std::tuple{};
 
 template <>
@@ -342,6 +344,13 @@ constexpr auto fields<Policy> = std::tuple{Field{"name", &Policy::name},
 template <>
 constexpr auto fields<Policies> = std::tuple{Field{"policies", &Policies::policies}};
 template <>
+constexpr auto fields<Aggregate> = std::tuple{
+    Field{"prefix", &Aggregate::prefix}, Field{"state", &Aggregate::state},
+    Field{"summary_only", &Aggregate::summary_only},
+    Field{"contributing", &Aggregate::contributing}, Field{"advertised", &Aggregate::advertised}};
+template <>
+constexpr auto fields<Aggregates> = std::tuple{Field{"aggregates", &Aggregates::aggregates}};
+template <>
 constexpr auto fields<Station> =
     std::tuple{Field{"name", &Station::name},         Field{"address", &Station::address},
                Field{"port", &Station::port},         Field{"monitor", &Station::monitor},
@@ -380,7 +389,8 @@ constexpr auto fields<Announcement> =
                Field{"med", &Announcement::med},
                Field{"lease", &Announcement::lease},
                Field{"expires_seconds", &Announcement::expires_seconds},
-               Field{"advertised", &Announcement::advertised}};
+               Field{"advertised", &Announcement::advertised},
+               Field{"waits_for", &Announcement::waits_for}};
 template <>
 constexpr auto fields<Announcements> =
     std::tuple{Field{"announcements", &Announcements::announcements}};
@@ -700,6 +710,8 @@ constexpr std::string_view method<PoliciesRequest> = "policies";
 template <>
 constexpr std::string_view method<DrainRequest> = "drain";
 template <>
+constexpr std::string_view method<AggregatesRequest> = "aggregates";
+template <>
 constexpr std::string_view method<BmpRequest> = "bmp";
 template <>
 constexpr std::string_view method<FibCheckRequest> = "fib-check";
@@ -784,6 +796,10 @@ struct Due<ContainersRequest> {
 template <>
 struct Due<PoliciesRequest> {
   using Type = Policies;
+};
+template <>
+struct Due<AggregatesRequest> {
+  using Type = Aggregates;
 };
 template <>
 struct Due<BmpRequest> {

@@ -152,6 +152,11 @@ struct DrainRequest {
   bool operator==(const DrainRequest&) const = default;
 };
 
+/// Aggregates and how many routes contribute to each.
+struct AggregatesRequest {
+  bool operator==(const AggregatesRequest&) const = default;
+};
+
 /// Monitoring stations.
 struct BmpRequest {
   bool operator==(const BmpRequest&) const = default;
@@ -246,7 +251,7 @@ using Request =
                  RoutesRequest, PeerRequest, BlocksRequest, ContainersRequest, PoliciesRequest,
                  DrainRequest, FibCheckRequest, DoctorRequest, ClaimsRequest, IpamCheckRequest,
                  ImportRequest, ReleaseBlockRequest, BfdRequest, AnnounceRequest, WithdrawRequest,
-                 AnnouncementsRequest, MrtRequest, BmpRequest>;
+                 AnnouncementsRequest, MrtRequest, BmpRequest, AggregatesRequest>;
 
 // ---- replies
 
@@ -523,6 +528,25 @@ struct Policies {
   bool operator==(const Policies&) const = default;
 };
 
+/// RFC 4271 9.2.2.2.
+struct Aggregate {
+  std::string prefix;
+  /// "announced", "installing" (its blackhole is on its way to the kernel), "idle" (nothing
+  /// contributes)
+  std::string state;
+  bool summary_only = false;
+  /// Prefixes inside of it that have a route.
+  std::uint64_t contributing = 0;
+  /// Peers it is advertised to.
+  std::uint32_t advertised = 0;
+  bool operator==(const Aggregate&) const = default;
+};
+
+struct Aggregates {
+  std::vector<Aggregate> aggregates;
+  bool operator==(const Aggregates&) const = default;
+};
+
 /// A monitoring station (RFC 7854).
 struct Station {
   std::string name;
@@ -646,11 +670,13 @@ struct Announcement {
   std::string prefix;
   std::vector<std::string> communities;
   std::optional<std::uint32_t> med;
-  /// "connection", "time", "until withdrawn"
+  /// "connection", "time", "until withdrawn", "configured"
   std::string lease;
   std::optional<std::uint64_t> expires_seconds;
   /// Peers it is advertised to.
   std::uint32_t advertised = 0;
+  /// Of one that is configured: the condition that does not hold.
+  std::string waits_for = {};
   bool operator==(const Announcement&) const = default;
 };
 
@@ -689,7 +715,7 @@ struct Failure {
 
 using Reply = std::variant<Failure, Done, Lease, Status, Peers, Routes, Blocks, Containers,
                            Policies, FibCheck, Doctor, ClaimedBlocks, Imported, Findings, Bfd,
-                           Announcements, MrtRecords, Stations>;
+                           Announcements, MrtRecords, Stations, Aggregates>;
 
 /// One line of JSON without the newline.
 std::string encode(const Request& request);

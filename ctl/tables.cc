@@ -421,13 +421,18 @@ std::string table(const Announcements& announcements, Style style) {
   if (announcements.announcements.empty()) return "nothing is announced for local clients\n";
   std::vector<Row> rows;
   for (const Announcement& each : announcements.announcements) {
-    rows.push_back({each.advertised == 0 ? Tone::wrong : Tone::good,
+    const bool waits = !each.waits_for.empty();
+    const std::string told =
+        each.advertised == 0 ? "to nobody" : fmt::format("to {}", each.advertised);
+    rows.push_back({waits                  ? Tone::between
+                    : each.advertised == 0 ? Tone::wrong
+                                           : Tone::good,
                     {dash_if_empty(each.prefix), dash_if_empty(each.lease),
                      each.expires_seconds ? duration_text(std::chrono::seconds(
                                                 static_cast<std::int64_t>(*each.expires_seconds)))
                                           : "-",
                      dash_if_none(each.med), joined(each.communities, " "),
-                     each.advertised == 0 ? "to nobody" : fmt::format("to {}", each.advertised)}});
+                     waits ? "waits: " + harmless(each.waits_for) : told}});
   }
   return rendered({{"PREFIX"},
                    {"LEASE"},
@@ -459,6 +464,22 @@ std::string table(const Policies& policies, Style style) {
                      rows, style);
   }
   return text;
+}
+
+std::string table(const Aggregates& aggregates, Style style) {
+  if (aggregates.aggregates.empty()) return "no aggregates are configured (bgp.aggregates)\n";
+  std::vector<Row> rows;
+  for (const Aggregate& each : aggregates.aggregates) {
+    const bool announced = each.state == "announced";
+    const bool told = announced && each.advertised != 0;
+    rows.push_back({told ? Tone::good : Tone::between,
+                    {harmless(each.prefix), harmless(each.state),
+                     fmt::format("{}", each.contributing), each.summary_only ? "yes" : "no",
+                     each.advertised == 0 ? "to nobody" : fmt::format("to {}", each.advertised)}});
+  }
+  return rendered(
+      {{"PREFIX"}, {"STATE"}, {"CONTRIBUTING", Align::right}, {"SUMMARY-ONLY"}, {"ADVERTISED"}},
+      rows, style);
 }
 
 std::string table(const Stations& stations, Style style) {

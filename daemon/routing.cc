@@ -18,6 +18,7 @@
 #include "daemon/drain_record.h"
 #include "daemon/fib_check.h"
 #include "daemon/forwarding_record.h"
+#include "daemon/health_checks.h"
 #include "fib/programmer.h"
 #include "net/time.h"
 
@@ -74,6 +75,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
                             const Address& router) { router_heard(ifindex, router); }),
         bfd_(io,
              [this](const std::string& peer, const std::string& why) { path_failed(peer, why); }),
+        health_(io, [this](const Prefix& prefix, bool well) { service_is(prefix, well); }),
         table_timer_(io),
         audit_timer_(io),
         begin_timer_(io) {
@@ -129,6 +131,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     }
     follow_links(now);
     bfd_.apply(config.bgp);
+    health_.apply(config.bgp.announcements);
     transport_->poke();
 
     await_notifications();
@@ -173,9 +176,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       }
     }
     for (const Prefix& prefix : shielded_) {
-      if (table_ && !shielded.contains(prefix) && !dropped_.contains(prefix)) {
-        table_->unwant_blackhole(prefix, now);
-      }
+      if (!shielded.contains(prefix)) uncover(prefix, dropped_.contains(prefix), now);
     }
     shielded_ = std::move(shielded);
     originated_ = std::move(wanted);
@@ -198,13 +199,17 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   }
 
   void apply(const bgp::Settings& settings) {
-    speaker_.apply(with_version(settings), Clock::now());
+    const Time now = Clock::now();
+    speaker_.apply(with_version(settings), now);
+    cover_aggregates(now);
+    health_.apply(settings.announcements);
     if (auto listening = transport_->listen(); !listening) {
       spdlog::error("bgp.listen: {}", listening.error().message);
     }
-    follow_links(Clock::now());
+    follow_links(now);
     bfd_.apply(settings);
     transport_->poke();
+    pump();
   }
 
   void check_fib(bool repair, FibCheck::Answer answer) {
@@ -264,6 +269,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     stopped_ = true;
     static_cast<void>(routers_.links({}));
     bfd_.stop();
+    health_.stop();
     const std::string farewell = drained_ && !drained_->empty() ? *drained_ : "weftd is stopping";
     speaker_.stop(drained_.has_value(), farewell, Clock::now());
     if (transport_) transport_->poke();
@@ -503,6 +509,12 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     transport_->poke();
   }
 
+  void service_is(const Prefix& announcement, bool well) {
+    if (stopped_) return;
+    speaker_.health(announcement, well, Clock::now());
+    if (transport_) transport_->poke();
+  }
+
   void router_heard(std::uint32_t ifindex, const Address& router) {
     if (stopped_) return;
     speaker_.router_heard(ifindex, router, Clock::now());
@@ -548,6 +560,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       table_->want(change.prefix, group->second, now);
     }
     for (const auto& [set, group] : groups) table_->release(group);
+    cover_aggregates(now);
     pump();
   }
 
@@ -559,8 +572,30 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       table_->want_blackhole(prefix, now);
     } else {
       dropped_.erase(prefix);
-      if (!shielded_.contains(prefix)) table_->unwant_blackhole(prefix, now);
+      uncover(prefix, shielded_.contains(prefix), now);
     }
+  }
+
+  /// One who wanted a blackhole does no longer; `others`: of the rest somebody does.
+  void uncover(const Prefix& prefix, bool others, Time now) {
+    if (table_ && !others && !aggregated_.contains(prefix)) table_->unwant_blackhole(prefix, now);
+  }
+
+  /// What no route inside of an aggregate takes must not follow a default route back to whoever
+  /// believed it.
+  void cover_aggregates(Time now) {
+    if (!table_) return;
+    std::set<Prefix> wanted;
+    for (const bgp::AggregateStatus& each : speaker_.aggregates()) {
+      if (each.contributing == 0) continue;
+      wanted.insert(each.prefix);
+      // Wanted once more, one that stands already is told of once more.
+      if (each.awaits_cover || !aggregated_.contains(each.prefix))
+        table_->want_blackhole(each.prefix, now);
+    }
+    wanted.swap(aggregated_);
+    for (const Prefix& prefix : wanted)
+      uncover(prefix, shielded_.contains(prefix) || dropped_.contains(prefix), now);
   }
 
   void synced(const bgp::SyncDone& done) {
@@ -581,6 +616,10 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     bool covered = false;
     for (const fib::Installed& one : table_->take_installed()) {
       if (one.kind == fib::Kind::learned) learned.push_back(one.prefix);
+      if (one.kind == fib::Kind::blackhole && aggregated_.contains(one.prefix)) {
+        speaker_.covered(one.prefix, now);
+        covered = true;
+      }
       if (one.kind != fib::Kind::blackhole || uncovered_.erase(one.prefix) == 0) continue;
       speaker_.originate(one.prefix, now);
       covered = true;
@@ -636,6 +675,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   exporter::Histogram loop_lag_{exporter::lag_bounds()};
   bgp::RouterSocket routers_;
   BfdLinks bfd_;
+  HealthChecks health_;
   std::optional<bgp::Transport> transport_;
   std::optional<fib::Table> table_;
   std::optional<FibCheck> check_;
@@ -650,6 +690,8 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   std::set<Prefix> shielded_;
   /// Learned blackholes.
   std::set<Prefix> dropped_;
+  /// Aggregates to which something contributes.
+  std::set<Prefix> aggregated_;
   /// Of these: not yet announced, for the kernel has not acknowledged their blackhole.
   std::set<Prefix> uncovered_;
   std::map<Prefix, bgp::Origination> for_clients_;

@@ -379,6 +379,17 @@ ctl::Policies policies_view(const World& world) {
   return view;
 }
 
+ctl::Aggregates aggregates_view(const World& world) {
+  ctl::Aggregates view;
+  for (const bgp::AggregateStatus& each : world.routing.speaker().aggregates()) {
+    const char* state = each.originated ? "announced" : each.awaits_cover ? "installing" : "idle";
+    view.aggregates.push_back(
+        {each.prefix.text(), state, each.summary_only, each.contributing,
+         each.originated ? world.routing.speaker().advertised_to(each.prefix) : 0});
+  }
+  return view;
+}
+
 ctl::Stations stations_view(const World& world, Time now) {
   ctl::Stations view;
   for (const bgp::StationStatus& station : world.routing.speaker().stations()) {
@@ -550,6 +561,10 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
     }
     add("", policy.import_unmatched, policy.export_unmatched);
   }
+  for (const bgp::AggregateStatus& each : speaker.aggregates())
+    snapshot.aggregates.push_back({each.prefix.text(), each.originated, each.contributing});
+  for (const bgp::ConditionalStatus& each : speaker.conditional())
+    snapshot.announcements.push_back({each.what.prefix.text(), each.waits_for.empty()});
   for (const bgp::StationStatus& station : speaker.stations()) {
     snapshot.stations.push_back({station.name, station.state == bgp::StationState::up,
                                  station.connections, station.counts.messages,

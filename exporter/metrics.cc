@@ -287,6 +287,22 @@ void add_policies(const Snapshot& s, Exposition& out) {
   out.take({&hits});
 }
 
+void add_aggregates(const Snapshot& s, Exposition& out) {
+  auto announced = gauge("weft_bgp_aggregate_announced", "1 while the aggregate is announced.");
+  auto contributing = gauge("weft_bgp_aggregate_contributing_routes",
+                            "Prefixes inside of the aggregate that have a route.");
+  for (const Aggregate& each : s.aggregates) {
+    const ClientMetric::Label prefix{"prefix", each.prefix};
+    announced.add({prefix}, each.announced);
+    contributing.add({prefix}, each.contributing);
+  }
+  auto holds = gauge("weft_bgp_announcement_announced",
+                     "1 while the conditions of the configured announcement hold.");
+  for (const ConditionalAnnouncement& each : s.announcements)
+    holds.add({{"prefix", each.prefix}}, each.announced);
+  out.take({&announced, &contributing, &holds});
+}
+
 void add_stations(const Snapshot& s, Exposition& out) {
   static constexpr std::array<std::string_view, 6> types{
       "route-monitoring", "statistics-report", "peer-down", "peer-up", "initiation", "termination"};
@@ -506,6 +522,7 @@ std::vector<prometheus::MetricFamily> metrics(const Snapshot& snapshot) {
   add_messages(snapshot, out);
   add_prefixes(snapshot, out);
   add_policies(snapshot, out);
+  add_aggregates(snapshot, out);
   add_stations(snapshot, out);
   add_rib(snapshot, out);
   add_fib(snapshot, out);

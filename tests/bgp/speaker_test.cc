@@ -641,6 +641,108 @@ TEST(Speaker, ApplyTouchesOnlyWhatChanged) {
   EXPECT_EQ(bench.far("tor1").farewell->fault, Fault::AdministrativeShutdown);
 }
 
+// RFC 4271 9.2.2.2; RFC 9774: the paths of what is inside are left out, no AS_SET stands for them.
+TEST(Speaker, AnAggregateStandsForWhatIsInside) {
+  Settings settings = node(2);
+  settings.peers[1].export_filter = Filter::accept;
+  AggregateSettings aggregate;
+  aggregate.what.prefix = prefix("10.64.0.0/16");
+  aggregate.summary_only = true;
+  settings.aggregates = {aggregate};
+  Bench bench(settings);
+  bench.establish(1);
+  bench.establish(2);
+  const Far& far = bench.far("tor2");
+  bench.announce(1, {prefix("10.64.1.0/26"), prefix("10.65.1.0/26")});
+  EXPECT_EQ(far.paths.at(prefix("10.64.0.0/16")), "65001");
+  EXPECT_TRUE(far.attributes.at(prefix("10.64.0.0/16")).atomic_aggregate);
+  EXPECT_EQ(far.attributes.at(prefix("10.64.0.0/16")).aggregator,
+            (Aggregator{settings.asn, settings.router_id}));
+  EXPECT_FALSE(far.table.contains(prefix("10.64.1.0/26")));
+  EXPECT_TRUE(far.table.contains(prefix("10.65.1.0/26")));
+  settings.aggregates[0].summary_only = false;
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_TRUE(far.table.contains(prefix("10.64.1.0/26")));
+  settings.aggregates[0].summary_only = true;
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_FALSE(far.table.contains(prefix("10.64.1.0/26")));
+  EXPECT_TRUE(far.table.contains(prefix("10.64.0.0/16")));
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  EXPECT_THAT(far.table, IsEmpty());
+}
+
+TEST(Speaker, OriginatesADefaultRouteForThePeerThatIsToHaveOne) {
+  Settings settings = node(2);
+  settings.peers[0].default_originate.on = true;
+  Bench bench(settings);
+  bench.establish(1);
+  bench.establish(2);
+  EXPECT_EQ(bench.far("tor1").table.at(prefix("0.0.0.0/0")).address, address("192.0.1.1"));
+  EXPECT_EQ(bench.far("tor1").paths.at(prefix("0.0.0.0/0")), "65001");
+  EXPECT_TRUE(bench.far("tor1").table.contains(prefix("::/0")));
+  EXPECT_THAT(bench.far("tor2").table, IsEmpty());
+  EXPECT_EQ(bench.changes, 0U) << "the FIB hears nothing of it";
+  EXPECT_EQ(bench.speaker.route(prefix("0.0.0.0/0"))->kind, RouteKind::none);
+
+  bench.announce(2, {prefix("0.0.0.0/0")});
+  EXPECT_EQ(bench.fib.at(prefix("0.0.0.0/0")).size(), 1U) << "what is learned is used";
+  EXPECT_EQ(bench.far("tor1").paths.at(prefix("0.0.0.0/0")), "65001");
+
+  settings.peers[0].default_originate.on = false;
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_THAT(bench.far("tor1").table, IsEmpty());
+  EXPECT_EQ(bench.status("tor1").established_count, 1U);
+}
+
+TEST(Speaker, ADefaultRouteMayDependOnAnotherRoute) {
+  Settings settings = node(2);
+  settings.peers[0].default_originate = {true, prefix("10.9.0.0/16")};
+  Bench bench(settings);
+  bench.establish(1);
+  bench.establish(2);
+  EXPECT_THAT(bench.far("tor1").table, IsEmpty());
+  bench.announce(2, {prefix("10.9.0.0/16")});
+  EXPECT_TRUE(bench.far("tor1").table.contains(prefix("0.0.0.0/0")));
+  EXPECT_TRUE(bench.far("tor1").table.contains(prefix("::/0")));
+  bench.announce(2, {prefix("10.9.0.0/16")}, {Asn{65001}});  // a loop: not to be used
+  EXPECT_THAT(bench.far("tor1").table, IsEmpty());
+}
+
+TEST(Speaker, AnnouncesWhileItsConditionsHold) {
+  Settings settings = node(2);
+  AnnouncementSettings service;
+  service.what.prefix = prefix("192.0.2.7/32");
+  service.when_route = prefix("10.9.0.0/16");
+  service.health_file = "/run/well";
+  AnnouncementSettings backup;
+  backup.what.prefix = prefix("10.10.0.0/16");
+  backup.unless_route = prefix("10.9.0.0/16");
+  settings.announcements = {service, backup};
+  Bench bench(settings);
+  bench.establish(1);
+  bench.establish(2);
+  const Far& far = bench.far("tor1");
+  EXPECT_THAT(far.table, IsEmpty()) << "a peer may still say that 10.9.0.0/16 is there";
+  for (const char* each : {"tor1", "tor2"}) {
+    bench.end_of_rib(each, Family::ipv4);
+    bench.end_of_rib(each, Family::ipv6);
+  }
+  bench.tick();
+  EXPECT_TRUE(far.table.contains(backup.what.prefix));
+  bench.announce(2, {prefix("10.9.0.0/16")});
+  EXPECT_THAT(far.table, IsEmpty());
+  bench.speaker.health(service.what.prefix, true, bench.now);
+  bench.drain();
+  EXPECT_TRUE(far.table.contains(service.what.prefix));
+  bench.speaker.health(service.what.prefix, false, bench.now);
+  bench.drain();
+  EXPECT_THAT(far.table, IsEmpty());
+}
+
 TEST(Speaker, AnExportFilterChangesWithoutAReset) {
   Settings settings = node(2);
   Bench bench(settings);

@@ -282,6 +282,29 @@ policy from-tor
 )");
 }
 
+TEST(AggregatesTable, ShowsWhatContributesAndWhoHears) {
+  const Aggregates aggregates{{{"10.64.0.0/16", "announced", true, 3, 2},
+                               {"10.65.0.0/16", "installing", false, 1, 0},
+                               {"10.66.0.0/16", "idle", false, 0, 0}}};
+  EXPECT_EQ("\n" + table(aggregates, plain),
+            R"(
+  PREFIX        STATE       CONTRIBUTING  SUMMARY-ONLY  ADVERTISED
+  10.64.0.0/16  announced              3  yes           to 2
+~ 10.65.0.0/16  installing             1  no            to nobody
+~ 10.66.0.0/16  idle                   0  no            to nobody
+)");
+}
+
+TEST(AnnouncementsTable, ShowsWhatAConfiguredOneWaitsFor) {
+  Announcement announcement;
+  announcement.prefix = "192.0.2.7/32";
+  announcement.lease = "configured";
+  announcement.waits_for = "/run/well is not there";
+  const std::string text = table(Announcements{{announcement}}, plain);
+  EXPECT_NE(text.find("~ 192.0.2.7/32"), std::string::npos) << text;
+  EXPECT_NE(text.find("waits: /run/well is not there"), std::string::npos) << text;
+}
+
 TEST(StationsTable, ShowsHowFarEachHasBeenTold) {
   Station noc;
   noc.name = "noc";
@@ -311,6 +334,7 @@ TEST(StationsTable, ShowsHowFarEachHasBeenTold) {
 }
 
 TEST(EmptyLists, SaySoInWords) {
+  EXPECT_EQ(table(Aggregates{}, plain), "no aggregates are configured (bgp.aggregates)\n");
   EXPECT_EQ(table(Stations{}, plain), "no stations are configured (bgp.bmp.stations)\n");
   EXPECT_EQ(table(Policies{}, plain), "no policies are configured (bgp.policies)\n");
   EXPECT_EQ(table(Peers{}, plain), "no peers are configured (bgp.peers)\n");
