@@ -112,9 +112,9 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     resolve(now);
 
     bgp::Callbacks callbacks;
-    callbacks.routes = [this](std::vector<bgp::RouteChange> changes) { learned(changes); };
+    callbacks.routes = [this](const std::vector<bgp::RouteChange>& changes) { learned(changes); };
     callbacks.sync_done = [this](bgp::SyncDone done) { synced(done); };
-    callbacks.log = [](bgp::LogLine line) { write_log(line); };
+    callbacks.log = [](const bgp::LogLine& line) { write_log(line); };
     callbacks.session_up = [this](const bgp::SessionUp& session) { bfd_.established(session); };
     callbacks.forgotten = [this](const std::string& peer) { bfd_.forgotten(peer); };
     callbacks.served_late = [this](Clock::duration late) {

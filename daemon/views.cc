@@ -517,6 +517,7 @@ std::vector<exporter::Pool> pool_metrics(const ipam::Allocator& allocator, Time 
     }
   }
   std::vector<exporter::Pool> rows;
+  rows.reserve(pools.size());
   for (auto& [pool_name, pool] : pools) rows.push_back(std::move(pool));
   return rows;
 }

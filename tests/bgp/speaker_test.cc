@@ -20,7 +20,6 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using testing::UnorderedElementsAre;
 
 constexpr Time t0{1h};
 
@@ -256,6 +255,7 @@ struct Bench {
     std::vector<std::byte> encoded;
     encode_attributes(attributes, true, encoded);
     std::vector<Nlri> nlri;
+    nlri.reserve(prefixes.size());
     for (const Prefix& each : prefixes) nlri.push_back({each, 0});
     const auto& session = far("tor" + std::to_string(number)).negotiated;
     const PathNextHop via{address(("192.0." + std::to_string(number) + ".2").c_str()), {}};

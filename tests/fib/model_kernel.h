@@ -21,7 +21,7 @@ class ModelKernel {
  public:
   using Key = std::pair<Prefix, std::uint32_t>;
 
-  explicit ModelKernel(Settings given) : settings(std::move(given)) {}
+  explicit ModelKernel(Settings given) : settings(given) {}
 
   Settings settings;
   std::map<std::uint32_t, NextHopObject> nexthops;
