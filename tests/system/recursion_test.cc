@@ -70,7 +70,8 @@ TEST(RecursiveNextHop, FollowsTheRouteThatBirdTells) {
   ASSERT_TRUE(pair.established()) << pair.story();
 
   EXPECT_TRUE(leads_to({"192.0.2.2"})) << pair.story();
-  EXPECT_THAT(pair.weftctl("routes 198.51.100.0/24"), HasSubstr("10.255.0.9"));
+  EXPECT_THAT(pair.weftctl("routes 198.51.100.0/24"),
+              HasSubstr("10.255.0.9 through 10.255.0.9/32, metric "));
   EXPECT_THAT(pair.weftctl("routes 198.51.100.0/24"), HasSubstr("192.0.2.2 dev weft0"));
 
   pair.hosts.write("bird.conf", bird_config("192.0.2.3"));
