@@ -161,6 +161,10 @@ struct PeerStatus {
   /// Why the last session ended or the next does not come up, with who said it; empty when it never
   /// did.
   std::string last_error;
+  Time last_error_at{};
+  /// A later failure that says less, such as a connection that nobody takes; empty: none.
+  std::string last_attempt;
+  Time last_attempt_at{};
   MessageCounts received;
   MessageCounts sent;
   std::uint64_t established_count = 0;

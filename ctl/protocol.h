@@ -324,6 +324,10 @@ struct Peer {
   std::vector<PeerFamily> families;
   /// Why the last session ended or the next does not come up; empty when it never did.
   std::string last_error;
+  /// How long ago that was, and a later failure that says less.
+  std::optional<std::uint64_t> last_error_seconds;
+  std::string last_attempt;
+  std::optional<std::uint64_t> last_attempt_seconds;
   std::uint64_t messages_received = 0;
   std::uint64_t messages_sent = 0;
   std::uint64_t established_count = 0;

@@ -64,6 +64,13 @@ ctl::Peer peer_view(const World& world, const bgp::PeerStatus& peer, Time now) {
   view.route_reflector_client = peer.route_reflector_client;
   view.last_error =
       peer.shutdown && peer.last_error.empty() ? "shut down by the operator" : peer.last_error;
+  const auto ago = [&](const std::string& what, Time at) {
+    return what.empty() ? std::optional<std::uint64_t>()
+                        : static_cast<std::uint64_t>(duration_cast<seconds>(now - at).count());
+  };
+  view.last_error_seconds = ago(peer.last_error, peer.last_error_at);
+  view.last_attempt = peer.last_attempt;
+  view.last_attempt_seconds = ago(peer.last_attempt, peer.last_attempt_at);
   view.messages_received = peer.received.messages();
   view.messages_sent = peer.sent.messages();
   view.established_count = peer.established_count;

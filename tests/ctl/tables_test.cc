@@ -120,6 +120,18 @@ TEST(PeersTable, MarksWhatIsDown) {
 )");
 }
 
+TEST(PeersTable, ShowsTheTellingErrorAndWhatFailedAfterIt) {
+  Peer peer = some_peers().peers[1];
+  peer.last_error_seconds = 3600;
+  peer.last_attempt = "cannot connect: Connection refused";
+  peer.last_attempt_seconds = 2;
+  EXPECT_THAT(table(Peers{{peer}, {}}, plain),
+              HasSubstr("  hold timer expired; then: cannot connect: Connection refused\n"));
+  EXPECT_THAT(detail(peer, plain),
+              HasSubstr("  last error     hold timer expired, 1h ago\n"
+                        "  last attempt   cannot connect: Connection refused, 2s ago\n"));
+}
+
 TEST(PeersTable, HasALineForEachRange) {
   Peers peers;
   peers.ranges = {{"hosts", "192.0.2.0/24", 3, 64, 0}, {"full", "192.0.3.0/24", 2, 2, 17}};
