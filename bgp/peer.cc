@@ -480,6 +480,7 @@ bool Peer::needs_reset(const PeerSettings& running, const PeerSettings& wanted) 
   softened.graceful_shutdown = running.graceful_shutdown;
   softened.blackhole = running.blackhole;
   softened.default_originate = running.default_originate;
+  softened.unsuppress = running.unsuppress;
   softened.delay_open = running.delay_open;
   softened.range_limit = running.range_limit;
   // Another key is taken over by the running connection; with or without one are two things.
@@ -700,8 +701,8 @@ void Peer::entered_established(Slot& slot, Time now) {
                      slot.sent_open,   slot.received_open,
                      slot.local_port,  slot.remote_port};
   ++established_count_;
-  start_at_.reset();
   forget_failures();
+  start_at_.reset();
   log(Level::info,
       fmt::format("established with {}, AS {}, router id {}, hold time {} s", address_->text(),
                   slot.theirs->asn.value, slot.theirs->id.text(), timers.hold_time.count()),
@@ -798,7 +799,6 @@ void Peer::note_state(Time now) {
 
 void Peer::fail(std::string_view reason, Level level, Telling telling, Time now) {
   log(level, reason, now);
-}
   if (telling < telling_) {
     last_attempt_ = reason;
     last_attempt_at_ = now;
@@ -814,6 +814,7 @@ void Peer::fail(std::string_view reason, Level level, Telling telling, Time now)
 void Peer::forget_failures() {
   telling_ = Telling::silence;
   last_attempt_.clear();
+}
 
 Capabilities Peer::our_capabilities() const {
   Capabilities ours;

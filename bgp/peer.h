@@ -159,13 +159,15 @@ class Peer {
   [[nodiscard]] PeerState state() const;
   [[nodiscard]] Time since() const { return since_; }
   [[nodiscard]] bool is_shutdown() const { return shutdown_; }
+  /// The most telling of what failed since there was a session or the operator began anew, the
+  /// latest of these.
   [[nodiscard]] const std::string& last_error() const { return last_error_; }
-  [[nodiscard]] const std::string& last_sent_notification() const { return last_sent_; }
-  [[nodiscard]] const std::string& last_received_notification() const { return last_received_; }
   [[nodiscard]] Time last_error_at() const { return last_error_at_; }
   /// What failed after that and says less; empty: nothing.
   [[nodiscard]] const std::string& last_attempt() const { return last_attempt_; }
   [[nodiscard]] Time last_attempt_at() const { return last_attempt_at_; }
+  [[nodiscard]] const std::string& last_sent_notification() const { return last_sent_; }
+  [[nodiscard]] const std::string& last_received_notification() const { return last_received_; }
   /// Something outside keeps the session down, such as a key the kernel does not take.
   void hindered(std::string_view why, Time now) { fail(why, Level::error, Telling::why, now); }
   [[nodiscard]] const MessageCounts& received_counts() const { return received_; }
@@ -271,12 +273,12 @@ class Peer {
   PeerState shown_ = PeerState::idle;
   Time since_;
   std::string last_error_;
-  std::string last_sent_;
-  std::string last_received_;
   Time last_error_at_{};
   Telling telling_ = Telling::silence;
   std::string last_attempt_;
   Time last_attempt_at_{};
+  std::string last_sent_;
+  std::string last_received_;
   MessageCounts received_;
   MessageCounts sent_;
   std::uint64_t established_count_ = 0;

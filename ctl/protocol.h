@@ -537,6 +537,9 @@ struct Aggregate {
   std::uint64_t contributing = 0;
   /// Peers it is advertised to.
   std::uint32_t advertised = 0;
+  /// Since it was announced or ceased to be, and how often that has happened.
+  std::chrono::seconds age{0};
+  std::uint64_t changes = 0;
   bool operator==(const Aggregate&) const = default;
 };
 
@@ -673,8 +676,11 @@ struct Announcement {
   std::optional<std::uint64_t> expires_seconds;
   /// Peers it is advertised to.
   std::uint32_t advertised = 0;
-  /// Of one that is configured: the condition that does not hold.
+  /// Of one that is configured: the condition that does not hold; since its conditions hold, or do
+  /// not; and how often that has changed.
   std::string waits_for = {};
+  std::optional<std::uint64_t> since_seconds = {};
+  std::uint64_t changes = 0;
   bool operator==(const Announcement&) const = default;
 };
 

@@ -444,6 +444,9 @@ std::string table(const Announcements& announcements, Style style) {
                                                 static_cast<std::int64_t>(*each.expires_seconds)))
                                           : "-",
                      dash_if_none(each.med), joined(each.communities, " "),
+                     each.since_seconds ? duration_text(std::chrono::seconds(
+                                              static_cast<std::int64_t>(*each.since_seconds)))
+                                        : "-",
                      waits ? "waits: " + harmless(each.waits_for) : told}});
   }
   return rendered({{"PREFIX"},
@@ -451,6 +454,7 @@ std::string table(const Announcements& announcements, Style style) {
                    {"EXPIRES", Align::right},
                    {"MED", Align::right},
                    {"COMMUNITIES"},
+                   {"SINCE", Align::right},
                    {"ADVERTISED"}},
                   rows, style);
 }
@@ -485,13 +489,19 @@ std::string table(const Aggregates& aggregates, Style style) {
     const bool announced = each.state == "announced";
     const bool told = announced && each.advertised != 0;
     rows.push_back({told ? Tone::good : Tone::between,
-                    {harmless(each.prefix), harmless(each.state),
+                    {harmless(each.prefix), harmless(each.state), duration_text(each.age),
                      fmt::format("{}", each.contributing), each.summary_only ? "yes" : "no",
+                     fmt::format("{}", each.changes),
                      each.advertised == 0 ? "to nobody" : fmt::format("to {}", each.advertised)}});
   }
-  return rendered(
-      {{"PREFIX"}, {"STATE"}, {"CONTRIBUTING", Align::right}, {"SUMMARY-ONLY"}, {"ADVERTISED"}},
-      rows, style);
+  return rendered({{"PREFIX"},
+                   {"STATE"},
+                   {"SINCE", Align::right},
+                   {"CONTRIBUTING", Align::right},
+                   {"SUMMARY-ONLY"},
+                   {"CHANGES", Align::right},
+                   {"ADVERTISED"}},
+                  rows, style);
 }
 
 std::string table(const Stations& stations, Style style) {

@@ -381,13 +381,14 @@ ctl::Policies policies_view(const World& world) {
   return view;
 }
 
-ctl::Aggregates aggregates_view(const World& world) {
+ctl::Aggregates aggregates_view(const World& world, Time now) {
   ctl::Aggregates view;
   for (const bgp::AggregateStatus& each : world.routing.speaker().aggregates()) {
     const char* state = each.originated ? "announced" : each.awaits_cover ? "installing" : "idle";
     view.aggregates.push_back(
         {each.prefix.text(), state, each.summary_only, each.contributing,
-         each.originated ? world.routing.speaker().advertised_to(each.prefix) : 0});
+         each.originated ? world.routing.speaker().advertised_to(each.prefix) : 0,
+         duration_cast<seconds>(now - each.since), each.changes});
   }
   return view;
 }
@@ -564,9 +565,11 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
     add("", policy.import_unmatched, policy.export_unmatched);
   }
   for (const bgp::AggregateStatus& each : speaker.aggregates())
-    snapshot.aggregates.push_back({each.prefix.text(), each.originated, each.contributing});
+    snapshot.aggregates.push_back(
+        {each.prefix.text(), each.originated, each.contributing, each.changes});
   for (const bgp::ConditionalStatus& each : speaker.conditional())
-    snapshot.announcements.push_back({each.what.prefix.text(), each.waits_for.empty()});
+    snapshot.announcements.push_back(
+        {each.what.prefix.text(), each.waits_for.empty(), each.changes});
   for (const bgp::StationStatus& station : speaker.stations()) {
     snapshot.stations.push_back({station.name, station.state == bgp::StationState::up,
                                  station.connections, station.counts.messages,

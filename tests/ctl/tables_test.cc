@@ -295,15 +295,16 @@ policy from-tor
 }
 
 TEST(AggregatesTable, ShowsWhatContributesAndWhoHears) {
-  const Aggregates aggregates{{{"10.64.0.0/16", "announced", true, 3, 2},
-                               {"10.65.0.0/16", "installing", false, 1, 0},
-                               {"10.66.0.0/16", "idle", false, 0, 0}}};
+  const Aggregates aggregates{
+      {{"10.64.0.0/16", "announced", true, 3, 2, std::chrono::seconds(151), 1},
+       {"10.65.0.0/16", "installing", false, 1, 0, std::chrono::seconds(1), 12},
+       {"10.66.0.0/16", "idle", false, 0, 0, std::chrono::seconds(9), 0}}};
   EXPECT_EQ("\n" + table(aggregates, plain),
             R"(
-  PREFIX        STATE       CONTRIBUTING  SUMMARY-ONLY  ADVERTISED
-  10.64.0.0/16  announced              3  yes           to 2
-~ 10.65.0.0/16  installing             1  no            to nobody
-~ 10.66.0.0/16  idle                   0  no            to nobody
+  PREFIX        STATE       SINCE  CONTRIBUTING  SUMMARY-ONLY  CHANGES  ADVERTISED
+  10.64.0.0/16  announced   2m31s             3  yes                 1  to 2
+~ 10.65.0.0/16  installing     1s             1  no                 12  to nobody
+~ 10.66.0.0/16  idle           9s             0  no                  0  to nobody
 )");
 }
 
@@ -312,8 +313,10 @@ TEST(AnnouncementsTable, ShowsWhatAConfiguredOneWaitsFor) {
   announcement.prefix = "192.0.2.7/32";
   announcement.lease = "configured";
   announcement.waits_for = "/run/well is not there";
+  announcement.since_seconds = 61;
   const std::string text = table(Announcements{{announcement}}, plain);
   EXPECT_NE(text.find("~ 192.0.2.7/32"), std::string::npos) << text;
+  EXPECT_NE(text.find("1m1s"), std::string::npos) << text;
   EXPECT_NE(text.find("waits: /run/well is not there"), std::string::npos) << text;
 }
 
