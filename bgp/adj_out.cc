@@ -82,6 +82,7 @@ struct AdjOut::World {
     key.rules.role = how.role;
     key.rules.drain = how.drain;
     key.rules.default_originate = how.default_originate;
+    key.rules.unsuppress = how.unsuppress;
     key.rules.long_lived = how.negotiated.long_lived_graceful_restart;
     if (key.negotiated.families.front().add_path_send) {
       key.rules.add_path = how.add_path;

@@ -43,6 +43,7 @@ struct AdjOutPeer {
   bool reflector_client = false;
   RouterId cluster_id;
   DefaultOriginate default_originate = {};
+  bool unsuppress = false;
   /// RFC 7911, where it was negotiated.
   AddPathSend add_path;
 };

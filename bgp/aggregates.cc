@@ -14,16 +14,17 @@ Attributes attributes_of(const AggregateSettings& aggregate, Asn asn, RouterId i
   return made;
 }
 
-void Aggregates::configure(std::vector<AggregateSettings> wanted) {
+void Aggregates::configure(std::vector<AggregateSettings> wanted, Time now) {
   const std::vector<Row> old = std::exchange(rows_, {});
   for (AggregateSettings& each : wanted) {
     const auto known = std::find_if(old.begin(), old.end(), [&](const Row& row) {
       return row.settings.what.prefix == each.what.prefix;
     });
     Row row;
+    row.since = now;
     if (known != old.end()) {
-      row.covered = known->covered;
-      row.originated = known->originated;
+      row = *known;
+      row.contributing = 0;
       if (row.originated && known->settings != each) changed_.push_back(each.what.prefix);
     }
     row.settings = std::move(each);
@@ -37,11 +38,11 @@ void Aggregates::configure(std::vector<AggregateSettings> wanted) {
   stepped_ = false;
 }
 
-void Aggregates::start_over() {
+void Aggregates::start_over(Time now) {
   for (Row& row : rows_) {
     row.contributing = 0;
     row.covered = false;
-    row.originated = false;
+    if (std::exchange(row.originated, false)) note(row, now);
   }
   changed_.clear();
   stepped_ = false;
@@ -80,15 +81,16 @@ void Aggregates::covered(const Prefix& prefix) {
   }
 }
 
-std::vector<Prefix> Aggregates::step() {
+std::vector<Prefix> Aggregates::step(Time now) {
   if (std::exchange(stepped_, true)) return {};
   std::vector<Prefix> changed = std::exchange(changed_, {});
   for (Row& row : rows_) {
     if (row.contributing == 0) row.covered = false;
     // One that is originated is covered, or was when nothing had to be waited for.
     const bool wanted = row.contributing != 0 && (row.originated || !wait_ || row.covered);
-    if (std::exchange(row.originated, wanted) != wanted)
-      changed.push_back(row.settings.what.prefix);
+    if (std::exchange(row.originated, wanted) == wanted) continue;
+    note(row, now);
+    changed.push_back(row.settings.what.prefix);
   }
   return changed;
 }
@@ -99,6 +101,12 @@ const AggregateSettings* Aggregates::originated(const Prefix& prefix) const {
     return each.originated && each.settings.what.prefix == prefix;
   });
   return row == rows_.end() ? nullptr : &row->settings;
+}
+
+bool Aggregates::awaits_cover(Family family) const {
+  return std::any_of(rows_.begin(), rows_.end(), [&](const Row& row) {
+    return waits(row) && row.settings.what.prefix.family() == family;
+  });
 }
 
 std::vector<Prefix> Aggregates::suppressing() const {
@@ -115,7 +123,7 @@ std::vector<AggregateStatus> Aggregates::status() const {
   all.reserve(rows_.size());
   for (const Row& row : rows_) {
     all.push_back({row.settings.what.prefix, row.settings.summary_only, row.contributing,
-                   row.originated, row.contributing != 0 && !row.originated});
+                   row.originated, waits(row), row.since, row.changes});
   }
   return all;
 }

@@ -15,6 +15,7 @@
 #include "bgp/settings.h"
 #include "bgp/types.h"
 #include "net/ip.h"
+#include "net/time.h"
 
 namespace weft::bgp {
 
@@ -30,6 +31,9 @@ struct AggregateStatus {
   bool originated = false;
   /// It is wanted, and not originated because the kernel has not acknowledged its blackhole.
   bool awaits_cover = false;
+  /// Since when it is originated or is not, and how often that has changed.
+  Time since{};
+  std::uint64_t changes = 0;
   bool operator==(const AggregateStatus&) const = default;
 };
 
@@ -37,9 +41,9 @@ class Aggregates {
  public:
   /// In place of those before. All counts are 0 then: the caller tells again of every route there
   /// is before it calls step(). What goes on stays originated meanwhile.
-  void configure(std::vector<AggregateSettings> wanted);
+  void configure(std::vector<AggregateSettings> wanted, Time now);
   /// Nothing is originated any more, and no routes are known: the tables are new.
-  void start_over();
+  void start_over(Time now);
   [[nodiscard]] bool empty() const { return rows_.empty(); }
 
   /// A prefix has another kind of route now. Prefixes of aggregates count for no other aggregate.
@@ -51,9 +55,11 @@ class Aggregates {
   void covered(const Prefix& prefix);
 
   /// Prefixes whose aggregate is to be originated, or anew, or withdrawn, since the last call.
-  [[nodiscard]] std::vector<Prefix> step();
+  [[nodiscard]] std::vector<Prefix> step(Time now);
   /// The aggregate that is originated for the prefix, or nullptr.
   [[nodiscard]] const AggregateSettings* originated(const Prefix& prefix) const;
+  /// One of the family is wanted, and waits for covered().
+  [[nodiscard]] bool awaits_cover(Family family) const;
   /// Sorted: those originated of which nothing more specific is to go out.
   [[nodiscard]] std::vector<Prefix> suppressing() const;
 
@@ -66,7 +72,14 @@ class Aggregates {
     std::uint64_t contributing = 0;
     bool covered = false;
     bool originated = false;
+    Time since{};
+    std::uint64_t changes = 0;
   };
+  static bool waits(const Row& row) { return row.contributing != 0 && !row.originated; }
+  static void note(Row& row, Time now) {
+    row.since = now;
+    ++row.changes;
+  }
   void index();
 
   std::vector<Row> rows_;

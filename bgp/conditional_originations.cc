@@ -14,7 +14,7 @@ std::size_t slot(Family family) {
 
 }  // namespace
 
-void ConditionalOriginations::configure(std::vector<AnnouncementSettings> wanted) {
+void ConditionalOriginations::configure(std::vector<AnnouncementSettings> wanted, Time now) {
   std::vector<Row> old = std::exchange(rows_, {});
   learned_.clear();
   for (AnnouncementSettings& each : wanted) {
@@ -25,11 +25,10 @@ void ConditionalOriginations::configure(std::vector<AnnouncementSettings> wanted
       if (condition) learned_.emplace(*condition, false);
     }
     Row row;
+    row.since = now;
     if (known != old.end()) {
-      const bool same_service = known->settings.health_file == each.health_file &&
-                                known->settings.health_socket == each.health_socket;
-      row.well = known->well && same_service;
-      row.originated = known->originated;
+      row = *known;
+      if (!known->settings.is_same_service(each)) row.fault.reset();
       if (row.originated && known->settings.what != each.what) changed_.push_back(each.what.prefix);
       old.erase(known);
     }
@@ -42,8 +41,10 @@ void ConditionalOriginations::configure(std::vector<AnnouncementSettings> wanted
   due_ = true;
 }
 
-void ConditionalOriginations::start_over() {
-  for (Row& row : rows_) row.originated = false;
+void ConditionalOriginations::start_over(Time now) {
+  for (Row& row : rows_) {
+    if (std::exchange(row.originated, false)) note(row, now);
+  }
   for (auto& [prefix, yes] : learned_) yes = false;
   changed_.clear();
   due_ = true;
@@ -55,9 +56,10 @@ void ConditionalOriginations::learned(const Prefix& prefix, bool yes) {
   due_ = true;
 }
 
-void ConditionalOriginations::health(const Prefix& prefix, bool well) {
+void ConditionalOriginations::health(const Prefix& prefix, const std::string& fault) {
   for (Row& row : rows_) {
-    if (row.settings.what.prefix != prefix || std::exchange(row.well, well) == well) continue;
+    if (row.settings.what.prefix != prefix || row.fault == fault) continue;
+    row.fault = fault;
     due_ = true;
   }
 }
@@ -79,20 +81,18 @@ std::string ConditionalOriginations::obstacle(const Row& row) const {
     return fmt::format("a learned route for {}", wanted.unless_route->text());
   if (wanted.unless_route && !complete_[slot(wanted.unless_route->family())])
     return fmt::format("whether {} is learned is not known yet", wanted.unless_route->text());
-  if (!wanted.health_file.empty() && !row.well)
-    return fmt::format("{} is not there", wanted.health_file);
-  if (!wanted.health_socket.empty() && !row.well)
-    return fmt::format("{} takes no connection", wanted.health_socket);
-  return {};
+  if (!wanted.has_service()) return {};
+  return row.fault.value_or("the service has not been looked at yet");
 }
 
-std::vector<Prefix> ConditionalOriginations::step() {
+std::vector<Prefix> ConditionalOriginations::step(Time now) {
   if (!std::exchange(due_, false)) return {};
   std::vector<Prefix> changed = std::exchange(changed_, {});
   for (Row& row : rows_) {
     const bool wanted = obstacle(row).empty();
-    if (std::exchange(row.originated, wanted) != wanted)
-      changed.push_back(row.settings.what.prefix);
+    if (std::exchange(row.originated, wanted) == wanted) continue;
+    note(row, now);
+    changed.push_back(row.settings.what.prefix);
   }
   return changed;
 }
@@ -104,11 +104,19 @@ const Origination* ConditionalOriginations::originated(const Prefix& prefix) con
   return row == rows_.end() ? nullptr : &row->settings.what;
 }
 
+bool ConditionalOriginations::awaits_health(Family family) const {
+  return std::any_of(rows_.begin(), rows_.end(), [&](const Row& row) {
+    return row.settings.has_service() && !row.fault && row.settings.what.prefix.family() == family;
+  });
+}
+
 std::vector<ConditionalStatus> ConditionalOriginations::status() const {
   std::vector<ConditionalStatus> all;
   all.reserve(rows_.size());
-  for (const Row& row : rows_)
-    all.push_back({row.settings.what, row.originated ? std::string() : obstacle(row)});
+  for (const Row& row : rows_) {
+    all.push_back({row.settings.what, row.originated ? std::string() : obstacle(row), row.since,
+                   row.changes});
+  }
   return all;
 }
 

@@ -8,12 +8,15 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "bgp/settings.h"
 #include "net/ip.h"
+#include "net/time.h"
 
 namespace weft::bgp {
 
@@ -23,6 +26,9 @@ struct ConditionalStatus {
   /// Empty: it is originated. Else the first condition that does not hold: "no learned route for
   /// 10.0.0.0/8".
   std::string waits_for;
+  /// Since when it is originated or is not, and how often that has changed.
+  Time since{};
+  std::uint64_t changes = 0;
   bool operator==(const ConditionalStatus&) const = default;
 };
 
@@ -30,23 +36,26 @@ class ConditionalOriginations {
  public:
   /// In place of those before; what goes on keeps what is known of its health. Nothing is known to
   /// be learned then: the caller tells again before it calls step().
-  void configure(std::vector<AnnouncementSettings> wanted);
+  void configure(std::vector<AnnouncementSettings> wanted, Time now);
   /// Nothing is originated any more, and no routes are known: the tables are new.
-  void start_over();
+  void start_over(Time now);
 
   /// The best path of the prefix is a peer's, or no longer.
   void learned(const Prefix& prefix, bool yes);
-  /// Of the announced prefix; until told it is not well.
-  void health(const Prefix& prefix, bool well);
+  /// Why the service behind the announced prefix is not well, for an operator; empty: it is.
+  void health(const Prefix& prefix, const std::string& fault);
   /// What is not learned by now is known not to be there. Until then no `unless-route` holds.
   void tables_complete(Family family);
 
   /// step() may have something to say.
   [[nodiscard]] bool due() const { return due_; }
   /// Prefixes that are to be originated, or anew, or withdrawn, since the last call.
-  [[nodiscard]] std::vector<Prefix> step();
+  [[nodiscard]] std::vector<Prefix> step(Time now);
   /// What is originated for the prefix, or nullptr.
   [[nodiscard]] const Origination* originated(const Prefix& prefix) const;
+
+  /// Of a service behind one of the family nothing has been told yet.
+  [[nodiscard]] bool awaits_health(Family family) const;
 
   /// In the order of the settings.
   [[nodiscard]] std::vector<ConditionalStatus> status() const;
@@ -54,9 +63,16 @@ class ConditionalOriginations {
  private:
   struct Row {
     AnnouncementSettings settings;
-    bool well = false;
+    /// None: nothing is known of its service.
+    std::optional<std::string> fault;
     bool originated = false;
+    Time since{};
+    std::uint64_t changes = 0;
   };
+  static void note(Row& row, Time now) {
+    row.since = now;
+    ++row.changes;
+  }
   [[nodiscard]] bool is_learned(const Prefix& prefix) const;
   [[nodiscard]] std::string obstacle(const Row& row) const;
 

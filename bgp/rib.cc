@@ -673,7 +673,7 @@ class FamilyRib {
     originated_ -= (old == local_mark ? 1U : 0U);
     shared_.next_hops.count(set_of(wanted), set_of(old));
     table_.set_mark(net, wanted);
-    if (shared_.route_watcher && kind_of(old) != kind_of(wanted))
+    if (shared_.route_watcher)
       shared_.route_watcher(table_.prefix(net), kind_of(old), kind_of(wanted));
     if (shared_.wait_for_install || !awaits_install_.empty()) {
       if (net >= awaits_install_.size()) awaits_install_.resize(table_.places());
@@ -1008,6 +1008,11 @@ std::optional<BestPath> Rib::offered(Family family, NetId net) const {
 }
 bool Rib::is_learned(const Prefix& prefix) const {
   return tables_->of(prefix.family(), [&](auto& rib) { return rib.is_learned(prefix); });
+}
+PeerId Rib::best_peer(const Prefix& prefix) const {
+  const auto net = find(prefix);
+  const auto found = net ? best(prefix.family(), *net) : std::nullopt;
+  return found ? found->peer : PeerId::local;
 }
 void Rib::look_again(const Prefix& prefix) {
   tables_->of(prefix.family(), [&](auto& rib) { rib.look_again(prefix); });

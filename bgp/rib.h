@@ -128,7 +128,8 @@ struct BestPath {
   PeerId peer = PeerId::local;
   AttributeId attributes = AttributeId::none;
   NextHopId next_hop = NextHopId::local;
-  /// Not the best, but what Rib::offer() has: no filter is asked about it.
+  /// Not the best, but what Rib::offer() has: no filter is asked about it, and `peer` is whom it is
+  /// kept from.
   bool offered = false;
 };
 
@@ -177,7 +178,7 @@ class RibWatcher {
   ~RibWatcher() = default;
 };
 
-/// Hears of each prefix that has another kind of route now. Must not change the Rib.
+/// Hears of each prefix that has another route now, for the FIB. Must not change the Rib.
 using RouteWatcher = std::function<void(const Prefix& prefix, RouteKind before, RouteKind now)>;
 
 class Rib {
@@ -331,6 +332,8 @@ class Rib {
   [[nodiscard]] std::optional<BestPath> offered(Family family, NetId net) const;
   /// The best path of the prefix is a peer's.
   [[nodiscard]] bool is_learned(const Prefix& prefix) const;
+  /// PeerId::local, too, without a best path.
+  [[nodiscard]] PeerId best_peer(const Prefix& prefix) const;
   /// What peers are told of the prefix may be different although its best path is not.
   void look_again(const Prefix& prefix);
   /// Best first; none while there is no best path.

@@ -189,6 +189,8 @@ struct PeerSettings {
   bool role_strict = false;
   /// In each family of the session, in place of what the export filter says of the default route.
   DefaultOriginate default_originate;
+  /// The peer is told also what an aggregate with summary-only keeps from the others.
+  bool unsuppress = false;
   /// RFC 8326: routes that ask to be used last are.
   bool graceful_shutdown = true;
   /// RFC 7999: host routes of the peer may ask to be dropped.
@@ -264,9 +266,33 @@ struct AnnouncementSettings {
   /// Settings originate.
   std::optional<Prefix> when_route;
   std::optional<Prefix> unless_route;
-  /// Absolute paths: a file that is there, a UNIX socket that takes connections. Empty: not asked.
+  /// Absolute paths: a file that is there, a UNIX socket that takes connections; and what /bin/sh
+  /// -c ends with status 0. Empty: not asked.
   std::string health_file;
   std::string health_socket;
+  std::string health_command;
+  /// Between two rounds; and for how long an answer is waited for.
+  std::chrono::seconds health_interval{1};
+  std::chrono::seconds health_timeout{3};
+  /// Answers in a row, of the socket and of the command, that change the verdict. At least 1.
+  unsigned health_rise = 2;
+  unsigned health_fall = 3;
+
+  [[nodiscard]] bool has_service() const {
+    return !health_file.empty() || !health_socket.empty() || !health_command.empty();
+  }
+  [[nodiscard]] bool is_same_service(const AnnouncementSettings& other) const {
+    return health_file == other.health_file && health_socket == other.health_socket &&
+           health_command == other.health_command;
+  }
+  /// The same service is asked in the same way.
+  [[nodiscard]] bool asks_the_same(const AnnouncementSettings& other) const {
+    AnnouncementSettings same = other;
+    same.what = what;
+    same.when_route = when_route;
+    same.unless_route = unless_route;
+    return same == *this;
+  }
   bool operator==(const AnnouncementSettings&) const = default;
 };
 

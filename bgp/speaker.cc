@@ -30,7 +30,7 @@ Speaker::World::World(Settings wanted, std::uint64_t with_seed, Time now)
   monitoring.count_malformed(
       [this](PeerId id) { return by_id[static_cast<std::size_t>(id)]->malformed_updates; });
   monitor(now);
-  configure_origination();
+  configure_origination(now);
   offer_defaults();
   watch_routes();
   add_listed(now);
@@ -86,7 +86,7 @@ void Speaker::World::advance(Time now) {
   if (!std::exchange(words_first, false)) {
     drop_some();
     tables->rib.decide(decide_slice, changes);
-    if (follow_routes()) tables->rib.decide(decide_slice, changes);
+    if (follow_routes(now)) tables->rib.decide(decide_slice, changes);
   }
   check_end_of_rib(now);
   for (const auto& each : neighbours) {
@@ -281,8 +281,8 @@ void Speaker::withdraw(const Prefix& prefix, Time now) {
   world_->settle_all(now);
 }
 
-void Speaker::health(const Prefix& announcement, bool well, Time now) {
-  world_->conditional.health(announcement, well);
+void Speaker::health(const Prefix& announcement, const std::string& fault, Time now) {
+  world_->conditional.health(announcement, fault);
   if (world_->conditional.due()) world_->settle_all(now);
 }
 

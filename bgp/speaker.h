@@ -158,9 +158,13 @@ struct PeerStatus {
   std::optional<std::uint32_t> prefix_limit;
   bool route_reflector_client = false;
   std::optional<std::uint32_t> accepted_prefix_limit;
-  /// Why the last session ended or the next does not come up, with who said it; empty when it never
-  /// did.
+  /// Why the last session ended or the next does not come up, with who said it, and when that was;
+  /// empty when it never did.
   std::string last_error;
+  Time last_error_at{};
+  /// A later failure that says less, such as a connection that nobody takes; empty: none.
+  std::string last_attempt;
+  Time last_attempt_at{};
   MessageCounts received;
   MessageCounts sent;
   std::uint64_t established_count = 0;
@@ -310,8 +314,9 @@ class Speaker {
   /// In place of what the prefix was announced with before.
   void originate(const Origination& what, Time now);
   void withdraw(const Prefix& prefix, Time now);
-  /// Of the service behind an announcement of the settings; until told it is not well.
-  void health(const Prefix& announcement, bool well, Time now);
+  /// Why the service behind an announcement of the settings is not well, for an operator; empty: it
+  /// is. Until told it is not.
+  void health(const Prefix& announcement, const std::string& fault, Time now);
   /// The kernel has acknowledged the blackhole of an aggregate: with wait_for_install() it is
   /// originated only now.
   void covered(const Prefix& aggregate, Time now);

@@ -22,9 +22,9 @@ void Speaker::World::watch_routes() {
     return tables->rib.watch_routes({});
   tables->rib.watch_routes([this](const Prefix& prefix, RouteKind before, RouteKind now) {
     aggregates.route(prefix, before, now);
-    if (is_learned(before) == is_learned(now)) return;
-    conditional.learned(prefix, is_learned(now));
+    // Whom it is learned from may matter, too.
     if (default_conditions.contains(prefix)) default_condition_changed = true;
+    if (is_learned(before) != is_learned(now)) conditional.learned(prefix, is_learned(now));
   });
 }
 
@@ -45,9 +45,9 @@ void Speaker::World::originate_again(const Prefix& prefix) {
   }
 }
 
-void Speaker::World::configure_origination() {
-  aggregates.configure(settings.aggregates);
-  conditional.configure(settings.announcements);
+void Speaker::World::configure_origination(Time now) {
+  aggregates.configure(settings.aggregates, now);
+  conditional.configure(settings.announcements, now);
   tables->rib.each_route([&](const Prefix& prefix, RouteKind kind) {
     aggregates.route(prefix, RouteKind::none, kind);
     conditional.learned(prefix, is_learned(kind));
@@ -71,12 +71,12 @@ void Speaker::World::offer_defaults() {
   }
 }
 
-bool Speaker::World::follow_routes() {
+bool Speaker::World::follow_routes(Time now) {
   if (std::exchange(default_condition_changed, false)) {
     for (const Prefix& each : default_routes) tables->rib.look_again(each);
   }
-  const std::vector<Prefix> announced = conditional.step();
-  const std::vector<Prefix> aggregated = aggregates.step();
+  const std::vector<Prefix> announced = conditional.step(now);
+  const std::vector<Prefix> aggregated = aggregates.step(now);
   for (const Prefix& prefix : announced) originate_again(prefix);
   for (const Prefix& prefix : aggregated) originate_again(prefix);
   if (!aggregated.empty()) tables->rib.suppress(aggregates.suppressing());

@@ -178,7 +178,7 @@ void Speaker::World::apply(Settings wanted, Time now) {
   }
   tables->rib.set_recursion(Tables::recursion(settings));
   if (old.aggregates != settings.aggregates || old.announcements != settings.announcements)
-    configure_origination();
+    configure_origination(now);
   offer_defaults();
   watch_routes();
   remove_unlisted(now);
@@ -255,9 +255,9 @@ void Speaker::World::start_over(Time now) {
   monitor(now);
   tables->rib.connected(subnets);
   tables->rib.wait_for_install(wait_for_install);
-  aggregates.start_over();
-  conditional.start_over();
-  configure_origination();
+  aggregates.start_over(now);
+  conditional.start_over(now);
+  configure_origination(now);
   offer_defaults();
   watch_routes();
   for (const auto& [prefix, what] : originated) tables->originate(prefix, what.attributes());

@@ -145,7 +145,8 @@ void Speaker::World::check_end_of_rib(Time now) {
   Rib& rib = tables->rib;
   for (const Family family : both_families) {
     std::optional<Time>& since = installing_since[index(family)];
-    if (!rib.awaits_install(family)) {
+    if (!rib.awaits_install(family) && !aggregates.awaits_cover(family) &&
+        !conditional.awaits_health(family)) {
       since.reset();
     } else if (!since) {
       since = now;

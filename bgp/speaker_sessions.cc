@@ -221,7 +221,7 @@ void Speaker::World::tell(Neighbour& who, const Session& session, Family family,
 
 bool Speaker::World::same(const AdjOutPeer& a, const AdjOutPeer& b) {
   return a.policy == b.policy && a.next_hop == b.next_hop && a.drain == b.drain &&
-         a.default_originate == b.default_originate;
+         a.default_originate == b.default_originate && a.unsuppress == b.unsuppress;
 }
 
 std::optional<AdjOutPeer> Speaker::World::outbound(const Neighbour& who, const Session& session,
@@ -235,6 +235,7 @@ std::optional<AdjOutPeer> Speaker::World::outbound(const Neighbour& who, const S
   how.role = who.peer.settings().role;
   how.drain = draining;
   how.default_originate = who.peer.settings().default_originate;
+  how.unsuppress = who.peer.settings().unsuppress;
   how.reflector_client = !session.external && who.peer.settings().route_reflector_client;
   how.cluster_id = settings.cluster_id.value_or(settings.router_id);
   const auto& add_path = who.peer.settings().add_path_send;

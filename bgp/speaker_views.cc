@@ -128,6 +128,9 @@ PeerStatus Speaker::World::status(const Neighbour& who) const {
   shown.route_reflector_client = wanted.route_reflector_client;
   shown.accepted_prefix_limit = wanted.accepted_prefix_limit;
   shown.last_error = peer.last_error();
+  shown.last_error_at = peer.last_error_at();
+  shown.last_attempt = peer.last_attempt();
+  shown.last_attempt_at = peer.last_attempt_at();
   shown.received = peer.received_counts();
   shown.sent = peer.sent_counts();
   shown.established_count = peer.established_count();

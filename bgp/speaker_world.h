@@ -266,11 +266,11 @@ struct Speaker::World {
   /// announcement of the settings, then an aggregate.
   [[nodiscard]] std::optional<Attributes> wanted(const Prefix& prefix) const;
   void originate_again(const Prefix& prefix);
-  void configure_origination();
+  void configure_origination(Time now);
   /// The default routes are offered while some peer may ask for them.
   void offer_defaults();
   /// What the last decisions mean to what is originated. True: there is more to decide.
-  bool follow_routes();
+  bool follow_routes(Time now);
 
   // ---- sessions and the tables
 

@@ -287,7 +287,10 @@ std::optional<BestPath> UpdateGroup::offered_default(NetId net) const {
   const DefaultOriginate& how = key_.rules.default_originate;
   if (!how.on || rib_.prefix(key_.rules.family, net).length() != 0) return {};
   if (how.condition && !rib_.is_learned(*how.condition)) return {};
-  return rib_.offered(key_.rules.family, net);
+  auto found = rib_.offered(key_.rules.family, net);
+  // Two that tell each other a default route while they have one would keep it up by themselves.
+  if (found && how.condition) found->peer = rib_.best_peer(*how.condition);
+  return found;
 }
 
 AdvertisementTable::Id UpdateGroup::current(NetId net) {

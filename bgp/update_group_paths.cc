@@ -34,8 +34,7 @@ void UpdateGroup::find_wanted(NetId net) {
   wanted_.clear();
   rib_.usable_paths(family, net, usable_);
   if (const auto offered = offered_default(net)) {
-    // The number that a best path of this node would have.
-    usable_.assign(1, {*offered, static_cast<std::uint32_t>(PeerId::local) + 1, true});
+    usable_.assign(1, {*offered, static_cast<std::uint32_t>(offered->peer) + 1, true});
   }
   std::size_t room =
       mode.paths == AddPathSend::Paths::best ? mode.count : std::numeric_limits<std::size_t>::max();

@@ -59,6 +59,7 @@ Impact impact_of(const bgp::PeerSettings& before, const bgp::PeerSettings& after
   same.graceful_shutdown = after.graceful_shutdown;
   same.blackhole = after.blackhole;
   same.default_originate = after.default_originate;
+  same.unsuppress = after.unsuppress;
   same.range_limit = after.range_limit;
   same.delay_open = after.delay_open;
   same.password_file = after.password_file;
@@ -68,7 +69,7 @@ Impact impact_of(const bgp::PeerSettings& before, const bgp::PeerSettings& after
   const bool filters =
       before.import_filter != after.import_filter || before.export_filter != after.export_filter ||
       before.graceful_shutdown != after.graceful_shutdown || before.blackhole != after.blackhole ||
-      before.default_originate != after.default_originate;
+      before.default_originate != after.default_originate || before.unsuppress != after.unsuppress;
   return filters ? Impact::refilter : Impact::live;
 }
 

@@ -92,6 +92,23 @@ Key<bgp::AnnouncementSettings> path_of(std::string_view name,
       "not asked");
 }
 
+Key<bgp::AnnouncementSettings> command() {
+  constexpr std::size_t command_limit = 4096;
+  return otherwise(
+      key_of(
+          "health-command", &bgp::AnnouncementSettings::health_command,
+          fmt::format("text of at most {} octets", command_limit),
+          "Only while /bin/sh -c with this ends with exit status 0. It runs as weftd does, within "
+          "the limits of weftd.service, and what it writes is lost; what needs more can run "
+          "weftctl "
+          "announce --health-command.",
+          [](Reader& reader, const Node& node) { return reader.text(node, command_limit); },
+          [](const std::string& value) {
+            return value.empty() ? std::optional<std::string>() : yaml_text(value);
+          }),
+      "not asked");
+}
+
 /// Reads a list of what is originated; no prefix stands twice in it.
 template <typename Settings, typename Check>
 std::optional<std::vector<Settings>> read_list(Reader& reader, const Node& node,
@@ -199,9 +216,27 @@ const std::vector<Key<bgp::AnnouncementSettings>>& keys<bgp::AnnouncementSetting
                        "start that is known when the peers have sent their routes."),
                 "whatever is learned"),
       path_of("health-file", &AnnouncementSettings::health_file,
-              "Only while something exists at this path, looked for every second."),
+              "Only while something exists at this path. weftd.service sees a /tmp of its own, so "
+              "/run is the place for it."),
       path_of("health-socket", &AnnouncementSettings::health_socket,
-              "Only while this UNIX stream socket takes connections, tried every second."),
+              "Only while this UNIX stream socket takes connections. They are closed at once; one "
+              "whose backlog is full takes none."),
+      command(),
+      duration("health-interval", &AnnouncementSettings::health_interval,
+               {.least = 1, .most = 3600},
+               "Between two looks at the file, the socket and the command."),
+      duration(
+          "health-timeout", &AnnouncementSettings::health_timeout, {.least = 1, .most = 3600},
+          "How long a look or the command may take; then it has failed, and a command is killed "
+          "with what it began in its process group."),
+      number(
+          "health-rise", &AnnouncementSettings::health_rise, {.least = 1, .most = 1000},
+          "Successes in a row, of the socket and of the command, that announce the prefix again; "
+          "the first answer counts alone."),
+      number(
+          "health-fall", &AnnouncementSettings::health_fall, {.least = 1, .most = 1000},
+          "Failures in a row, of the socket and of the command, that withdraw the prefix. A file "
+          "that is gone withdraws it at once."),
       med_of<AnnouncementSettings>(),
       communities_of<AnnouncementSettings>()};
   return table;
@@ -213,10 +248,13 @@ const std::vector<Key<bgp::AggregateSettings>>& keys<bgp::AggregateSettings>() {
   static const std::vector<Key<AggregateSettings>> table{
       prefix_of<AggregateSettings>(
           "The prefix; not a default route, and no other aggregate has the same. The kernel drops "
-          "what no route inside of it takes, as long as it is announced."),
-      boolean("summary-only", &AggregateSettings::summary_only,
-              "While it is announced, nothing that lies inside of it is told to any peer: neither "
-              "learned routes nor blocks and other prefixes of this node, nor aggregates."),
+          "what no route inside of it takes, as long as it is announced and five seconds more."),
+      boolean(
+          "summary-only", &AggregateSettings::summary_only,
+          "While it is announced, nothing that lies inside of it is told to any peer: neither "
+          "learned routes nor blocks and other prefixes of this node, nor aggregates. Peers with "
+          "unsuppress are excepted. Beware of it where another router has ways to the inside "
+          "that this one has not: others cannot tell, and what comes here for them is dropped."),
       med_of<AggregateSettings>(), communities_of<AggregateSettings>()};
   return table;
 }

@@ -529,11 +529,16 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
           "not spoken of"),
       boolean("role-strict", &PeerSettings::role_strict,
               "The peer must say its role, too; with role only."),
-      key_of("default-originate", &PeerSettings::default_originate, "never, always or a prefix",
-             "The peer is told a default route with this node as next hop, in each family of the "
-             "session and whatever export says. This node itself does not use it. A prefix: only "
-             "while this node uses a learned route for just that prefix.",
-             read_default_originate, write_default_originate),
+      key_of(
+          "default-originate", &PeerSettings::default_originate, "never, always or a prefix",
+          "The peer is told a default route with this node as next hop, in each family of the "
+          "session and whatever export says. This node itself does not use it. A prefix: only "
+          "while this node uses a learned route for just that prefix, and never told to the peer "
+          "that this route comes from.",
+          read_default_originate, write_default_originate),
+      boolean("unsuppress", &PeerSettings::unsuppress,
+              "The peer is told also what lies inside of aggregates with summary-only, as export "
+              "lets it."),
       boolean("graceful-shutdown", &PeerSettings::graceful_shutdown,
               "Routes with the community graceful-shutdown get LOCAL_PREF 0, so that they are used "
               "last (RFC 8326)."),

@@ -210,6 +210,9 @@ constexpr auto fields<Peer> =
                Field{"capabilities", &Peer::capabilities},
                Field{"families", &Peer::families},
                Field{"last_error", &Peer::last_error},
+               Field{"last_error_seconds", &Peer::last_error_seconds},
+               Field{"last_attempt", &Peer::last_attempt, {}, true},
+               Field{"last_attempt_seconds", &Peer::last_attempt_seconds},
                Field{"messages_received", &Peer::messages_received},
                Field{"messages_sent", &Peer::messages_sent},
                Field{"established_count", &Peer::established_count},
@@ -344,10 +347,13 @@ constexpr auto fields<Policy> = std::tuple{Field{"name", &Policy::name},
 template <>
 constexpr auto fields<Policies> = std::tuple{Field{"policies", &Policies::policies}};
 template <>
-constexpr auto fields<Aggregate> = std::tuple{
-    Field{"prefix", &Aggregate::prefix}, Field{"state", &Aggregate::state},
-    Field{"summary_only", &Aggregate::summary_only},
-    Field{"contributing", &Aggregate::contributing}, Field{"advertised", &Aggregate::advertised}};
+constexpr auto fields<Aggregate> = std::tuple{Field{"prefix", &Aggregate::prefix},
+                                              Field{"state", &Aggregate::state},
+                                              Field{"summary_only", &Aggregate::summary_only},
+                                              Field{"contributing", &Aggregate::contributing},
+                                              Field{"advertised", &Aggregate::advertised},
+                                              Field{"age", &Aggregate::age},
+                                              Field{"changes", &Aggregate::changes}};
 template <>
 constexpr auto fields<Aggregates> = std::tuple{Field{"aggregates", &Aggregates::aggregates}};
 template <>
@@ -390,7 +396,9 @@ constexpr auto fields<Announcement> =
                Field{"lease", &Announcement::lease},
                Field{"expires_seconds", &Announcement::expires_seconds},
                Field{"advertised", &Announcement::advertised},
-               Field{"waits_for", &Announcement::waits_for}};
+               Field{"waits_for", &Announcement::waits_for},
+               Field{"since_seconds", &Announcement::since_seconds},
+               Field{"changes", &Announcement::changes}};
 template <>
 constexpr auto fields<Announcements> =
     std::tuple{Field{"announcements", &Announcements::announcements}};

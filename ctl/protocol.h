@@ -324,6 +324,10 @@ struct Peer {
   std::vector<PeerFamily> families;
   /// Why the last session ended or the next does not come up; empty when it never did.
   std::string last_error;
+  /// How long ago that was, and a later failure that says less.
+  std::optional<std::uint64_t> last_error_seconds;
+  std::string last_attempt;
+  std::optional<std::uint64_t> last_attempt_seconds;
   std::uint64_t messages_received = 0;
   std::uint64_t messages_sent = 0;
   std::uint64_t established_count = 0;
@@ -539,6 +543,9 @@ struct Aggregate {
   std::uint64_t contributing = 0;
   /// Peers it is advertised to.
   std::uint32_t advertised = 0;
+  /// Since it was announced or ceased to be, and how often that has happened.
+  std::chrono::seconds age{0};
+  std::uint64_t changes = 0;
   bool operator==(const Aggregate&) const = default;
 };
 
@@ -675,8 +682,11 @@ struct Announcement {
   std::optional<std::uint64_t> expires_seconds;
   /// Peers it is advertised to.
   std::uint32_t advertised = 0;
-  /// Of one that is configured: the condition that does not hold.
+  /// Of one that is configured: the condition that does not hold; since its conditions hold, or do
+  /// not; and how often that has changed.
   std::string waits_for = {};
+  std::optional<std::uint64_t> since_seconds = {};
+  std::uint64_t changes = 0;
   bool operator==(const Announcement&) const = default;
 };
 

@@ -323,6 +323,11 @@ void add_origination(CLI::App& app, Options& options) {
   announce->add_option("--health-interval", held.health.interval, "seconds between two checks")
       ->check(CLI::Range(0.1, 3600.0))
       ->capture_default_str();
+  announce
+      ->add_option("--health-timeout", held.health.timeout,
+                   "seconds after which the command is killed and has failed")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
   announce->add_option("--health-rise", held.health.rise, "successes in a row that announce it")
       ->check(CLI::Range(1U, 1000U))
       ->capture_default_str();

@@ -194,6 +194,9 @@ class Daemon {
       row.med = each.what.med;
       row.lease = "configured";
       row.waits_for = each.waits_for;
+      row.since_seconds = static_cast<std::uint64_t>(
+          std::chrono::duration_cast<std::chrono::seconds>(now - each.since).count());
+      row.changes = each.changes;
       view.announcements.push_back(std::move(row));
     }
     for (ctl::Announcement& each : view.announcements)
@@ -222,7 +225,7 @@ class Daemon {
             [&](const ctl::ReleaseBlockRequest& release) { answer(released(release)); },
             [&](const ctl::PoliciesRequest&) { answer(policies_view(world())); },
             [&](const ctl::DrainRequest& drain) { answer(drained(drain)); },
-            [&](const ctl::AggregatesRequest&) { answer(aggregates_view(world())); },
+            [&](const ctl::AggregatesRequest&) { answer(aggregates_view(world(), now)); },
             [&](const ctl::BmpRequest&) { answer(stations_view(world(), now)); },
             [&](const ctl::DoctorRequest&) { answer(doctor_view(world())); },
             [&](const ctl::FibCheckRequest& check) { routing_->check_fib(check.repair, answer); },

@@ -1,9 +1,10 @@
-// HealthChecks: looks once a second whether the services are well that announcements of the
-// configuration depend on: a file that is there, a UNIX socket that takes connections. Not here:
-// what follows from it (bgp/conditional_originations.h), commands (weftctl announce).
+// HealthChecks: looks in rounds whether the services are well that announcements of the
+// configuration depend on: a file that is there, a UNIX socket that takes connections, a command
+// that succeeds. Nothing that hangs is waited for: a look is a thread's that nobody joins, for a
+// path may lie on a file system whose server is gone; a command is killed. Not here: what follows
+// from it (bgp/conditional_originations.h), commands of local clients (weftctl announce).
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -20,25 +21,30 @@ namespace weft::daemon {
 
 /// Something exists at this path. Nothing is opened, so whatever it is stays as it is.
 bool is_there(const std::string& path);
-/// Somebody listens there now. The connection is closed at once; a full backlog counts as well.
+/// Somebody listens there now, and its backlog has room. The connection is closed at once.
 bool takes_connections(const std::string& path);
 
 class HealthChecks {
  public:
-  static constexpr std::chrono::seconds interval{1};
+  /// Whose announcement, and why its service is not well; empty: it is.
+  using Told = std::function<void(const Prefix&, const std::string&)>;
 
-  /// `told` is called for each announcement with a service in its conditions, each time it looks.
-  HealthChecks(boost::asio::io_context& io, std::function<void(const Prefix&, bool)> told);
+  /// `told` is called once a round for each announcement with a service in its conditions.
+  HealthChecks(boost::asio::io_context& io, Told told);
   ~HealthChecks();
   HealthChecks(const HealthChecks&) = delete;
   HealthChecks& operator=(const HealthChecks&) = delete;
-  /// In place of those before; looks at once.
+  /// In place of those before; looks at once at services that are new. Others go on.
   void apply(const std::vector<bgp::AnnouncementSettings>& announcements);
+  /// For good: kills the commands that run, and tells nothing any more.
   void stop();
 
  private:
-  class Loop;
-  std::unique_ptr<Loop> loop_;
+  class Service;
+  struct Shared;
+
+  std::shared_ptr<Shared> shared_;
+  std::vector<std::shared_ptr<Service>> services_;
 };
 
 }  // namespace weft::daemon

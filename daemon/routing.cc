@@ -33,6 +33,8 @@ const Address container_gateway = Address::ipv4(0xa9fe0101);
 constexpr std::chrono::minutes audit_interval{10};
 /// How long the first dump of the kernel's routes may take before sessions begin all the same.
 constexpr std::chrono::seconds adoption_limit{5};
+/// How long the kernel goes on to drop what an aggregate covered, after its withdrawal.
+constexpr std::chrono::seconds cover_linger{5};
 
 void write_log(const bgp::LogLine& line) {
   switch (line.level) {
@@ -75,10 +77,12 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
                             const Address& router) { router_heard(ifindex, router); }),
         bfd_(io,
              [this](const std::string& peer, const std::string& why) { path_failed(peer, why); }),
-        health_(io, [this](const Prefix& prefix, bool well) { service_is(prefix, well); }),
+        health_(io, [this](const Prefix& prefix,
+                           const std::string& fault) { service_is(prefix, fault); }),
         table_timer_(io),
         audit_timer_(io),
-        begin_timer_(io) {
+        begin_timer_(io),
+        uncover_timer_(io) {
     if (!settings_.install) return;
     table_.emplace(settings_);
     check_.emplace(*table_, speaker_, [this](const NextHop& hop) { return describe(hop); });
@@ -276,6 +280,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     begin_timer_.cancel();
     table_timer_.cancel();
     audit_timer_.cancel();
+    uncover_timer_.cancel();
     if (notifications_) give_back(*notifications_);
     if (reports_) give_back(*reports_);
     if (programmer_) programmer_->stop();
@@ -509,9 +514,9 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     transport_->poke();
   }
 
-  void service_is(const Prefix& announcement, bool well) {
+  void service_is(const Prefix& announcement, const std::string& fault) {
     if (stopped_) return;
-    speaker_.health(announcement, well, Clock::now());
+    speaker_.health(announcement, fault, Clock::now());
     if (transport_) transport_->poke();
   }
 
@@ -578,7 +583,8 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
 
   /// One who wanted a blackhole does no longer; `others`: of the rest somebody does.
   void uncover(const Prefix& prefix, bool others, Time now) {
-    if (table_ && !others && !aggregated_.contains(prefix)) table_->unwant_blackhole(prefix, now);
+    if (table_ && !others && !aggregated_.contains(prefix) && !uncover_at_.contains(prefix))
+      table_->unwant_blackhole(prefix, now);
   }
 
   /// What no route inside of an aggregate takes must not follow a default route back to whoever
@@ -589,13 +595,41 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     for (const bgp::AggregateStatus& each : speaker_.aggregates()) {
       if (each.contributing == 0) continue;
       wanted.insert(each.prefix);
+      uncover_at_.erase(each.prefix);
       // Wanted once more, one that stands already is told of once more.
       if (each.awaits_cover || !aggregated_.contains(each.prefix))
         table_->want_blackhole(each.prefix, now);
     }
     wanted.swap(aggregated_);
-    for (const Prefix& prefix : wanted)
+    for (const Prefix& prefix : wanted) {
+      if (!aggregated_.contains(prefix)) uncover_at_.try_emplace(prefix, now + cover_linger);
+    }
+    await_uncover(now);
+  }
+
+  /// Until everybody has heard of the withdrawal, packets still come.
+  void await_uncover(Time now) {
+    if (uncover_at_.empty()) return;
+    Time next = Time::max();
+    for (const auto& [prefix, at] : uncover_at_) next = std::min(next, at);
+    uncover_timer_.expires_after(std::max(next - now, Clock::duration::zero()));
+    uncover_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+      if (!error && !self->stopped_) self->uncover_due();
+    });
+  }
+
+  void uncover_due() {
+    const Time now = Clock::now();
+    std::vector<Prefix> due;
+    for (const auto& [prefix, at] : uncover_at_) {
+      if (at <= now) due.push_back(prefix);
+    }
+    for (const Prefix& prefix : due) {
+      uncover_at_.erase(prefix);
       uncover(prefix, shielded_.contains(prefix) || dropped_.contains(prefix), now);
+    }
+    await_uncover(now);
+    pump();
   }
 
   void synced(const bgp::SyncDone& done) {
@@ -686,12 +720,15 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   asio::steady_timer table_timer_;
   asio::steady_timer audit_timer_;
   asio::steady_timer begin_timer_;
+  asio::steady_timer uncover_timer_;
   std::set<Prefix> originated_;
   std::set<Prefix> shielded_;
   /// Learned blackholes.
   std::set<Prefix> dropped_;
   /// Aggregates to which something contributes.
   std::set<Prefix> aggregated_;
+  /// Those of late.
+  std::map<Prefix, Time> uncover_at_;
   /// Of these: not yet announced, for the kernel has not acknowledged their blackhole.
   std::set<Prefix> uncovered_;
   std::map<Prefix, bgp::Origination> for_clients_;

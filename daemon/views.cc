@@ -64,6 +64,13 @@ ctl::Peer peer_view(const World& world, const bgp::PeerStatus& peer, Time now) {
   view.route_reflector_client = peer.route_reflector_client;
   view.last_error =
       peer.shutdown && peer.last_error.empty() ? "shut down by the operator" : peer.last_error;
+  const auto ago = [&](const std::string& what, Time at) {
+    return what.empty() ? std::optional<std::uint64_t>()
+                        : static_cast<std::uint64_t>(duration_cast<seconds>(now - at).count());
+  };
+  view.last_error_seconds = ago(peer.last_error, peer.last_error_at);
+  view.last_attempt = peer.last_attempt;
+  view.last_attempt_seconds = ago(peer.last_attempt, peer.last_attempt_at);
   view.messages_received = peer.received.messages();
   view.messages_sent = peer.sent.messages();
   view.established_count = peer.established_count;
@@ -379,13 +386,14 @@ ctl::Policies policies_view(const World& world) {
   return view;
 }
 
-ctl::Aggregates aggregates_view(const World& world) {
+ctl::Aggregates aggregates_view(const World& world, Time now) {
   ctl::Aggregates view;
   for (const bgp::AggregateStatus& each : world.routing.speaker().aggregates()) {
     const char* state = each.originated ? "announced" : each.awaits_cover ? "installing" : "idle";
     view.aggregates.push_back(
         {each.prefix.text(), state, each.summary_only, each.contributing,
-         each.originated ? world.routing.speaker().advertised_to(each.prefix) : 0});
+         each.originated ? world.routing.speaker().advertised_to(each.prefix) : 0,
+         duration_cast<seconds>(now - each.since), each.changes});
   }
   return view;
 }
@@ -563,9 +571,11 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
     add("", policy.import_unmatched, policy.export_unmatched);
   }
   for (const bgp::AggregateStatus& each : speaker.aggregates())
-    snapshot.aggregates.push_back({each.prefix.text(), each.originated, each.contributing});
+    snapshot.aggregates.push_back(
+        {each.prefix.text(), each.originated, each.contributing, each.changes});
   for (const bgp::ConditionalStatus& each : speaker.conditional())
-    snapshot.announcements.push_back({each.what.prefix.text(), each.waits_for.empty()});
+    snapshot.announcements.push_back(
+        {each.what.prefix.text(), each.waits_for.empty(), each.changes});
   for (const bgp::StationStatus& station : speaker.stations()) {
     snapshot.stations.push_back({station.name, station.state == bgp::StationState::up,
                                  station.connections, station.counts.messages,

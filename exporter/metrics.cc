@@ -291,16 +291,23 @@ void add_aggregates(const Snapshot& s, Exposition& out) {
   auto announced = gauge("weft_bgp_aggregate_announced", "1 while the aggregate is announced.");
   auto contributing = gauge("weft_bgp_aggregate_contributing_routes",
                             "Prefixes inside of the aggregate that have a route.");
+  auto flaps = counter("weft_bgp_aggregate_changes_total",
+                       "Times the aggregate was announced or withdrawn.");
   for (const Aggregate& each : s.aggregates) {
     const ClientMetric::Label prefix{"prefix", each.prefix};
     announced.add({prefix}, each.announced);
     contributing.add({prefix}, each.contributing);
+    flaps.add({prefix}, each.changes);
   }
   auto holds = gauge("weft_bgp_announcement_announced",
                      "1 while the conditions of the configured announcement hold.");
-  for (const ConditionalAnnouncement& each : s.announcements)
+  auto turns = counter("weft_bgp_announcement_changes_total",
+                       "Times the configured announcement was announced or withdrawn.");
+  for (const ConditionalAnnouncement& each : s.announcements) {
     holds.add({{"prefix", each.prefix}}, each.announced);
-  out.take({&announced, &contributing, &holds});
+    turns.add({{"prefix", each.prefix}}, each.changes);
+  }
+  out.take({&announced, &contributing, &flaps, &holds, &turns});
 }
 
 void add_stations(const Snapshot& s, Exposition& out) {

@@ -210,12 +210,15 @@ struct Aggregate {
   std::string prefix;
   bool announced = false;
   std::uint64_t contributing = 0;
+  /// Times it was announced or withdrawn.
+  std::uint64_t changes = 0;
 };
 
 /// Of the configuration, with its conditions.
 struct ConditionalAnnouncement {
   std::string prefix;
   bool announced = false;
+  std::uint64_t changes = 0;
 };
 
 /// A monitoring station of BMP.

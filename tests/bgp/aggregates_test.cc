@@ -21,6 +21,7 @@ using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
 constexpr std::size_t all = std::numeric_limits<std::size_t>::max();
+constexpr Time t0{std::chrono::hours(1)};
 
 AggregateSettings aggregate(std::string_view text, bool summary_only = false) {
   AggregateSettings made;
@@ -52,10 +53,10 @@ class AggregatesContribution : public testing::TestWithParam<Contribution> {};
 
 TEST_P(AggregatesContribution, OnlyWhatLiesInsideCounts) {
   Aggregates aggregates;
-  aggregates.configure({aggregate(GetParam().aggregate)});
+  aggregates.configure({aggregate(GetParam().aggregate)}, t0);
   aggregates.route(prefix(GetParam().route), RouteKind::none, RouteKind::via);
   EXPECT_EQ(aggregates.status().front().contributing, GetParam().counts ? 1U : 0U);
-  EXPECT_EQ(aggregates.step().size(), GetParam().counts ? 1U : 0U);
+  EXPECT_EQ(aggregates.step(t0).size(), GetParam().counts ? 1U : 0U);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -71,74 +72,98 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& c) { return c.param.name; });
 
 TEST_F(AggregatesTest, IsOriginatedFromTheFirstRouteToTheLast) {
-  aggregates_.configure({aggregate("10.64.0.0/16", true)});
-  EXPECT_THAT(aggregates_.step(), IsEmpty());
+  aggregates_.configure({aggregate("10.64.0.0/16", true)}, t0);
+  EXPECT_THAT(aggregates_.step(t0), IsEmpty());
   comes("10.64.1.0/24");
   comes("10.64.2.0/24", RouteKind::local);
-  EXPECT_THAT(aggregates_.step(), ElementsAre(prefix("10.64.0.0/16")));
+  EXPECT_THAT(aggregates_.step(t0), ElementsAre(prefix("10.64.0.0/16")));
   EXPECT_NE(aggregates_.originated(prefix("10.64.0.0/16")), nullptr);
   EXPECT_THAT(aggregates_.suppressing(), ElementsAre(prefix("10.64.0.0/16")));
   EXPECT_EQ(contributing(), 2U);
 
   aggregates_.route(prefix("10.64.1.0/24"), RouteKind::via, RouteKind::blackhole);
   goes("10.64.2.0/24");
-  EXPECT_THAT(aggregates_.step(), IsEmpty()) << "another kind of route is still one";
+  EXPECT_THAT(aggregates_.step(t0), IsEmpty()) << "another kind of route is still one";
   goes("10.64.1.0/24");
-  EXPECT_THAT(aggregates_.step(), ElementsAre(prefix("10.64.0.0/16")));
+  EXPECT_THAT(aggregates_.step(t0), ElementsAre(prefix("10.64.0.0/16")));
   EXPECT_EQ(aggregates_.originated(prefix("10.64.0.0/16")), nullptr);
   EXPECT_THAT(aggregates_.suppressing(), IsEmpty());
 }
 
 TEST_F(AggregatesTest, OneThatGoesAndComesBetweenTwoStepsIsNoChange) {
-  aggregates_.configure({aggregate("10.64.0.0/16")});
+  aggregates_.configure({aggregate("10.64.0.0/16")}, t0);
   comes("10.64.1.0/24");
-  EXPECT_EQ(aggregates_.step().size(), 1U);
+  EXPECT_EQ(aggregates_.step(t0).size(), 1U);
   goes("10.64.1.0/24");
   comes("10.64.2.0/24");
-  EXPECT_THAT(aggregates_.step(), IsEmpty());
+  EXPECT_THAT(aggregates_.step(t0), IsEmpty());
+}
+
+TEST_F(AggregatesTest, SaysSinceWhenAndHowOftenThatHasChanged) {
+  aggregates_.configure({aggregate("10.64.0.0/16")}, t0);
+  const auto says = [&](std::chrono::seconds since, std::uint64_t changes) {
+    const AggregateStatus status = aggregates_.status().front();
+    return status.since == t0 + since && status.changes == changes;
+  };
+  using std::chrono::seconds;
+  EXPECT_TRUE(says(seconds(0), 0));
+  comes("10.64.1.0/24");
+  EXPECT_EQ(aggregates_.step(t0 + seconds(1)).size(), 1U);
+  comes("10.64.2.0/24");
+  EXPECT_EQ(aggregates_.step(t0 + seconds(2)).size(), 0U);
+  EXPECT_TRUE(says(seconds(1), 1));
+  goes("10.64.1.0/24");
+  goes("10.64.2.0/24");
+  EXPECT_EQ(aggregates_.step(t0 + seconds(3)).size(), 1U);
+  EXPECT_TRUE(says(seconds(3), 2));
+  aggregates_.configure({aggregate("10.64.0.0/16", true)}, t0 + seconds(4));
+  EXPECT_TRUE(says(seconds(3), 2)) << "a reload";
 }
 
 TEST_F(AggregatesTest, ARouteCountsForAllAroundItAnAggregateForNone) {
-  aggregates_.configure({aggregate("10.0.0.0/8"), aggregate("10.64.0.0/16")});
+  aggregates_.configure({aggregate("10.0.0.0/8"), aggregate("10.64.0.0/16")}, t0);
   comes("10.64.0.0/16", RouteKind::local);
   EXPECT_EQ(contributing(0), 0U) << "or one that stands by itself would hold up the other";
   comes("10.64.1.0/24");
   EXPECT_EQ(contributing(0), 1U);
   EXPECT_EQ(contributing(1), 1U);
-  EXPECT_THAT(aggregates_.step(),
+  EXPECT_THAT(aggregates_.step(t0),
               UnorderedElementsAre(prefix("10.0.0.0/8"), prefix("10.64.0.0/16")));
 }
 
 TEST_F(AggregatesTest, WaitsForItsBlackholeEachTimeItIsWanted) {
   aggregates_.wait_for_cover(true);
-  aggregates_.configure({aggregate("10.64.0.0/16")});
+  aggregates_.configure({aggregate("10.64.0.0/16")}, t0);
   for (int life = 0; life < 2; ++life) {
     comes("10.64.1.0/24");
-    EXPECT_THAT(aggregates_.step(), IsEmpty());
+    EXPECT_THAT(aggregates_.step(t0), IsEmpty());
     EXPECT_TRUE(aggregates_.status().front().awaits_cover);
+    EXPECT_TRUE(aggregates_.awaits_cover(Family::ipv4));
+    EXPECT_FALSE(aggregates_.awaits_cover(Family::ipv6));
     aggregates_.covered(prefix("10.64.0.0/16"));
-    EXPECT_EQ(aggregates_.step().size(), 1U);
+    EXPECT_EQ(aggregates_.step(t0).size(), 1U);
     EXPECT_FALSE(aggregates_.status().front().awaits_cover);
+    EXPECT_FALSE(aggregates_.awaits_cover(Family::ipv4));
     goes("10.64.1.0/24");
-    EXPECT_EQ(aggregates_.step().size(), 1U);
+    EXPECT_EQ(aggregates_.step(t0).size(), 1U);
     aggregates_.covered(prefix("10.64.0.0/16"));  // the kernel was slower
   }
 }
 
 TEST_F(AggregatesTest, AReloadTouchesOnlyWhatIsDifferent) {
   aggregates_.configure(
-      {aggregate("10.64.0.0/16"), aggregate("10.65.0.0/16"), aggregate("10.66.0.0/16")});
+      {aggregate("10.64.0.0/16"), aggregate("10.65.0.0/16"), aggregate("10.66.0.0/16")}, t0);
   const auto tell_all = [&] {
     for (const char* each : {"10.64.1.0/24", "10.65.1.0/24", "10.66.1.0/24"}) comes(each);
   };
   tell_all();
-  EXPECT_EQ(aggregates_.step().size(), 3U);
+  EXPECT_EQ(aggregates_.step(t0).size(), 3U);
   AggregateSettings marked = aggregate("10.65.0.0/16");
   marked.what.med = 7;
-  aggregates_.configure({aggregate("10.64.0.0/16"), marked});
+  aggregates_.configure({aggregate("10.64.0.0/16"), marked}, t0);
   tell_all();
   EXPECT_EQ(contributing(), 1U);
-  EXPECT_THAT(aggregates_.step(),
+  EXPECT_THAT(aggregates_.step(t0),
               UnorderedElementsAre(prefix("10.65.0.0/16"), prefix("10.66.0.0/16")));
   EXPECT_EQ(aggregates_.originated(prefix("10.65.0.0/16"))->what.med, 7U);
   EXPECT_EQ(aggregates_.originated(prefix("10.66.0.0/16")), nullptr);
@@ -153,7 +178,7 @@ TEST(AggregatesProperty, CountsAsATableThatIsLookedThrough) {
     Aggregates aggregates;
     std::vector<AggregateSettings> settings(wanted.size());
     for (std::size_t i = 0; i < wanted.size(); ++i) settings[i].what.prefix = wanted[i];
-    aggregates.configure(settings);
+    aggregates.configure(settings, t0);
     std::map<Prefix, RouteKind> table;
     for (int turn = 0; turn < 400; ++turn) {
       const auto length = static_cast<unsigned>(8 + random() % 25);
@@ -163,7 +188,7 @@ TEST(AggregatesProperty, CountsAsATableThatIsLookedThrough) {
       RouteKind& known = table[one];
       aggregates.route(one, known, kind);
       known = kind;
-      static_cast<void>(aggregates.step());
+      static_cast<void>(aggregates.step(t0));
     }
     for (const AggregateStatus& each : aggregates.status()) {
       std::uint64_t inside = 0;
@@ -227,6 +252,9 @@ TEST(AggregateSuppression, WhatLiesInsideIsToldToNobodyAndAgainAfterwards) {
   EXPECT_TRUE(told("10.65.1.0/24"));
   rib.suppress({prefix("10.64.0.0/16")});
   EXPECT_THAT(looked_at(), IsEmpty()) << "nothing is different";
+  rules.unsuppress = true;
+  EXPECT_TRUE(told("10.64.1.0/24")) << "this peer is";
+  rules.unsuppress = false;
   rib.suppress({});
   EXPECT_THAT(looked_at(), ElementsAre(prefix("10.64.1.0/24")));
   EXPECT_TRUE(told("10.64.1.0/24"));
@@ -246,7 +274,7 @@ class AggregatingSpeaker : public testing::Test {
     const auto route = speaker_.route(prefix(text));
     return route && route->kind == RouteKind::local;
   }
-  Time now_{std::chrono::hours(1)};
+  Time now_ = t0;
   Speaker speaker_{settings(), 1, now_};
 };
 
@@ -257,7 +285,7 @@ TEST_F(AggregatingSpeaker, OriginatesInTheSameBreath) {
   EXPECT_THAT(speaker_.take_route_changes(),
               Contains(RouteChange{prefix("10.64.0.0/16"), RouteKind::local, {}}));
   EXPECT_THAT(speaker_.aggregates(),
-              ElementsAre(AggregateStatus{prefix("10.64.0.0/16"), false, 1, true, false}));
+              ElementsAre(AggregateStatus{prefix("10.64.0.0/16"), false, 1, true, false, now_, 1}));
   speaker_.withdraw(prefix("10.64.1.0/26"), now_);
   EXPECT_FALSE(has("10.64.0.0/16"));
 }

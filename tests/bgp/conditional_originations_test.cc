@@ -13,6 +13,7 @@ using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
 const Prefix service = prefix("192.0.2.7/32");
+constexpr Time t0{std::chrono::hours(1)};
 const Prefix uplink = prefix("0.0.0.0/0");
 
 AnnouncementSettings announcement(const Prefix& what = service) {
@@ -21,7 +22,7 @@ AnnouncementSettings announcement(const Prefix& what = service) {
   return made;
 }
 
-enum class Ask { nothing, when, unless, file, socket, all };
+enum class Ask { nothing, when, unless, file, socket, command, all };
 
 struct Case {
   const char* name;
@@ -43,13 +44,14 @@ TEST_P(Conditions, HoldOrSayWhatIsMissing) {
   if (given.ask == Ask::unless) wanted.unless_route = uplink;
   if (asks(Ask::file)) wanted.health_file = "/run/well";
   if (given.ask == Ask::socket) wanted.health_socket = "/run/well.sock";
+  if (given.ask == Ask::command) wanted.health_command = "true";
   ConditionalOriginations conditional;
-  conditional.configure({wanted});
+  conditional.configure({wanted}, t0);
   if (given.complete) conditional.tables_complete(Family::ipv4);
   conditional.learned(uplink, given.learned);
-  conditional.health(service, given.well);
+  conditional.health(service, given.well ? "" : "the service is ill");
   const bool originated = std::string_view(given.waits_for).empty();
-  EXPECT_EQ(conditional.step().size(), originated ? 1U : 0U);
+  EXPECT_EQ(conditional.step(t0).size(), originated ? 1U : 0U);
   EXPECT_EQ(conditional.originated(service) != nullptr, originated);
   EXPECT_EQ(conditional.status().front().waits_for, given.waits_for);
 }
@@ -64,31 +66,32 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"UnlessNotKnown", Ask::unless, false, false, true,
                          "whether 0.0.0.0/0 is learned is not known yet"},
                     Case{"File", Ask::file, false, false, true, ""},
-                    Case{"FileGone", Ask::file, true, true, false, "/run/well is not there"},
+                    Case{"FileGone", Ask::file, true, true, false, "the service is ill"},
                     Case{"Socket", Ask::socket, false, false, true, ""},
-                    Case{"SocketGone", Ask::socket, true, true, false,
-                         "/run/well.sock takes no connection"},
+                    Case{"SocketGone", Ask::socket, true, true, false, "the service is ill"},
+                    Case{"Command", Ask::command, false, false, true, ""},
+                    Case{"CommandFails", Ask::command, true, true, false, "the service is ill"},
                     Case{"All", Ask::all, true, true, true, ""},
-                    Case{"AllButOne", Ask::all, true, true, false, "/run/well is not there"}),
+                    Case{"AllButOne", Ask::all, true, true, false, "the service is ill"}),
     [](const auto& c) { return c.param.name; });
 
 TEST(ConditionalOriginations, FollowARouteThatComesAndGoes) {
   ConditionalOriginations conditional;
   AnnouncementSettings wanted = announcement();
   wanted.when_route = uplink;
-  conditional.configure({wanted});
-  EXPECT_THAT(conditional.step(), IsEmpty());
+  conditional.configure({wanted}, t0);
+  EXPECT_THAT(conditional.step(t0), IsEmpty());
   conditional.learned(uplink, true);
   EXPECT_TRUE(conditional.due());
-  EXPECT_THAT(conditional.step(), ElementsAre(service));
+  EXPECT_THAT(conditional.step(t0), ElementsAre(service));
   conditional.learned(uplink, true);
   EXPECT_FALSE(conditional.due());
   conditional.learned(uplink, false);
-  EXPECT_THAT(conditional.step(), ElementsAre(service));
+  EXPECT_THAT(conditional.step(t0), ElementsAre(service));
   EXPECT_EQ(conditional.originated(service), nullptr);
   conditional.learned(uplink, true);
   conditional.learned(uplink, false);
-  EXPECT_THAT(conditional.step(), IsEmpty());
+  EXPECT_THAT(conditional.step(t0), IsEmpty());
 }
 
 TEST(ConditionalOriginations, AReloadKeepsTheHealthOfTheSameService) {
@@ -98,29 +101,49 @@ TEST(ConditionalOriginations, AReloadKeepsTheHealthOfTheSameService) {
   AnnouncementSettings second = announcement(prefix("192.0.2.8/32"));
   second.health_file = "/run/well";
   AnnouncementSettings third = announcement(prefix("192.0.2.9/32"));
-  conditional.configure({first, second, third});
-  conditional.health(service, true);
-  conditional.health(second.what.prefix, true);
-  EXPECT_EQ(conditional.step().size(), 3U);
+  conditional.configure({first, second, third}, t0);
+  conditional.health(service, {});
+  conditional.health(second.what.prefix, {});
+  EXPECT_EQ(conditional.step(t0).size(), 3U);
   first.what.med = 5;
+  first.health_interval = std::chrono::seconds(9);
   second.health_file = "/run/other";
-  conditional.configure({first, second});
-  EXPECT_THAT(conditional.step(),
+  conditional.configure({first, second}, t0);
+  EXPECT_THAT(conditional.step(t0),
               UnorderedElementsAre(service, second.what.prefix, third.what.prefix));
   EXPECT_EQ(conditional.originated(service)->med, 5U) << "told anew";
   EXPECT_EQ(conditional.originated(second.what.prefix), nullptr) << "another service";
   EXPECT_EQ(conditional.originated(third.what.prefix), nullptr) << "gone";
 }
 
+TEST(ConditionalOriginations, AServiceIsUnknownUntilToldOf) {
+  ConditionalOriginations conditional;
+  AnnouncementSettings wanted = announcement();
+  wanted.health_command = "true";
+  conditional.configure({wanted, announcement(prefix("fd00::/64"))}, t0);
+  EXPECT_THAT(conditional.step(t0), ElementsAre(prefix("fd00::/64")));
+  EXPECT_EQ(conditional.status()[0].waits_for, "the service has not been looked at yet");
+  EXPECT_TRUE(conditional.awaits_health(Family::ipv4));
+  EXPECT_FALSE(conditional.awaits_health(Family::ipv6));
+  conditional.health(service, "ill");
+  EXPECT_FALSE(conditional.awaits_health(Family::ipv4));
+  EXPECT_THAT(conditional.step(t0 + std::chrono::seconds(1)), IsEmpty());
+  EXPECT_EQ(conditional.status()[0].since, t0);
+  conditional.health(service, {});
+  EXPECT_THAT(conditional.step(t0 + std::chrono::seconds(2)), ElementsAre(service));
+  EXPECT_EQ(conditional.status()[0].since, t0 + std::chrono::seconds(2));
+  EXPECT_EQ(conditional.status()[0].changes, 1U);
+}
+
 TEST(ConditionalOriginations, NewTablesKnowNoRoutes) {
   ConditionalOriginations conditional;
   AnnouncementSettings wanted = announcement();
   wanted.when_route = uplink;
-  conditional.configure({wanted});
+  conditional.configure({wanted}, t0);
   conditional.learned(uplink, true);
-  EXPECT_EQ(conditional.step().size(), 1U);
-  conditional.start_over();
-  EXPECT_THAT(conditional.step(), IsEmpty());
+  EXPECT_EQ(conditional.step(t0).size(), 1U);
+  conditional.start_over(t0);
+  EXPECT_THAT(conditional.step(t0), IsEmpty());
   EXPECT_EQ(conditional.originated(service), nullptr);
 }
 

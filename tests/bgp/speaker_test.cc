@@ -660,10 +660,19 @@ TEST(Speaker, AnAggregateStandsForWhatIsInside) {
             (Aggregator{settings.asn, settings.router_id}));
   EXPECT_FALSE(far.table.contains(prefix("10.64.1.0/26")));
   EXPECT_TRUE(far.table.contains(prefix("10.65.1.0/26")));
+  settings.peers[1].unsuppress = true;
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_TRUE(far.table.contains(prefix("10.64.1.0/26"))) << "for this peer";
+  settings.peers[1].unsuppress = false;
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_FALSE(far.table.contains(prefix("10.64.1.0/26")));
   settings.aggregates[0].summary_only = false;
   bench.speaker.apply(settings, bench.now);
   bench.drain();
   EXPECT_TRUE(far.table.contains(prefix("10.64.1.0/26")));
+  EXPECT_EQ(bench.status("tor2").established_count, 1U);
   settings.aggregates[0].summary_only = true;
   bench.speaker.apply(settings, bench.now);
   bench.drain();
@@ -712,6 +721,54 @@ TEST(Speaker, ADefaultRouteMayDependOnAnotherRoute) {
   EXPECT_THAT(bench.far("tor1").table, IsEmpty());
 }
 
+// Or two nodes that do so for each other keep it up after the way out has gone.
+TEST(Speaker, ADefaultRouteIsNotToldToWhoeverItDependsOn) {
+  Settings settings = node(2);
+  for (PeerSettings& each : settings.peers) each.default_originate = {true, prefix("10.9.0.0/16")};
+  Bench bench(settings);
+  bench.establish(1);
+  bench.establish(2);
+  const auto is_told = [&](const char* peer) {
+    return bench.far(peer).table.contains(prefix("0.0.0.0/0"));
+  };
+  bench.announce(1, {prefix("10.9.0.0/16")});
+  EXPECT_FALSE(is_told("tor1"));
+  EXPECT_TRUE(is_told("tor2"));
+  bench.announce(2, {prefix("10.9.0.0/16")}, {Asn{65102}, Asn{65200}});
+  EXPECT_FALSE(is_told("tor1"));
+  EXPECT_TRUE(is_told("tor2"));
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  EXPECT_FALSE(is_told("tor2")) << "the condition holds by its own route now";
+}
+
+TEST(Speaker, EndOfRibWaitsForAggregatesAndServices) {
+  Settings settings = node(1);
+  settings.peers[0].export_filter = Filter::accept;
+  AggregateSettings aggregate;
+  aggregate.what.prefix = prefix("10.64.0.0/16");
+  settings.aggregates = {aggregate};
+  AnnouncementSettings service;
+  service.what.prefix = prefix("2001:db8::7/128");
+  service.health_command = "true";
+  settings.announcements = {service};
+  Bench bench(settings);
+  bench.speaker.wait_for_install(true, bench.now);
+  bench.speaker.originate(prefix("10.64.1.0/26"), bench.now);
+  bench.establish(1);
+  const Far& far = bench.far("tor1");
+  EXPECT_TRUE(far.table.contains(prefix("10.64.1.0/26")));
+  EXPECT_THAT(far.ended, IsEmpty());
+  bench.speaker.covered(aggregate.what.prefix, bench.now);
+  bench.drain();
+  EXPECT_TRUE(far.table.contains(aggregate.what.prefix));
+  EXPECT_THAT(far.ended, ElementsAre(Family::ipv4));
+  bench.speaker.health(service.what.prefix, {}, bench.now);
+  bench.drain();
+  EXPECT_TRUE(far.table.contains(service.what.prefix));
+  EXPECT_THAT(far.ended, ElementsAre(Family::ipv4, Family::ipv6));
+}
+
 TEST(Speaker, AnnouncesWhileItsConditionsHold) {
   Settings settings = node(2);
   AnnouncementSettings service;
@@ -735,10 +792,10 @@ TEST(Speaker, AnnouncesWhileItsConditionsHold) {
   EXPECT_TRUE(far.table.contains(backup.what.prefix));
   bench.announce(2, {prefix("10.9.0.0/16")});
   EXPECT_THAT(far.table, IsEmpty());
-  bench.speaker.health(service.what.prefix, true, bench.now);
+  bench.speaker.health(service.what.prefix, {}, bench.now);
   bench.drain();
   EXPECT_TRUE(far.table.contains(service.what.prefix));
-  bench.speaker.health(service.what.prefix, false, bench.now);
+  bench.speaker.health(service.what.prefix, "ill", bench.now);
   bench.drain();
   EXPECT_THAT(far.table, IsEmpty());
 }

@@ -37,7 +37,8 @@ TEST(ConfigAnnouncements, ReadsEveryKey) {
       "  announcements:\n"
       "    - prefix: 192.0.2.7/32\n"
       "    - {prefix: \"fd00:7::/64\", when-route: 0.0.0.0/0, unless-route: 10.0.0.0/8,"
-      " health-file: /run/well, health-socket: /run/well.sock, med: 5,"
+      " health-file: /run/well, health-socket: /run/well.sock, health-command: 'test -e \"/x\"',"
+      " health-interval: 5, health-timeout: 4, health-rise: 3, health-fall: 2, med: 5,"
       " communities: [no-export]}\n");
   ASSERT_TRUE(config) << config.error().front().text();
   ASSERT_EQ(config->bgp.announcements.size(), 2U);
@@ -47,6 +48,11 @@ TEST(ConfigAnnouncements, ReadsEveryKey) {
   EXPECT_EQ(full.unless_route->text(), "10.0.0.0/8");
   EXPECT_EQ(full.health_file, "/run/well");
   EXPECT_EQ(full.health_socket, "/run/well.sock");
+  EXPECT_EQ(full.health_command, "test -e \"/x\"");
+  EXPECT_EQ(full.health_interval.count(), 5);
+  EXPECT_EQ(full.health_timeout.count(), 4);
+  EXPECT_EQ(full.health_rise, 3U);
+  EXPECT_EQ(full.health_fall, 2U);
   EXPECT_EQ(full.what.med, 5U);
   EXPECT_EQ(*parse(render(*config), "f", {"h1"}), *config);
 }

@@ -120,6 +120,18 @@ TEST(PeersTable, MarksWhatIsDown) {
 )");
 }
 
+TEST(PeersTable, ShowsTheTellingErrorAndWhatFailedAfterIt) {
+  Peer peer = some_peers().peers[1];
+  peer.last_error_seconds = 3600;
+  peer.last_attempt = "cannot connect: Connection refused";
+  peer.last_attempt_seconds = 2;
+  EXPECT_THAT(table(Peers{{peer}, {}}, plain),
+              HasSubstr("  hold timer expired; then: cannot connect: Connection refused\n"));
+  EXPECT_THAT(detail(peer, plain),
+              HasSubstr("  last error     hold timer expired, 1h ago\n"
+                        "  last attempt   cannot connect: Connection refused, 2s ago\n"));
+}
+
 TEST(PeersTable, HasALineForEachRange) {
   Peers peers;
   peers.ranges = {{"hosts", "192.0.2.0/24", 3, 64, 0}, {"full", "192.0.3.0/24", 2, 2, 17}};
@@ -283,15 +295,16 @@ policy from-tor
 }
 
 TEST(AggregatesTable, ShowsWhatContributesAndWhoHears) {
-  const Aggregates aggregates{{{"10.64.0.0/16", "announced", true, 3, 2},
-                               {"10.65.0.0/16", "installing", false, 1, 0},
-                               {"10.66.0.0/16", "idle", false, 0, 0}}};
+  const Aggregates aggregates{
+      {{"10.64.0.0/16", "announced", true, 3, 2, std::chrono::seconds(151), 1},
+       {"10.65.0.0/16", "installing", false, 1, 0, std::chrono::seconds(1), 12},
+       {"10.66.0.0/16", "idle", false, 0, 0, std::chrono::seconds(9), 0}}};
   EXPECT_EQ("\n" + table(aggregates, plain),
             R"(
-  PREFIX        STATE       CONTRIBUTING  SUMMARY-ONLY  ADVERTISED
-  10.64.0.0/16  announced              3  yes           to 2
-~ 10.65.0.0/16  installing             1  no            to nobody
-~ 10.66.0.0/16  idle                   0  no            to nobody
+  PREFIX        STATE       SINCE  CONTRIBUTING  SUMMARY-ONLY  CHANGES  ADVERTISED
+  10.64.0.0/16  announced   2m31s             3  yes                 1  to 2
+~ 10.65.0.0/16  installing     1s             1  no                 12  to nobody
+~ 10.66.0.0/16  idle           9s             0  no                  0  to nobody
 )");
 }
 
@@ -300,8 +313,10 @@ TEST(AnnouncementsTable, ShowsWhatAConfiguredOneWaitsFor) {
   announcement.prefix = "192.0.2.7/32";
   announcement.lease = "configured";
   announcement.waits_for = "/run/well is not there";
+  announcement.since_seconds = 61;
   const std::string text = table(Announcements{{announcement}}, plain);
   EXPECT_NE(text.find("~ 192.0.2.7/32"), std::string::npos) << text;
+  EXPECT_NE(text.find("1m1s"), std::string::npos) << text;
   EXPECT_NE(text.find("waits: /run/well is not there"), std::string::npos) << text;
 }
 

@@ -6,12 +6,21 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <iterator>
 #include <map>
+#include <string>
 #include <utility>
+#include <vector>
+
+#include "net/time.h"
 
 namespace weft::daemon {
 namespace {
@@ -53,28 +62,122 @@ TEST_F(HealthChecksTest, ASocketTakesConnectionsWhileSomebodyListens) {
   EXPECT_FALSE(takes_connections(path("file")));
   EXPECT_FALSE(takes_connections(std::string(200, 'x')));
   listen("s", 0);
-  for (int i = 0; i < 4; ++i) EXPECT_TRUE(takes_connections(path("s"))) << "a full backlog, too";
+  EXPECT_TRUE(takes_connections(path("s")));
+  bool full = false;
+  for (int i = 0; i < 8; ++i) full = full || !takes_connections(path("s"));
+  EXPECT_TRUE(full) << "nobody accepts";
   ::close(std::exchange(listener_, -1));
   EXPECT_FALSE(takes_connections(path("s"))) << "the path alone is nobody";
 }
 
-TEST_F(HealthChecksTest, TellsOfAllThatHaveAServiceAtOnce) {
-  boost::asio::io_context io;
-  std::map<Prefix, bool> told;
-  HealthChecks checks(io, [&](const Prefix& prefix, bool well) { told[prefix] = well; });
+/// What has been told of each announcement, in the order of the settings.
+class Rounds : public HealthChecksTest {
+ protected:
+  bgp::AnnouncementSettings& announcement() {
+    auto& made = wanted_.emplace_back();
+    made.what.prefix = Prefix::host(Address::ipv4(static_cast<std::uint32_t>(wanted_.size())));
+    made.health_rise = 1;
+    made.health_fall = 1;
+    return made;
+  }
+  bool until(const std::function<bool()>& holds) {
+    const Time end = Clock::now() + std::chrono::seconds(60);
+    while (!holds() && Clock::now() < end) io_.run_one_for(std::chrono::milliseconds(50));
+    return holds();
+  }
+  [[nodiscard]] const std::string* told(std::size_t i) const {
+    const auto found = told_.find(wanted_[i].what.prefix);
+    return found == told_.end() ? nullptr : &found->second;
+  }
+  bool comes(std::size_t i, const std::string& fault) {
+    return until([&] { return told(i) != nullptr && *told(i) == fault; });
+  }
+
+  boost::asio::io_context io_;
+  std::vector<bgp::AnnouncementSettings> wanted_;
+  std::map<Prefix, std::string> told_;
+  HealthChecks checks_{
+      io_, [this](const Prefix& prefix, const std::string& fault) { told_[prefix] = fault; }};
+};
+
+TEST_F(Rounds, TellOfAllThatHaveAService) {
   std::ofstream(path("well")).put('1');
-  std::vector<bgp::AnnouncementSettings> announcements(4);
-  for (std::size_t i = 0; i < announcements.size(); ++i)
-    announcements[i].what.prefix = Prefix::host(Address::ipv4(static_cast<std::uint32_t>(i)));
-  announcements[1].health_file = path("well");
-  announcements[2].health_file = path("ill");
-  announcements[3].health_file = path("well");
-  announcements[3].health_socket = path("nobody");
-  checks.apply(announcements);
-  EXPECT_EQ(told, (std::map<Prefix, bool>{{announcements[1].what.prefix, true},
-                                          {announcements[2].what.prefix, false},
-                                          {announcements[3].what.prefix, false}}));
-  checks.stop();
+  announcement();
+  announcement().health_file = path("well");
+  announcement().health_file = path("ill");
+  announcement().health_file = path("well");
+  wanted_[3].health_socket = path("nobody");
+  announcement().health_command = "test -e " + path("well");
+  announcement().health_command = "exit 3";
+  checks_.apply(wanted_);
+  EXPECT_TRUE(comes(1, ""));
+  EXPECT_TRUE(comes(2, path("ill") + " is not there"));
+  EXPECT_TRUE(comes(3, path("nobody") + " takes no connection"));
+  EXPECT_TRUE(comes(4, ""));
+  EXPECT_TRUE(comes(5, "the health command fails"));
+  EXPECT_EQ(told(0), nullptr);
+  std::filesystem::remove(path("well"));
+  EXPECT_TRUE(comes(1, path("well") + " is not there"));
+  EXPECT_TRUE(comes(4, "the health command fails"));
+}
+
+TEST_F(Rounds, ACommandThatHangsIsKilledAndHoldsNobodyUp) {
+  announcement().health_command = "echo $$ > " + path("pid") + "; exec sleep 1000";
+  wanted_[0].health_timeout = std::chrono::seconds(1);
+  announcement().health_command = "true";
+  checks_.apply(wanted_);
+  EXPECT_TRUE(comes(1, ""));
+  pid_t first = 0;
+  EXPECT_TRUE(until([&] { return static_cast<bool>(std::ifstream(path("pid")) >> first); }));
+  EXPECT_TRUE(comes(0, "the health command has run for 1 s"));
+  pid_t next = 0;
+  EXPECT_TRUE(until([&] { return std::ifstream(path("pid")) >> next && next != first; }))
+      << "tried again";
+  EXPECT_NE(::kill(-first, 0), 0);
+  checks_.stop();
+  EXPECT_TRUE(until([&] { return ::kill(-next, 0) != 0; })) << "none is left behind";
+}
+
+TEST_F(Rounds, OneFailureIsNotEnoughWhereMoreAreAsked) {
+  announcement().health_command = "echo >> " + path("runs") + "; test ! -e " + path("ill");
+  wanted_[0].health_fall = 2;
+  wanted_[0].health_rise = 2;
+  checks_.apply(wanted_);
+  EXPECT_TRUE(comes(0, ""));
+  const auto runs = [&] {
+    std::ifstream file(path("runs"));
+    return std::count(std::istreambuf_iterator<char>(file), {}, '\n');
+  };
+  std::ofstream(path("ill")).put('1');
+  const auto before = runs();
+  EXPECT_TRUE(comes(0, "the health command fails"));
+  EXPECT_GE(runs(), before + 2);
+  std::filesystem::remove(path("ill"));
+  const auto then = runs();
+  EXPECT_TRUE(comes(0, ""));
+  EXPECT_GE(runs(), then + 2);
+}
+
+TEST_F(Rounds, AReloadAsksAnewOnlyWhatIsAskedOtherwise) {
+  for (int i = 0; i < 2; ++i) {
+    announcement().health_command = "echo >> " + path(std::to_string(i));
+    wanted_.back().health_interval = std::chrono::hours(1);
+  }
+  const auto runs = [&](const char* name) {
+    std::ifstream file(path(name));
+    return std::count(std::istreambuf_iterator<char>(file), {}, '\n');
+  };
+  checks_.apply(wanted_);
+  EXPECT_TRUE(comes(0, ""));
+  EXPECT_TRUE(comes(1, ""));
+  wanted_[0].what.med = 7;
+  wanted_[1].health_fall = 9;
+  checks_.apply(wanted_);
+  EXPECT_TRUE(until([&] { return runs("1") == 2; }));
+  EXPECT_EQ(runs("0"), 1);
+  told_.clear();
+  checks_.apply({});
+  EXPECT_EQ(told(0), nullptr);
 }
 
 }  // namespace
