@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <unordered_map>
 #include <utility>
 
 #include "bgp/attributes.h"
@@ -25,41 +24,19 @@ constexpr seconds install_limit{10};
 
 }  // namespace
 
-void Speaker::World::carry_out(const Neighbour& who, Family family, Fate fate) {
-  Rib& rib = tables->rib;
-  switch (fate) {
-    case Fate::keep:
-      return;
-    case Fate::drop:
-      return rib.drop(who.id, family);
-    case Fate::mark:
-      rib.sweep_stale(who.id, family);
-      return rib.mark_stale(who.id, family);
-    case Fate::sweep:
-      return rib.sweep_stale(who.id, family);
-    case Fate::age:
-      return age(who, family);
-  }
-}
-
-void Speaker::World::age(const Neighbour& who, Family family) {
+std::optional<AttributeId> Speaker::World::age(PathWork& work, AttributeId id) {
   AttributeStore& store = tables->store;
-  std::vector<HeldAttributes> held;
-  std::unordered_map<std::uint32_t, AttributeId> known;
-  tables->rib.mark_stale(who.id, family);
-  tables->rib.age_stale(who.id, family, [&](AttributeId id) -> std::optional<AttributeId> {
-    if (store.facts(id).no_llgr) return std::nullopt;
-    if (store.facts(id).llgr_stale) return id;
-    AttributeId& aged = known[static_cast<std::uint32_t>(id)];
-    if (aged != AttributeId::none) return aged;
-    Attributes attributes = from_canonical(store.octets(id));
-    attributes.communities.push_back(community::llgr_stale);
-    aged = store.intern(canonical(attributes), AttributeId::none, store.original(id));
-    held.emplace_back(store, id);  // lest another set gets its id meanwhile
-    store.hold(id);
-    held.emplace_back(store, aged);
-    return aged;
-  });
+  if (store.facts(id).no_llgr) return std::nullopt;
+  if (store.facts(id).llgr_stale) return id;
+  AttributeId& aged = work.aged[static_cast<std::uint32_t>(id)];
+  if (aged != AttributeId::none) return aged;
+  Attributes attributes = from_canonical(store.octets(id));
+  attributes.communities.push_back(community::llgr_stale);
+  aged = store.intern(canonical(attributes), AttributeId::none, store.original(id));
+  work.held.emplace_back(store, id);  // lest another set gets its id meanwhile
+  store.hold(id);
+  work.held.emplace_back(store, aged);
+  return aged;
 }
 
 void Speaker::World::forget_stale(Neighbour& who) {
@@ -67,7 +44,7 @@ void Speaker::World::forget_stale(Neighbour& who) {
     Retention& retention = who.families[index(family)].retention;
     if (retention.phase() == Retention::Phase::fresh) continue;
     retention.forget();
-    tables->rib.sweep_stale(who.id, family);
+    carry_out(who.id, family, Fate::sweep);
   }
 }
 
@@ -78,7 +55,7 @@ void Speaker::World::tick_retention(Neighbour& who, Time now) {
     who.peer.log(Level::info,
                  fmt::format("the time for its {} routes to be said again is over", name(family)),
                  now);
-    carry_out(who, family, fate);
+    carry_out(who.id, family, fate);
   }
 }
 
@@ -193,7 +170,7 @@ void Speaker::World::check_sync(Time now) {
                                    [&](const auto& each) { return owes(*each, family); });
     const bool late = now >= sync_end();
     // Who will come from a range nobody knows: they all get the whole time.
-    if (((waits || has_ranges()) && !late) || tables->rib.pending() != 0 || !leaving.empty() ||
+    if (((waits || has_ranges()) && !late) || tables->rib.pending() != 0 || !path_work.empty() ||
         tables->rib.deferring(family))
       continue;
     sync_done[index(family)] = true;
