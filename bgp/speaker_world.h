@@ -136,18 +136,6 @@ struct Speaker::World {
   std::vector<SyncDone> syncs;
   std::vector<SessionUp> sessions_up;
   std::vector<std::string> forgotten;
-  /// Work on all paths of one peer and family, and how far it is; done in slices, in this order.
-  struct PathWork {
-    PeerId peer;
-    Family family = Family::ipv4;
-    /// What is to be done with the paths; never keep.
-    Fate fate = Fate::drop;
-    NetId from = 0;
-    /// Fate::age: what has become of each set of attributes, held lest another gets its id.
-    std::unordered_map<std::uint32_t, AttributeId> aged{};
-    std::vector<HeldAttributes> held{};
-  };
-  std::deque<PathWork> path_work;
   /// Gateways told to be lost, until the RIB has caught up: what leads there then, does so by
   /// another peer's word.
   NextHops distrusted;
@@ -160,6 +148,18 @@ struct Speaker::World {
   Policies policies;
   std::unique_ptr<Tables> tables;
   Monitoring monitoring;
+  /// Work on all paths of one peer and family, and how far it is; done in slices, in this order.
+  struct PathWork {
+    PeerId peer;
+    Family family = Family::ipv4;
+    /// What is to be done with the paths; never keep.
+    Fate fate = Fate::drop;
+    NetId from = 0;
+    /// Fate::age: what has become of each set of attributes, held lest another gets its id.
+    std::unordered_map<std::uint32_t, AttributeId> aged{};
+    std::vector<HeldAttributes> held{};
+  };
+  std::deque<PathWork> path_work;
   std::map<Prefix, Origination> originated;
   std::vector<ConnectedSubnet> subnets;
   /// How far the search for paths of changed import policies has come; none: there is none.

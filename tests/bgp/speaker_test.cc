@@ -913,6 +913,23 @@ TEST(Speaker, ALargeTableGrowsOldInSlices) {
   EXPECT_FALSE(old(0) || old(49'999));
 }
 
+// The sanitizers see whether what was held for the next slice outlives the tables.
+TEST(Speaker, MayEndWhileATableGrowsOld) {
+  Settings settings = node();
+  settings.peers[0].long_lived_stale_time = 3600s;
+  Bench bench(settings);
+  bench.preserving = true;
+  bench.establish(1);
+  bench.announce(1, many(20'000));
+  bench.tick();
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  bench.tick(119s);
+  bench.now += 2s;
+  bench.speaker.tick(bench.now);
+  EXPECT_LT(bench.speaker.deadline(), bench.now) << "there is more to do";
+}
+
 // What leads through a peer that is gone is told before its routes are.
 TEST(Speaker, TellsOfALostGatewayBeforeTheWork) {
   Bench bench(node(2));
