@@ -23,7 +23,9 @@ namespace {
 constexpr std::uint32_t filtered = 1;
 constexpr std::uint32_t looped = 2;
 constexpr std::uint32_t refused = filtered | looped;
-constexpr std::uint32_t stale = 4;
+/// Which of the peer's two generations the path is of. That of its peer: the peer said it in this
+/// life of its table. The other: it is stale.
+constexpr std::uint32_t generation = 4;
 constexpr std::uint32_t fresh = 8;  // not seen by a decision yet
 constexpr std::uint32_t best = 16;  // by the last decision
 constexpr std::uint32_t multipath = 32;
@@ -87,7 +89,7 @@ class FamilyRib {
     const auto net = table_.find_or_add(prefix);
     if (!net) return Announced::no_room;
     if (loops(path)) set(path, looped);
-    set(path, fresh);
+    set(path, fresh | of_peer(peer).generation);
     const PathList list = table_.paths(*net);
     const std::size_t index = index_of(list, peer, path_id);
     if (index != list.size) {
@@ -108,24 +110,30 @@ class FamilyRib {
     return true;
   }
 
-  /// Every path of the peer that has all of `flags`.
-  void drop(PeerId peer, std::uint32_t flags) {
-    NetId from = 0;
-    drop_some(peer, flags, from, table_.places());
-  }
-  bool drop_some(PeerId peer, std::uint32_t flags, NetId& from, std::size_t limit) {
-    const auto end = static_cast<NetId>(std::min<std::size_t>(from + limit, table_.places()));
-    for (; from < end && counts(peer).received != 0; ++from) {
+  bool drop_some(PeerId peer, Rib::Which which, NetId& from, std::size_t limit) {
+    const auto end = end_of_slice(from, limit);
+    const auto any = [&] {  // asked anew each time: who watches may have made them move
+      const PathCounts& left = counts(peer);
+      return (which == Rib::Which::stale ? left.stale : left.received) != 0;
+    };
+    for (; from < end && any(); ++from) {
       if (!table_.alive(from)) continue;
       for (std::size_t i = table_.paths(from).size; i-- > 0;) {
         const Path& path = table_.paths(from).paths[i];
-        if (peer_of(path) == peer && (path.flags & flags) == flags) remove(from, i);
+        if (peer_of(path) != peer) continue;
+        if (which == Rib::Which::all || is_stale(path, peer)) remove(from, i);
       }
     }
-    return from >= table_.places() || counts(peer).received == 0;
+    return from >= table_.places() || !any();
   }
 
   void mark_stale(PeerId peer) {
+    OfPeer& of = of_peer(peer);
+    if (of.counts.stale == 0) {  // all of them in one word
+      of.generation ^= generation;
+      of.counts.stale = of.counts.received;
+      return;
+    }
     for_each_path([&](NetId, Path& path) {
       if (peer_of(path) == peer) set_stale(path, peer, true);
     });
@@ -150,25 +158,29 @@ class FamilyRib {
     }
   }
 
-  void age_stale(PeerId peer, const std::function<std::optional<AttributeId>(AttributeId)>& aged) {
-    for (NetId net = 0; net < table_.places(); ++net) {
-      if (!table_.alive(net)) continue;
-      for (std::size_t i = table_.paths(net).size; i-- > 0;) {
-        Path& path = table_.paths(net).paths[i];
-        if (peer_of(path) != peer || (path.flags & stale) == 0) continue;
+  bool age_some(PeerId peer, NetId& from, std::size_t limit,
+                const std::function<std::optional<AttributeId>(AttributeId)>& aged) {
+    const auto end = end_of_slice(from, limit);
+    for (; from < end; ++from) {
+      if (!table_.alive(from)) continue;
+      for (std::size_t i = table_.paths(from).size; i-- > 0;) {
+        Path& path = table_.paths(from).paths[i];
+        if (peer_of(path) != peer) continue;
         const auto attributes = aged(attributes_of(path));
         if (!attributes) {
-          remove(net, i);
+          remove(from, i);
           continue;
         }
+        set_stale(path, peer, true);
         set(path, last_resort | fresh);
         shared_.store.hold(*attributes);
         shared_.store.release(attributes_of(path));
         path.attributes = static_cast<std::uint32_t>(*attributes);
-        touch(net);
-        tell(net, peer, table_.paths(net).id(i), before_of(path));
+        touch(from);
+        tell(from, peer, table_.paths(from).id(i), before_of(path));
       }
     }
+    return from >= table_.places();
   }
 
   void defer(bool yes) {
@@ -332,16 +344,12 @@ class FamilyRib {
       const Path& path = list.paths[each.index];
       view.paths.push_back({peer_of(path), each.path_id, attributes_of(path), next_hop_of(path),
                             (path.flags & filtered) != 0, (path.flags & looped) != 0,
-                            (path.flags & stale) != 0, each.multipath, each.rung, each});
+                            is_stale(path, peer_of(path)), each.multipath, each.rung, each});
     }
     return view;
   }
 
-  [[nodiscard]] PathCounts& counts(PeerId peer) {
-    const auto index = static_cast<std::size_t>(peer);
-    if (index >= counts_.size()) counts_.resize(index + 1);
-    return counts_[index];
-  }
+  [[nodiscard]] PathCounts& counts(PeerId peer) { return of_peer(peer).counts; }
 
   void each_route(const std::function<void(const Prefix&, RouteKind)>& each) {
     for (NetId net = 0; net < table_.places(); ++net) {
@@ -388,6 +396,25 @@ class FamilyRib {
   }
 
  private:
+  struct OfPeer {
+    PathCounts counts;
+    /// The flag of the paths that are not stale.
+    std::uint32_t generation = 0;
+  };
+  [[nodiscard]] OfPeer& of_peer(PeerId peer) {
+    const auto index = static_cast<std::size_t>(peer);
+    if (index >= of_peers_.size()) of_peers_.resize(index + 1);
+    return of_peers_[index];
+  }
+  [[nodiscard]] bool is_stale(const Path& path, PeerId peer) {
+    return (path.flags & generation) != of_peer(peer).generation;
+  }
+
+  [[nodiscard]] NetId end_of_slice(NetId from, std::size_t limit) const {
+    const std::size_t places = table_.places();
+    return static_cast<NetId>(from + std::min(limit, places - std::min<std::size_t>(from, places)));
+  }
+
   [[nodiscard]] PeerId peer_of(const Path& path) const {
     return shared_.next_hops.peer(next_hop_of(path));
   }
@@ -462,7 +489,7 @@ class FamilyRib {
     } else if ((path.flags & looped) != 0) {
       of.looped += by;
     }
-    if ((path.flags & stale) != 0) of.stale += by;
+    if (is_stale(path, peer)) of.stale += by;
     if ((path.flags & multipath) != 0) of.selected += by;
     paths_ += by;
   }
@@ -499,7 +526,7 @@ class FamilyRib {
         (old.flags & refused) == (path.flags & refused)) {
       return;
     }
-    set(path, fresh | (old.flags & (stale | last_resort)));
+    set(path, fresh | (old.flags & (generation | last_resort)));
     shared_.store.hold(attributes_of(path));
     shared_.next_hops.hold(next_hop_of(path));
     const Before before = before_of(old);
@@ -512,9 +539,9 @@ class FamilyRib {
   }
 
   void set_stale(Path& path, PeerId peer, bool yes) {
-    if (((path.flags & stale) != 0) == yes) return;
+    if (is_stale(path, peer) == yes) return;
     counts(peer).stale += yes ? 1 : std::uint64_t{0} - 1;
-    yes ? set(path, stale) : clear(path, stale);
+    path.flags = (path.flags ^ generation) & 0xff;
   }
 
   /// We originate it, or did when it was last decided.
@@ -706,7 +733,7 @@ class FamilyRib {
   std::size_t touched_done_ = 0;
   bool deferring_ = false;
   std::vector<NetId> deferred_;
-  std::vector<PathCounts> counts_;
+  std::vector<OfPeer> of_peers_;
   std::uint64_t routes_ = 0;
   std::uint64_t originated_ = 0;
   std::uint64_t paths_ = 0;
@@ -826,25 +853,22 @@ bool Rib::withdraw(PeerId peer, const Prefix& prefix, std::uint32_t path_id) {
                      [&](auto& rib) { return rib.withdraw(peer, prefix, path_id); });
 }
 
-void Rib::drop(PeerId peer, Family family) {
-  tables_->of(family, [&](auto& rib) { rib.drop(peer, 0); });
+void Rib::drop(PeerId peer, Family family, Which which) {
+  NetId from = 0;
+  drop_some(peer, family, which, from, places(family));
 }
 
-bool Rib::drop_some(PeerId peer, Family family, NetId& from, std::size_t limit) {
-  return tables_->of(family, [&](auto& rib) { return rib.drop_some(peer, 0, from, limit); });
+bool Rib::drop_some(PeerId peer, Family family, Which which, NetId& from, std::size_t limit) {
+  return tables_->of(family, [&](auto& rib) { return rib.drop_some(peer, which, from, limit); });
 }
 
 void Rib::mark_stale(PeerId peer, Family family) {
   tables_->of(family, [&](auto& rib) { rib.mark_stale(peer); });
 }
 
-void Rib::age_stale(PeerId peer, Family family,
-                    const std::function<std::optional<AttributeId>(AttributeId)>& aged) {
-  tables_->of(family, [&](auto& rib) { rib.age_stale(peer, aged); });
-}
-
-void Rib::sweep_stale(PeerId peer, Family family) {
-  tables_->of(family, [&](auto& rib) { rib.drop(peer, stale); });
+bool Rib::age_some(PeerId peer, Family family, NetId& from, std::size_t limit,
+                   const std::function<std::optional<AttributeId>(AttributeId)>& aged) {
+  return tables_->of(family, [&](auto& rib) { return rib.age_some(peer, from, limit, aged); });
 }
 
 Announced Rib::originate(const Prefix& prefix, AttributeId attributes) {

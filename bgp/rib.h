@@ -224,26 +224,27 @@ class Rib {
   /// False when there was none. Also what a malformed or otherwise unusable route comes to (RFC
   /// 7606 2).
   bool withdraw(PeerId peer, const Prefix& prefix, std::uint32_t path_id = 0);
-  /// All paths of the peer and family.
-  void drop(PeerId peer, Family family);
-  /// Of the places from `from` on, at most `limit`; moves `from` on. True: there are no more.
-  bool drop_some(PeerId peer, Family family, NetId& from, std::size_t limit);
-  /// Keeps the paths, marked, until each is announced again or sweep_stale() takes it (RFC
-  /// 4724 4.2).
+  /// Keeps the peer's paths, marked, until each is announced again or dropped as stale (RFC
+  /// 4724 4.2). Costs nothing by the path while none of them is stale.
   void mark_stale(PeerId peer, Family family);
-  /// The stale ones are used only where there is no other path, until announced again, and each has
-  /// the attributes that `aged` makes of its own; none: the path goes (RFC 9494 4.2). The paths
-  /// hold them on their own; `aged` keeps what it returns until this is over.
-  void age_stale(PeerId peer, Family family,
-                 const std::function<std::optional<AttributeId>(AttributeId)>& aged);
-  void sweep_stale(PeerId peer, Family family);
+  /// Of the peer's paths of a family: all, or the stale ones.
+  enum class Which : std::uint8_t { all, stale };
+  void drop(PeerId peer, Family family, Which which = Which::all);
+  /// Of the places from `from` on, at most `limit`; moves `from` on. True: there are no more.
+  bool drop_some(PeerId peer, Family family, Which which, NetId& from, std::size_t limit);
+  /// In slices, too: all become stale and are used only where there is no other path, until
+  /// announced again, and each has the attributes that `aged` makes of its own; none: the path goes
+  /// (RFC 9494 4.2). The paths hold them on their own; `aged` keeps what it returns until the last
+  /// slice. The peer announces nothing meanwhile.
+  bool age_some(PeerId peer, Family family, NetId& from, std::size_t limit,
+                const std::function<std::optional<AttributeId>(AttributeId)>& aged);
   /// A path as received, before the import policy.
   struct Received {
     PeerId peer = PeerId::local;
     Prefix prefix;
     AttributeId attributes = AttributeId::none;
     NextHopId next_hop = NextHopId::local;
-    /// age_stale() has marked it, and it was not announced again.
+    /// age_some() has marked it, and it was not announced again.
     bool aged = false;
   };
   /// The same after it; the original may be found from `attributes` and `next_hop` again.

@@ -71,7 +71,7 @@ void Speaker::World::settle_all(Time now) {
 
 void Speaker::World::trust_again() {
   // While the selection is deferred the kernel leads where an earlier life has led it.
-  const bool decided = leaving.empty() && tables->rib.pending() == 0 && !deferring();
+  const bool decided = path_work.empty() && tables->rib.pending() == 0 && !deferring();
   if (distrusted.empty() || !decided || !changes.empty()) return;
   for (const NextHop& each : std::exchange(distrusted, {})) {
     gateways.push_back({each.gateway, each.ifindex, true});
@@ -84,7 +84,7 @@ void Speaker::World::advance(Time now) {
   check_deferral(now);
   trust_again();
   if (!std::exchange(words_first, false)) {
-    drop_some();
+    work_on_paths();
     tables->rib.decide(decide_slice, changes);
     if (follow_routes(now)) tables->rib.decide(decide_slice, changes);
   }
@@ -235,7 +235,7 @@ void Speaker::heard(ConnectionId connection, Time now) {
 Time Speaker::deadline() const {
   if (world_->stopped) return Time::max();
   const bool busy =
-      world_->tables->rib.pending() != 0 || !world_->leaving.empty() || world_->conditional.due();
+      world_->tables->rib.pending() != 0 || !world_->path_work.empty() || world_->conditional.due();
   const bool trusts = !world_->distrusted.empty() && !world_->deferring();
   if (busy || trusts || world_->import_walk) return Time::min();
   Time next =
@@ -361,7 +361,7 @@ void Speaker::link_down(std::uint32_t ifindex, Time now) {
     if (peer.multihop == 1 || on_link) {
       for (const Family family : both_families) {
         Retention& retention = each->families[index(family)].retention;
-        world_->carry_out(*each, family, retention.silenced(now));
+        world_->carry_out(each->id, family, retention.silenced(now));
       }
     }
     if (!each->peer.session() || !(peer.is_unnumbered() || each->peer.is_external())) continue;

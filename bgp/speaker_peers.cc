@@ -35,7 +35,7 @@ void Speaker::World::add(const PeerSettings& peer, Time now) {
 void Speaker::World::remove(Neighbour& gone, Time now) {
   gone.peer.shutdown(Fault::PeerDeconfigured, {}, now);
   follow_session(gone, now);
-  finish_leaving(gone.id);
+  finish_path_work(gone.id);
   if (gone.peer.settings().is_dynamic()) forgotten.push_back(gone.peer.settings().name);
   by_id[static_cast<std::size_t>(gone.id)] = nullptr;
   const auto is_gone = [&](const auto& each) { return each.second == &gone; };

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <unordered_map>
 #include <utility>
 
 #include "bgp/attributes.h"
@@ -39,35 +38,12 @@ std::optional<AttributeId> AgedAttributes::of(AttributeId id) {
   return aged;
 }
 
-void Speaker::World::carry_out(const Neighbour& who, Family family, Fate fate) {
-  Rib& rib = tables->rib;
-  switch (fate) {
-    case Fate::keep:
-      return;
-    case Fate::drop:
-      return rib.drop(who.id, family);
-    case Fate::mark:
-      rib.sweep_stale(who.id, family);
-      return rib.mark_stale(who.id, family);
-    case Fate::sweep:
-      return rib.sweep_stale(who.id, family);
-    case Fate::age:
-      return age(who, family);
-  }
-}
-
-void Speaker::World::age(const Neighbour& who, Family family) {
-  AgedAttributes aged(tables->store);
-  tables->rib.mark_stale(who.id, family);
-  tables->rib.age_stale(who.id, family, [&](AttributeId id) { return aged.of(id); });
-}
-
 void Speaker::World::forget_stale(Neighbour& who) {
   for (const Family family : both_families) {
     Retention& retention = who.families[index(family)].retention;
     if (retention.phase() == Retention::Phase::fresh) continue;
     retention.forget();
-    tables->rib.sweep_stale(who.id, family);
+    carry_out(who.id, family, Fate::sweep);
   }
 }
 
@@ -78,7 +54,7 @@ void Speaker::World::tick_retention(Neighbour& who, Time now) {
     who.peer.log(Level::info,
                  fmt::format("the time for its {} routes to be said again is over", name(family)),
                  now);
-    carry_out(who, family, fate);
+    carry_out(who.id, family, fate);
   }
 }
 
@@ -194,7 +170,7 @@ void Speaker::World::check_sync(Time now) {
                                    [&](const auto& each) { return owes(*each, family); });
     const bool late = now >= sync_end();
     // Who will come from a range nobody knows: they all get the whole time.
-    if (((waits || has_ranges()) && !late) || tables->rib.pending() != 0 || !leaving.empty() ||
+    if (((waits || has_ranges()) && !late) || tables->rib.pending() != 0 || !path_work.empty() ||
         tables->rib.deferring(family))
       continue;
     sync_done[index(family)] = true;

@@ -212,7 +212,7 @@ void Speaker::World::end_of_rib(Neighbour& who, AfiSafi which, Time now) {
     who.peer.log(Level::debug, fmt::format("End-of-RIB {}", name(*family)), now);
   state.end_of_rib = true;
   state.synced = true;
-  carry_out(who, *family, state.retention.end_of_rib());
+  carry_out(who.id, *family, state.retention.end_of_rib());
 }
 
 void Speaker::World::refresh_wanted(Neighbour& who, const Frame& frame, Time now) {
@@ -231,6 +231,7 @@ void Speaker::World::refresh_wanted(Neighbour& who, const Frame& frame, Time now
   const Retention& retention = who.families[index(*family)].retention;
   if (retention.phase() != Retention::Phase::fresh) return;
   if ((*refresh)->subtype == RouteRefresh::Subtype::begin) {
+    finish_path_work(who.id);
     tables->rib.mark_stale(who.id, *family);
     who.families[index(*family)].refreshing_until = now + refresh_limit;
   } else {
@@ -242,9 +243,8 @@ void Speaker::World::end_refresh(Neighbour& who, Family family, std::string_view
   auto& until = who.families[index(family)].refreshing_until;
   if (!until) return;
   until.reset();
-  const std::uint64_t before = tables->rib.counts(who.id, family).received;
-  tables->rib.sweep_stale(who.id, family);
-  const std::uint64_t swept = before - tables->rib.counts(who.id, family).received;
+  const std::uint64_t swept = tables->rib.counts(who.id, family).stale;
+  carry_out(who.id, family, Fate::sweep);
   who.stale_swept += swept;
   if (swept == 0) return;
   who.peer.log(Level::warning,

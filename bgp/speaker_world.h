@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -99,12 +100,12 @@ struct OwnAddresses {
   std::optional<Address> link_local;
 };
 
-/// The tables of one AS number and router id; both are baked into the attribute store.
 /// What sets of attributes become while their routes are long-lived stale (RFC 9494 4.2).
 class AgedAttributes {
  public:
   explicit AgedAttributes(AttributeStore& store) : store_(store) {}
-  /// Held for as long as this lives; none: such routes are not kept.
+  /// Marked for all the world to see, and held for as long as this lives; none: such routes are not
+  /// kept.
   std::optional<AttributeId> of(AttributeId id);
 
  private:
@@ -113,6 +114,7 @@ class AgedAttributes {
   std::unordered_map<std::uint32_t, AttributeId> known_;
 };
 
+/// The tables of one AS number and router id; both are baked into the attribute store.
 struct Tables {
   Tables(const Settings& settings, std::uint64_t seed)
       : store(settings.asn, settings.router_id, seed, settings.cluster_id),
@@ -161,13 +163,6 @@ struct Speaker::World {
   std::vector<SyncDone> syncs;
   std::vector<SessionUp> sessions_up;
   std::vector<std::string> forgotten;
-  /// Peers whose paths are being dropped, and how far that is, by family.
-  struct Leaving {
-    PeerId peer;
-    std::array<bool, 2> families{};
-    std::array<NetId, 2> from{};
-  };
-  std::vector<Leaving> leaving;
   /// Gateways told to be lost, until the RIB has caught up: what leads there then, does so by
   /// another peer's word.
   NextHops distrusted;
@@ -180,6 +175,17 @@ struct Speaker::World {
   Policies policies;
   std::unique_ptr<Tables> tables;
   Monitoring monitoring;
+  /// Work on all paths of one peer and family, and how far it is; done in slices, in this order.
+  struct PathWork {
+    PeerId peer;
+    Family family = Family::ipv4;
+    /// What is to be done with the paths; never keep.
+    Fate fate = Fate::drop;
+    NetId from = 0;
+    /// Fate::age
+    std::unique_ptr<AgedAttributes> aged{};
+  };
+  std::deque<PathWork> path_work;
   std::map<Prefix, Origination> originated;
   Aggregates aggregates;
   ConditionalOriginations conditional;
@@ -282,9 +288,12 @@ struct Speaker::World {
   void lose_paths(Neighbour& who, Time now);
   void distrust_gateways(const Neighbour& who);
   bool is_large() const;
-  void drop_some();
+  /// A slice of what is to be done with the paths of peers that went or came back.
+  void work_on_paths();
+  /// At most `limit` places, counted down; true when it is done.
+  bool work_on(PathWork& work, std::size_t& limit);
   /// Nothing of the peer's last session may mix with its next.
-  void finish_leaving(PeerId peer);
+  void finish_path_work(PeerId peer);
   void join(Neighbour& who, const Session& session, Time now);
   void attach(Neighbour& who, const Session& session);
   ImportRules import_rules(const Neighbour& who, const Session& session) const;
@@ -304,9 +313,8 @@ struct Speaker::World {
 
   // ---- graceful restart
 
-  void carry_out(const Neighbour& who, Family family, Fate fate);
-  /// RFC 9494 4.2: marked for all the world to see; what asks not to be kept so long goes.
-  void age(const Neighbour& who, Family family);
+  /// Begins it; a large table takes several slices.
+  void carry_out(PeerId peer, Family family, Fate fate);
   void forget_stale(Neighbour& who);
   void tick_retention(Neighbour& who, Time now);
   static Time retention_deadline(const Neighbour& who);

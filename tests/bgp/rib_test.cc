@@ -211,8 +211,32 @@ TEST_F(RibTest, SweepsOnlyWhatWasNotAnnouncedAgain) {
   EXPECT_EQ(decided(), Texts{}) << "stale paths go on carrying traffic";
   announce(1, "10.1.0.0/16", path_of({65001}));
   announce(1, "10.2.0.0/16", path_of({65001, 65002}));
-  rib_.sweep_stale(PeerId{1}, Family::ipv4);
+  rib_.drop(PeerId{1}, Family::ipv4, Rib::Which::stale);
   EXPECT_EQ(decided(), Texts{"10.3.0.0/16 gone"});
+}
+
+// All are marked at once as long as none is stale; what is stale already stays so.
+TEST_F(RibTest, MarksAnewWhatIsHeldAndWhatIsStale) {
+  for (int life = 0; life < 3; ++life) {
+    announce(1, "10.1.0.0/16", path_of({65001}));
+    announce(1, "10.2.0.0/16", path_of({65001}));
+    announce(2, "10.3.0.0/16", path_of({65002}));
+    EXPECT_EQ(rib_.counts(PeerId{1}, Family::ipv4).stale, 0U);
+    rib_.mark_stale(PeerId{1}, Family::ipv4);
+    announce(1, "10.1.0.0/16", path_of({65001}));
+    EXPECT_EQ(rib_.counts(PeerId{1}, Family::ipv4).stale, 1U);
+    rib_.mark_stale(PeerId{1}, Family::ipv4);
+    EXPECT_EQ(rib_.counts(PeerId{1}, Family::ipv4).stale, 2U);
+    EXPECT_EQ(rib_.counts(PeerId{2}, Family::ipv4).stale, 0U);
+    EXPECT_TRUE(rib_.route(prefix("10.1.0.0/16"))->paths[0].stale);
+    EXPECT_FALSE(rib_.route(prefix("10.3.0.0/16"))->paths[0].stale);
+    announce(1, "10.2.0.0/16", path_of({65001}));
+    rib_.drop(PeerId{1}, Family::ipv4, Rib::Which::stale);
+    decide();
+    EXPECT_FALSE(rib_.route(prefix("10.1.0.0/16")));
+    EXPECT_EQ(rib_.counts(PeerId{1}, Family::ipv4).received, 1U);
+    EXPECT_EQ(rib_.counts(PeerId{1}, Family::ipv4).stale, 0U);
+  }
 }
 
 TEST_F(RibTest, KeepsPathsWithIdsApart) {

@@ -88,7 +88,7 @@ struct Bench {
   /// Peers ask for graceful restart: they keep forwarding.
   bool preserving = false;
   /// And for so long after their restart time (RFC 9494).
-  std::chrono::seconds long_lived{0};
+  std::chrono::seconds long_lived{3600};
 
   Far& far(const std::string& name) { return fars[name]; }
 
@@ -221,10 +221,8 @@ struct Bench {
       for (const AfiSafi family : open.capabilities.families)
         restart.families.push_back({family, true});
       open.capabilities.graceful_restart = restart;
-      if (long_lived != 0s) {
-        for (const AfiSafi family : open.capabilities.families)
-          open.capabilities.long_lived.push_back({family, true, long_lived});
-      }
+      for (const AfiSafi family : open.capabilities.families)
+        open.capabilities.long_lived.push_back({family, true, long_lived});
     }
     speaker.opened(far.connection, address(("192.0." + std::to_string(number) + ".1").c_str()),
                    now);
@@ -993,6 +991,104 @@ TEST(Speaker, LosingALargePeerIsDoneInSlices) {
   EXPECT_LT(bench.speaker.deadline(), bench.now);
   bench.tick();
   EXPECT_THAT(bench.fib, IsEmpty());
+}
+
+// The same for what a peer that came back has not said again.
+TEST(Speaker, WhatIsStaleIsSweptInSlices) {
+  Bench bench;
+  bench.preserving = true;
+  bench.establish(1);
+  bench.announce(1, many(50'000));
+  bench.tick();
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  EXPECT_EQ(bench.status("tor1").families[0].stale, 50'000U) << "marked at once";
+  bench.drain();
+  bench.tick(10s);
+  bench.establish(1);
+  bench.announce(1, many(3));
+  bench.tick();
+  EXPECT_EQ(bench.status("tor1").families[0].stale, 49'997U);
+  bench.changes = 0;
+  bench.end_of_rib("tor1", Family::ipv4);
+  EXPECT_GT(bench.changes, 10'000U);
+  EXPECT_LT(bench.changes, 20'000U) << "not all in one go";
+  EXPECT_LT(bench.speaker.deadline(), bench.now) << "and the rest is due";
+  // Said again before the sweep came to it: it stays.
+  bench.announce(1, {many(50'000).back()});
+  bench.tick();
+  EXPECT_EQ(bench.fib.size(), 4U);
+  EXPECT_EQ(bench.status("tor1").families[0].stale, 0U);
+  EXPECT_EQ(bench.status("tor1").families[0].received, 4U);
+}
+
+// Lost once more before all of that is done: what it had not said again goes, the rest is kept.
+TEST(Speaker, ASweepThatALossInterruptsEndsBeforeTheNextMark) {
+  Bench bench;
+  bench.preserving = true;
+  bench.establish(1);
+  bench.announce(1, many(50'000));
+  bench.tick();
+  for (int life = 0; life < 2; ++life) {
+    bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+    bench.drain();
+    if (life == 1) break;
+    bench.tick(10s);
+    bench.establish(1);
+    bench.announce(1, many(3));
+    bench.end_of_rib("tor1", Family::ipv4);
+  }
+  bench.tick();
+  EXPECT_EQ(bench.fib.size(), 3U);
+  EXPECT_EQ(bench.status("tor1").families[0].stale, 3U);
+  EXPECT_EQ(bench.status("tor1").families[0].received, 3U);
+}
+
+TEST(Speaker, ALargeTableGrowsOldInSlices) {
+  Settings settings = node();
+  settings.peers[0].long_lived_stale_time = 3600s;
+  Bench bench(settings);
+  bench.preserving = true;
+  bench.establish(1);
+  bench.announce(1, many(50'000));
+  bench.tick();
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  bench.tick(119s);
+  const auto old = [&](std::size_t which) {
+    const auto route = bench.speaker.route(many(50'000)[which]);
+    return route && !route->paths.empty() &&
+           testing::Matches(testing::Contains("llgr-stale"))(route->paths[0].communities);
+  };
+  bench.now += 2s;
+  bench.speaker.tick(bench.now);
+  EXPECT_TRUE(old(0));
+  EXPECT_FALSE(old(49'999)) << "not all in one go";
+  EXPECT_LT(bench.speaker.deadline(), bench.now) << "and the rest is due";
+  bench.tick();
+  EXPECT_TRUE(old(49'999));
+  EXPECT_EQ(bench.fib.size(), 50'000U);
+  EXPECT_EQ(bench.status("tor1").families[0].stale, 50'000U);
+  bench.establish(1);
+  bench.announce(1, many(50'000));
+  bench.tick();
+  EXPECT_FALSE(old(0) || old(49'999));
+}
+
+// The sanitizers see whether what was held for the next slice outlives the tables.
+TEST(Speaker, MayEndWhileATableGrowsOld) {
+  Settings settings = node();
+  settings.peers[0].long_lived_stale_time = 3600s;
+  Bench bench(settings);
+  bench.preserving = true;
+  bench.establish(1);
+  bench.announce(1, many(20'000));
+  bench.tick();
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  bench.tick(119s);
+  bench.now += 2s;
+  bench.speaker.tick(bench.now);
+  EXPECT_LT(bench.speaker.deadline(), bench.now) << "there is more to do";
 }
 
 // What leads through a peer that is gone is told before its routes are.
