@@ -294,7 +294,7 @@ void add_aggregates(const Snapshot& s, Exposition& out) {
   auto flaps = counter("weft_bgp_aggregate_changes_total",
                        "Times the aggregate was announced or withdrawn.");
   for (const Aggregate& each : s.aggregates) {
-    const ClientMetric::Label prefix{"prefix", each.prefix};
+    const ClientMetric::Label prefix{"aggregate", each.prefix};
     announced.add({prefix}, each.announced);
     contributing.add({prefix}, each.contributing);
     flaps.add({prefix}, each.changes);
@@ -304,8 +304,8 @@ void add_aggregates(const Snapshot& s, Exposition& out) {
   auto turns = counter("weft_bgp_announcement_changes_total",
                        "Times the configured announcement was announced or withdrawn.");
   for (const ConditionalAnnouncement& each : s.announcements) {
-    holds.add({{"prefix", each.prefix}}, each.announced);
-    turns.add({{"prefix", each.prefix}}, each.changes);
+    holds.add({{"announcement", each.prefix}}, each.announced);
+    turns.add({{"announcement", each.prefix}}, each.changes);
   }
   out.take({&announced, &contributing, &flaps, &holds, &turns});
 }

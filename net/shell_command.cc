@@ -17,6 +17,9 @@
 namespace weft {
 namespace {
 
+/// What is killed ends at once, unless it waits for the kernel: nobody waits for that.
+constexpr std::chrono::milliseconds last_wait{100};
+
 /// glibc 2.36 declares its own without extern "C".
 int open_pidfd(pid_t pid) {
   return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
@@ -74,8 +77,10 @@ Result<ShellCommand> ShellCommand::start(const std::string& command, Output outp
 }
 
 ShellCommand::~ShellCommand() {
-  if (!process_) return;
+  if (!process_ || succeeded_) return;
   kill();
+  pollfd one{process_.get(), POLLIN, 0};
+  ::poll(&one, 1, static_cast<int>(last_wait.count()));
   static_cast<void>(ended());
 }
 
