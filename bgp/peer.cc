@@ -66,6 +66,7 @@ SocketSetup setup_of(const PeerSettings& peer) {
   setup.least_ttl = peer.uses_gtsm() ? static_cast<std::uint8_t>(255 - hops) : 0;
   setup.interface = peer.bind_interface;
   setup.password = peer.password;
+  setup.tcp_ao = peer.tcp_ao;
   return setup;
 }
 

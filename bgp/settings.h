@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -36,6 +37,29 @@ enum class NextHopRule : std::uint8_t { automatic, self, unchanged };
 inline constexpr std::uint32_t default_range_limit = 100;
 /// Octets of a TCP MD5 key (RFC 2385; the kernel's TCP_MD5SIG_MAXKEYLEN).
 inline constexpr std::size_t max_password = 80;
+
+/// Keys of one TCP-AO chain, and octets of a key's secret (the kernel's TCP_AO_MAXKEYLEN).
+inline constexpr std::size_t max_ao_keys = 8;
+inline constexpr std::size_t max_ao_secret = 80;
+
+/// RFC 5926 2; HMAC-SHA-256 as Linux and routers have it besides.
+enum class TcpAoAlgorithm : std::uint8_t { hmac_sha1_96, aes_128_cmac_96, hmac_sha256_96 };
+/// "hmac-sha1-96"
+constexpr std::string_view name(TcpAoAlgorithm algorithm) {
+  return algorithm == TcpAoAlgorithm::hmac_sha1_96      ? "hmac-sha1-96"
+         : algorithm == TcpAoAlgorithm::aes_128_cmac_96 ? "aes-128-cmac-96"
+                                                        : "hmac-sha256";
+}
+
+/// RFC 5925 3.1: a master key tuple, but for its addresses.
+struct TcpAoKey {
+  std::uint8_t send_id = 0;
+  std::uint8_t receive_id = 0;
+  TcpAoAlgorithm algorithm = TcpAoAlgorithm::hmac_sha1_96;
+  Secret secret;
+  std::string secret_file;
+  bool operator==(const TcpAoKey&) const = default;
+};
 
 /// What is let through on one side of a session: a template, or a policy of Settings::policies.
 /// `host`: RFC 8212-safe template of a fabric host. In: prefixes inside our pools, and the default
@@ -130,6 +154,9 @@ struct PeerSettings {
   std::optional<Secret> password;
   /// Where `password` was read from; empty: it stood in the configuration.
   std::string password_file;
+  /// RFC 5925: the first key signs; none: no TCP-AO. Never beside `password`, and only for a peer
+  /// known by its address.
+  std::vector<TcpAoKey> tcp_ao;
   /// Families to negotiate (RFC 4760), at least one.
   std::vector<Family> families{Family::ipv4, Family::ipv6};
   /// RFC 7911: families in which the peer may tell us several paths of a prefix.

@@ -134,6 +134,8 @@ struct PeerStatus {
   Time since;
   /// RFC 2385 keys are in use.
   bool password = false;
+  /// Keys of its TCP-AO chain (RFC 5925); 0: not asked for.
+  std::size_t tcp_ao_keys = 0;
   /// Of the running session; none when it is down.
   std::optional<ConnectionId> connection;
   /// What each side announced, as in `capabilities`.

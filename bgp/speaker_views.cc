@@ -121,9 +121,11 @@ PeerStatus Speaker::World::status(const Neighbour& who) const {
   shown.send_hold = wanted.send_hold;
   shown.setup = setup_of(wanted);
   shown.setup.password.reset();
+  shown.setup.tcp_ao.clear();
   shown.last_sent_notification = peer.last_sent_notification();
   shown.last_received_notification = peer.last_received_notification();
   shown.password = wanted.password.has_value();
+  shown.tcp_ao_keys = wanted.tcp_ao.size();
   shown.prefix_limit = wanted.prefix_limit;
   shown.route_reflector_client = wanted.route_reflector_client;
   shown.accepted_prefix_limit = wanted.accepted_prefix_limit;

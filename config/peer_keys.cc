@@ -9,6 +9,7 @@
 #include "config/key_kinds.h"
 #include "config/password.h"
 #include "config/policies.h"
+#include "config/tcp_ao.h"
 
 namespace weft::config {
 namespace {
@@ -431,6 +432,7 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
                 "any interface"),
       password(),
       password_file(),
+      tcp_ao(),
       key_of("families", &PeerSettings::families, "list of ipv4, ipv6",
              "Address families to negotiate (RFC 4760).", read_families, write_families),
       key_of("add-path-receive", &PeerSettings::add_path_receive, "list of ipv4, ipv6",
@@ -553,8 +555,6 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
 template <>
 const std::vector<Refusal>& refusals<bgp::PeerSettings>() {
   static const std::vector<Refusal> table{
-      {"tcp-ao",
-       "TCP-AO (RFC 5925) is not supported by this version; TCP MD5 is the key 'password'"},
       {"ttl-security", "RFC 5082 is the key 'gtsm'"},
       {"ebgp-multihop", "the hops to the peer are the key 'multihop'"},
       {"next-hop-self", "say next-hop: self"},

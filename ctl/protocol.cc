@@ -219,6 +219,7 @@ constexpr auto fields<Peer> =
                Field{"graceful_restarts", &Peer::graceful_restarts, {}, true},
                Field{"range", &Peer::range, {}, true},
                Field{"password", &Peer::password, {}, true},
+               Field{"tcp_ao_keys", &Peer::tcp_ao_keys, {}, true},
                Field{"our_capabilities", &Peer::our_capabilities, {}, true},
                Field{"max_send", &Peer::max_send, {}, true},
                Field{"max_receive", &Peer::max_receive, {}, true},

@@ -337,6 +337,8 @@ struct Peer {
   std::string range;
   /// Its connections are signed (RFC 2385).
   bool password = false;
+  /// Keys of its TCP-AO chain (RFC 5925); 0: none is asked for.
+  std::uint32_t tcp_ao_keys = 0;
   std::vector<std::string> our_capabilities;
   /// Octets of the largest message either way (RFC 8654); 0: no session.
   std::uint32_t max_send = 0;

@@ -600,7 +600,10 @@ std::string detail(const Peer& peer, Style style) {
                                      harmless(peer.type)));
   text += labelled("router-id", dash_if_empty(peer.router_id));
   if (!peer.range.empty()) text += labelled("range", harmless(peer.range));
-  text += labelled("authentication", peer.password ? "TCP MD5" : "none");
+  text += labelled("authentication", peer.password ? "TCP MD5"
+                                     : peer.tcp_ao_keys != 0
+                                         ? fmt::format("TCP-AO, {} keys", peer.tcp_ao_keys)
+                                         : "none");
   if (peer.least_ttl != 0) {
     text += labelled("ttl", fmt::format("{} sent, {} or more taken", peer.ttl, peer.least_ttl));
   } else {

@@ -7,6 +7,8 @@
 #include <set>
 #include <utility>
 
+#include "bgp/tcp_ao.h"
+
 namespace weft::daemon {
 namespace {
 
@@ -76,6 +78,7 @@ ctl::Peer peer_view(const World& world, const bgp::PeerStatus& peer, Time now) {
   view.established_count = peer.established_count;
   view.range = text(peer.range);
   view.password = peer.password;
+  view.tcp_ao_keys = static_cast<std::uint32_t>(peer.tcp_ao_keys);
   view.our_capabilities = peer.our_capabilities;
   view.max_send = static_cast<std::uint32_t>(peer.max_send);
   view.max_receive = static_cast<std::uint32_t>(peer.max_receive);
@@ -205,6 +208,11 @@ Patient patient_of(const World& world) {
     if (held.attached && !held.lease.delegated)
       patient.veths.push_back(host_ifname(held.lease.attachment));
   }
+  for (const bgp::PeerSettings& peer : world.config.bgp.peers) {
+    patient.keys += peer.password ? 1U : 0U;
+    patient.ao_peers += peer.tcp_ao.empty() ? 0U : 1U;
+  }
+  patient.has_tcp_ao = patient.ao_peers == 0 || bgp::has_tcp_ao();
   return patient;
 }
 

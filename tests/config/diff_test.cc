@@ -84,6 +84,11 @@ INSTANTIATE_TEST_SUITE_P(
         PeerCase{"Families", [](auto& p) { p.families = {Family::ipv4}; }, Impact::reset},
         PeerCase{"Multihop", [](auto& p) { p.multihop = 2; }, Impact::reset},
         PeerCase{"BindInterface", [](auto& p) { p.bind_interface = "eth1"; }, Impact::reset},
+        PeerCase{"TcpAoKeys",
+                 [](auto& p) {
+                   p.tcp_ao = {{1, 2, {}, Secret("one"), ""}};
+                 },
+                 Impact::reset},
         PeerCase{"PasswordBegins", [](auto& p) { p.password = Secret("one"); }, Impact::reset},
         PeerCase{"Bfd", [](auto& p) { p.bfd = bgp::BfdSettings{}; }, Impact::live},
         PeerCase{"Interface",

@@ -203,6 +203,7 @@ Peers full_peers() {
   peer.established_count = 1;
   peer.range = "192.0.2.0/24";
   peer.password = true;
+  peer.tcp_ao_keys = 2;
   peer.our_capabilities = {"route-refresh"};
   peer.max_send = 4096;
   peer.max_receive = 65535;
