@@ -576,9 +576,12 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
       for (LogLine& line : speaker.take_log()) {
         if (callbacks.log) callbacks.log(std::move(line));
       }
+      // Whoever hears of the changes may have the speaker decide more, and be done with it: that
+      // word must not go past the changes it comes after.
+      const std::vector<SyncDone> synced = speaker.take_sync_done();
       auto changes = speaker.take_route_changes();
       if (!changes.empty() && callbacks.routes) callbacks.routes(std::move(changes));
-      for (const SyncDone& done : speaker.take_sync_done()) {
+      for (const SyncDone& done : synced) {
         if (callbacks.sync_done) callbacks.sync_done(done);
       }
       for (const std::string& peer : speaker.take_forgotten()) {

@@ -31,6 +31,8 @@ namespace asio = boost::asio;
 const Address container_gateway = Address::ipv4(0xa9fe0101);
 /// How often the kernel's routes are compared with ours although nothing was heard.
 constexpr std::chrono::minutes audit_interval{10};
+/// So many routes ahead the table is told of what it will be asked.
+constexpr std::size_t prefetch_distance = 8;
 /// How long the first dump of the kernel's routes may take before sessions begin all the same.
 constexpr std::chrono::seconds adoption_limit{5};
 /// How long the kernel goes on to drop what an aggregate covered, after its withdrawal.
@@ -550,7 +552,11 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     // Ids of sets are reused once the speaker lets go of them, so a group is looked up once per
     // round, not kept.
     std::map<bgp::NextHopSet, fib::GroupRef> groups;
-    for (const bgp::RouteChange& change : changes) {
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+      if (i + prefetch_distance < changes.size()) {
+        table_->prefetch(changes[i + prefetch_distance].prefix);
+      }
+      const bgp::RouteChange& change = changes[i];
       drop_packets(change.prefix, change.kind == bgp::RouteKind::blackhole, now);
       if (change.kind != bgp::RouteKind::via) {
         table_->unwant(change.prefix, now);
