@@ -434,7 +434,8 @@ class RandomRecursion : public testing::TestWithParam<unsigned> {
     /// Of every path, best first: whose, the rung, and where its next hop leads.
     std::vector<std::string> verdicts(const Prefix& to) {
       std::vector<std::string> found;
-      for (const PathView& path : rib.route(to)->paths) {
+      const RouteView route = *rib.route(to);
+      for (const PathView& path : route.paths) {
         found.push_back(std::to_string(static_cast<unsigned>(path.peer)) + " " +
                         std::string(name(path.rung)) + (path.multipath ? " shares" : ""));
         for (const std::string& each : texts(rib.next_hop(path.next_hop).resolved))
