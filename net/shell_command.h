@@ -1,6 +1,6 @@
-// ShellCommand: one run of /bin/sh -c in a process group of its own, which is killed as a whole when
-// this goes while it runs. Its standard input is empty. Not here: how often it is to run, and what
-// its exit status means.
+// ShellCommand: one run of /bin/sh -c in a process group of its own, which is killed as a whole
+// when this goes while it runs. Its standard input is empty. Not here: how often it is to run, and
+// what its exit status means.
 #pragma once
 
 #include <sys/types.h>
