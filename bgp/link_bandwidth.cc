@@ -1,6 +1,7 @@
 #include "bgp/link_bandwidth.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <map>
 #include <numeric>
@@ -27,6 +28,7 @@ BandwidthClass class_of(float octets_per_second) {
 void reduce(std::map<NextHop, std::uint64_t>& sums) {
   std::uint64_t divisor = 0;
   for (const auto& [way, sum] : sums) divisor = std::gcd(divisor, sum);
+  if (divisor < 2) return;
   for (auto& [way, sum] : sums) sum /= divisor;
 }
 
@@ -79,6 +81,7 @@ std::vector<std::uint16_t> weights(std::span<const BandwidthClass> classes) {
     shares[i] = static_cast<std::uint16_t>(std::max(1L, std::lround(ratio * largest_share)));
     divisor = std::gcd(divisor, shares[i]);
   }
+  if (divisor < 2) return shares;
   for (std::uint16_t& each : shares) each = static_cast<std::uint16_t>(each / divisor);
   return shares;
 }
@@ -95,6 +98,7 @@ NextHops share(std::span<const Share> shares, std::size_t most) {
     for (NextHop way : shares[i].ways) {
       const std::uint64_t weight = std::exchange(way.weight, std::uint16_t{1});
       std::uint64_t& sum = sums[way];
+      assert(total != 0);  // no weight is 0
       sum = told ? sum + parts[i] * parts_of_a_share * weight / total : std::max(sum, weight);
     }
   }
