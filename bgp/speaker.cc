@@ -86,7 +86,8 @@ void Speaker::World::advance(Time now) {
   if (!std::exchange(words_first, false)) {
     work_on_paths();
     tables->rib.decide(decide_slice, changes);
-    if (follow_routes(now)) tables->rib.decide(decide_slice, changes);
+    // What it originates may be what an aggregate waits for, and nothing waits for an aggregate.
+    while (follow_routes(now)) tables->rib.decide(decide_slice, changes);
   }
   check_end_of_rib(now);
   for (const auto& each : neighbours) {

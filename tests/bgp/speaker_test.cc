@@ -740,6 +740,34 @@ TEST(Speaker, ADefaultRouteIsNotToldToWhoeverItDependsOn) {
   EXPECT_FALSE(is_told("tor2")) << "the condition holds by its own route now";
 }
 
+// One thing leads to the other at once, not with whatever happens next.
+TEST(Speaker, AnAnnouncementWithAConditionMakesTheAggregateAroundIt) {
+  Settings settings = node(2);
+  AggregateSettings aggregate;
+  aggregate.what.prefix = prefix("10.64.0.0/16");
+  settings.aggregates = {aggregate};
+  AnnouncementSettings service;
+  service.what.prefix = prefix("10.64.1.1/32");
+  service.when_route = prefix("10.0.0.0/8");
+  settings.announcements = {service};
+  Bench bench(settings);
+  bench.establish(1);
+  bench.establish(2);
+  bench.tick();
+  const Far& far = bench.far("tor2");
+  ASSERT_FALSE(far.table.contains(aggregate.what.prefix));
+
+  bench.announce(1, {*service.when_route});
+  bench.tick();
+  EXPECT_TRUE(far.table.contains(service.what.prefix));
+  EXPECT_TRUE(far.table.contains(aggregate.what.prefix));
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  bench.tick();
+  EXPECT_FALSE(far.table.contains(service.what.prefix));
+  EXPECT_FALSE(far.table.contains(aggregate.what.prefix));
+}
+
 TEST(Speaker, EndOfRibWaitsForAggregatesAndServices) {
   Settings settings = node(1);
   settings.peers[0].export_filter = Filter::accept;
