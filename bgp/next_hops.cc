@@ -64,6 +64,16 @@ NextHops NextHopTable::gateways(PeerId peer) const {
   return found;
 }
 
+bool NextHopTable::others_use(PeerId peer, const NextHop& gateway) const {
+  return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    if (entry.free || entry.uses == 0 || entry.view.peer == peer) return false;
+    const NextHops& ways = entry.view.resolved;
+    return std::any_of(ways.begin(), ways.end(), [&](const NextHop& way) {
+      return way.gateway == gateway.gateway && way.ifindex == gateway.ifindex;
+    });
+  });
+}
+
 std::optional<NextHop> NextHopTable::on_link(const PeerNextHop& named) const {
   const RibPeer& by = facts(named.peer);
   if (!is_link_local_v6(named.address)) {

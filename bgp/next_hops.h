@@ -87,6 +87,8 @@ class NextHopTable {
 
   /// Those the peer named that are its own address and resolve.
   [[nodiscard]] NextHops gateways(PeerId peer) const;
+  /// Another peer has named it, too.
+  [[nodiscard]] bool others_use(PeerId peer, const NextHop& gateway) const;
   [[nodiscard]] PeerId peer(NextHopId id) const { return entry(id).view.peer; }
   [[nodiscard]] bool usable(NextHopId id) const { return entry(id).usable; }
   [[nodiscard]] const PeerNextHop& view(NextHopId id) const { return entry(id).view; }

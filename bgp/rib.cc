@@ -386,6 +386,9 @@ class FamilyRib {
   void hold_end_of_rib(bool yes) { end_of_rib_held_ = yes; }
   [[nodiscard]] bool holds_end_of_rib() const { return end_of_rib_held_ || deferring_; }
 
+  /// Each prefix is with the FIB as it is here, and none has more than one path.
+  [[nodiscard]] bool uncontested() const { return contested_ == 0 && pending() == 0; }
+
   RouteTable<Words>& table() { return table_; }
   Journal& journal() { return journal_; }
   [[nodiscard]] std::uint64_t routes() const { return routes_; }
@@ -555,6 +558,7 @@ class FamilyRib {
 
   [[nodiscard]] bool add(NetId net, const Path& path, std::uint32_t path_id, PeerId peer) {
     if (!table_.add(net, path, path_id)) return false;
+    if (table_.paths(net).size == 2) ++contested_;
     shared_.store.hold(attributes_of(path));
     shared_.next_hops.hold(next_hop_of(path));
     note_behind(net, path);
@@ -569,6 +573,7 @@ class FamilyRib {
     const Path old = list.paths[index];
     const std::uint32_t path_id = list.id(index);
     const PeerId peer = peer_of(old);
+    if (list.size == 2) --contested_;
     table_.remove(net, index);
     let_go(old, peer);
     touch(net);
@@ -739,6 +744,8 @@ class FamilyRib {
   std::uint64_t paths_ = 0;
   /// Prefixes that had a path by a next hop which is behind routes, since tidy().
   std::unordered_map<NextHopId, std::vector<NetId>> behind_;
+  /// Prefixes with more than one path.
+  std::uint64_t contested_ = 0;
   bool best_changed_ = false;  // by the last decide_single() or decide_many()
   // Scratch, kept for its memory.
   std::vector<Candidate> candidates_;
@@ -998,6 +1005,10 @@ bool Rib::holds_end_of_rib(Family family) const {
 }
 NextHops Rib::gateways(PeerId peer) const {
   return tables_->shared.next_hops.gateways(peer);
+}
+bool Rib::leads_elsewhere(PeerId peer, const NextHop& gateway) const {
+  return !tables_->v4.uncontested() || !tables_->v6.uncontested() ||
+         tables_->shared.next_hops.others_use(peer, gateway);
 }
 const RibPeer& Rib::peer(PeerId peer) const {
   return tables_->shared.next_hops.facts(peer);

@@ -317,6 +317,9 @@ class Rib {
   [[nodiscard]] std::optional<RouteBehind> route_behind(NextHopId id) const;
   /// Where packets go that the peer itself forwards: next hops in use that are its own address.
   [[nodiscard]] NextHops gateways(PeerId peer) const;
+  /// False: without this peer no route leads through its gateway, and none of those that did leads
+  /// anywhere; and the FIB has been told of all that is decided.
+  [[nodiscard]] bool leads_elsewhere(PeerId peer, const NextHop& gateway) const;
   [[nodiscard]] const RibPeer& peer(PeerId peer) const;
   [[nodiscard]] AttributeStore& attributes() const { return store_; }
   [[nodiscard]] std::optional<RouteView> route(const Prefix& prefix) const;

@@ -96,6 +96,8 @@ struct GatewayChange {
   Address gateway;
   std::uint32_t ifindex = 0;
   bool reachable = false;
+  /// With it all routes that lead there go: no prefix has another path, no other peer names it.
+  bool for_good = false;
   bool operator==(const GatewayChange&) const = default;
 };
 

@@ -93,7 +93,12 @@ void Speaker::World::lose_paths(Neighbour& who, Time now) {
     fates[index(family)] = state.retention.lost(state.terms, who.peer.loss(), now);
   }
   const auto any = [&](Fate fate) { return fates[0] == fate || fates[1] == fate; };
-  if (!any(Fate::mark) && who.peer.is_external()) distrust_gateways(who);
+  if (!any(Fate::mark) && who.peer.is_external()) {
+    const bool wholly = std::all_of(both_families.begin(), both_families.end(), [&](Family family) {
+      return fates[index(family)] == Fate::drop || tables->rib.counts(who.id, family).received == 0;
+    });
+    distrust_gateways(who, wholly);
+  }
   if (any(Fate::mark) || any(Fate::age)) {
     ++who.graceful_restarts;
     who.peer.log(Level::info, "its routes stay for its restart time", now);
@@ -102,10 +107,13 @@ void Speaker::World::lose_paths(Neighbour& who, Time now) {
   if (any(Fate::drop)) words_first = is_large();
 }
 
-void Speaker::World::distrust_gateways(const Neighbour& who) {
+void Speaker::World::distrust_gateways(const Neighbour& who, bool wholly) {
+  // While the selection is deferred the kernel has routes that are none of the RIB's yet.
+  const bool may_be_last = wholly && !deferring() && leaving.empty() && changes.empty();
   for (const NextHop& lost : tables->rib.gateways(who.id)) {
     distrusted.push_back(lost);
-    gateways.push_back({lost.gateway, lost.ifindex, false});
+    gateways.push_back({lost.gateway, lost.ifindex, false,
+                        may_be_last && !tables->rib.leads_elsewhere(who.id, lost)});
   }
 }
 

@@ -286,7 +286,8 @@ struct Speaker::World {
   /// Its paths stay where it may still forward; else what leads through it is told at once, and its
   /// paths go in slices, or become a last resort.
   void lose_paths(Neighbour& who, Time now);
-  void distrust_gateways(const Neighbour& who);
+  /// `wholly`: no path of the peer stays.
+  void distrust_gateways(const Neighbour& who, bool wholly);
   bool is_large() const;
   /// A slice of what is to be done with the paths of peers that went or came back.
   void work_on_paths();

@@ -533,9 +533,11 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     if (!table_ || stopped_) return;
     const Time now = Clock::now();
     table_->reachable(change.gateway, change.ifindex, change.reachable, now);
+    if (change.for_good) table_->forsake(change.gateway, change.ifindex);
     submit_express(now);
-    // The RIB has caught up with the loss: removals that waited for more to come go now.
-    if (change.reachable) pump();
+    // Either the kernel works on the loss while the RIB does, or the RIB has caught up with it:
+    // removals that waited for more to come go now.
+    if (change.for_good || change.reachable) pump();
   }
 
   void submit_express(Time now) {

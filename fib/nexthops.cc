@@ -304,6 +304,7 @@ void NextHopObjects::reachable(const Address& gateway, std::uint32_t ifindex, bo
   Single& single = singles_[found->second];
   if (single.unreachable == !yes) return;
   single.unreachable = !yes;
+  for (const std::uint32_t user : single.users) groups_[user].forsaken = false;
   if (!yes && !fast_groups_ && can_lose(single)) {
     prunes_.push_back(found->second);
     return;
@@ -461,6 +462,7 @@ void NextHopObjects::take_group_puts(Batch& batch, std::size_t room, Time now) {
     Group& group = groups_[queue[at]];
     group.queued = false;
     if (!group.live || group.in_flight || group.removing || !group.used()) continue;
+    if (group.forsaken && !group.installed) continue;  // reachable() queues it again
     if (now < group.retry_at) continue;
     const std::vector<MemberRef> members = target(group);
     // An installed group without eligible members keeps what it has: removing it would take the
@@ -476,6 +478,29 @@ void NextHopObjects::take_group_puts(Batch& batch, std::size_t room, Time now) {
   }
   group_queue_.insert(group_queue_.end(), queue.begin() + static_cast<std::ptrdiff_t>(at),
                       queue.end());
+}
+
+void NextHopObjects::forsake(const Address& gateway, std::uint32_t ifindex) {
+  const auto found = single_index_.find({gateway, ifindex});
+  if (found == single_index_.end() || !singles_[found->second].unreachable) return;
+  for (const std::uint32_t user : singles_[found->second].users) {
+    if (groups_[user].members.size() != 1) continue;
+    groups_[user].forsaken = true;
+    forsaken_groups_.push_back(user);
+  }
+}
+
+void NextHopObjects::take_forsaken(Batch& batch) {
+  for (const std::uint32_t index : std::exchange(forsaken_groups_, {})) {
+    const Group& group = groups_[index];
+    // What is on its way to the kernel would come too late for it: then all goes as it otherwise
+    // would.
+    if (!group.live || !group.forsaken || !group.installed || group.in_flight || group.removing ||
+        group.routes_in_flight != 0 || group.routes == 0) {
+      continue;
+    }
+    remove_with_routes(batch, {index + 1});
+  }
 }
 
 void NextHopObjects::remove_with_routes(Batch& batch, GroupRef ref) {

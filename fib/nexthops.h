@@ -116,6 +116,8 @@ class NextHopObjects {
     bool adopted = false;
     bool seen = false;
     bool moved = false;
+    /// All of its routes are about to be unwanted: it goes with them, and is not put again.
+    bool forsaken = false;
     /// Has less than it should because routes are still leaving it.
     bool held_back = false;
     std::uint8_t failures = 0;
@@ -160,6 +162,9 @@ class NextHopObjects {
   // What happens to them.
   void link(std::uint32_t ifindex, bool usable, Effects& effects);
   void reachable(const Address& gateway, std::uint32_t ifindex, bool yes);
+  /// The groups of this one gateway, which is not reachable, are removed with their routes; until
+  /// it is reachable again.
+  void forsake(const Address& gateway, std::uint32_t ifindex);
   /// No route leaves the group any more.
   void settled(GroupRef ref);
   /// Packets take the same ways through both, as things are in the kernel now.
@@ -180,6 +185,8 @@ class NextHopObjects {
   void take_puts(Batch& batch, std::size_t room, Time now);
   /// Appends removals of what nobody uses; adopted objects only when `swept`.
   void take_removals(Batch& batch, std::size_t room, bool swept);
+  /// Appends removals of forsaken groups.
+  void take_forsaken(Batch& batch);
   /// A removal that takes the group's routes along: cheaper than removing these one by one.
   void remove_with_routes(Batch& batch, GroupRef ref);
   /// Answers; code 0 is success, another one errno.
@@ -272,6 +279,7 @@ class NextHopObjects {
   std::multimap<Time, std::uint32_t> retries_;
   /// Dead ones, to be deleted because their groups cannot be written cheaply.
   std::vector<std::uint32_t> prunes_;
+  std::vector<std::uint32_t> forsaken_groups_;
   bool fast_groups_ = true;
   std::optional<Resilience> resilience_;
   std::uint64_t moves_ = 0;

@@ -134,6 +134,10 @@ bool Table::busy() const {
 void Table::reachable(const Address& gateway, std::uint32_t ifindex, bool yes, Time) {
   state_->objects.reachable(gateway, ifindex, yes);
 }
+void Table::forsake(const Address& gateway, std::uint32_t ifindex) {
+  // What was adopted and is wanted by nobody yet is not of those that said so.
+  if (state_->swept) state_->objects.forsake(gateway, ifindex);
+}
 
 void Table::more_to_come(bool yes) {
   state_->more_to_come = yes;

@@ -161,6 +161,10 @@ class Table {
   /// routes along.
   void reachable(const Address& gateway, std::uint32_t ifindex, bool yes, Time now);
 
+  /// A gateway that is not reachable: every route that leads there alone will be unwanted, which
+  /// takes whoever says so its time. The kernel is spared the wait; reachable() ends it.
+  void forsake(const Address& gateway, std::uint32_t ifindex);
+
   /// Whoever wants and unwants is in the middle of a large change: many removals wait for its end,
   /// for together they may be one message.
   void more_to_come(bool yes);

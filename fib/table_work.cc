@@ -137,6 +137,7 @@ std::optional<Work> Table::State::take(Time now) {
   if (!seeded) return std::nullopt;
   Batch batch;
   objects.take_puts(batch, batch_limit, now);
+  objects.take_forsaken(batch);
   const bool hold = hold_removals(now);
   take_routes(v4, batch, hold, now);
   take_routes(v6, batch, hold, now);

@@ -1127,7 +1127,7 @@ TEST(Speaker, TellsOfALostGatewayBeforeTheWork) {
   bench.tick();
   EXPECT_THAT(bench.speaker.take_gateway_changes(), IsEmpty());
   bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
-  const GatewayChange lost{address("192.0.1.2"), 1, false};
+  const GatewayChange lost{address("192.0.1.2"), 1, false, true};
   EXPECT_THAT(bench.speaker.take_gateway_changes(), ElementsAre(lost));
   EXPECT_THAT(bench.speaker.take_route_changes(), IsEmpty());
   EXPECT_LE(bench.speaker.deadline(), bench.now);
@@ -1144,6 +1144,25 @@ TEST(Speaker, TellsOfALostGatewayBeforeTheWork) {
     bench.drain();
   }
   EXPECT_THAT(bench.fib, IsEmpty());
+}
+
+// Its group may only go with all of its routes when not one of them has another way.
+TEST(Speaker, AGatewayIsLostForGoodWhenNoPrefixHasAnotherPath) {
+  const Prefix shared = prefix("10.64.1.0/26");
+  const Prefix own = prefix("10.64.2.0/26");
+  for (const bool other : {false, true}) {
+    Bench bench(node(2));
+    for (const int number : {1, 2}) bench.establish(number);
+    bench.announce(1, {shared, own});
+    bench.announce(2, {prefix("10.64.3.0/26")});
+    if (other) bench.announce(2, {shared});
+    bench.tick();
+    bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+    const GatewayChange lost{address("192.0.1.2"), 1, false, !other};
+    const auto told = bench.speaker.take_gateway_changes();
+    ASSERT_FALSE(told.empty());
+    EXPECT_EQ(told.front(), lost) << other;
+  }
 }
 
 // A session that is back before its last life is cleared away mixes nothing.
@@ -1221,7 +1240,7 @@ TEST(Speaker, OnlyAPeerThatIsLostTakesItsGatewayAlong) {
     bench.say("tor2", Keepalive{});
   }
   bench.tick(91s);
-  const GatewayChange lost{address("192.0.2.2"), 2, false};
+  const GatewayChange lost{address("192.0.2.2"), 2, false, true};
   const GatewayChange over{address("192.0.2.2"), 2, true};
   EXPECT_THAT(bench.speaker.take_gateway_changes(), ElementsAre(lost, over));
   EXPECT_THAT(bench.fib, IsEmpty()) << "and the restart time of the first has passed";

@@ -118,6 +118,49 @@ TEST_F(Failover, RoutesFollowBehindAllOtherWork) {
   EXPECT_EQ(ways(1), (std::vector<std::uint32_t>{3, 4}));
 }
 
+TEST_F(Failover, AForsakenGatewayTakesItsRoutesAlongBeforeTheyAreUnwanted) {
+  const GroupRef alone = table->group({hop(5)});
+  for (std::uint32_t i = many; i < 2 * many; ++i) table->want(nth(i), alone, now);
+  table->release(alone);
+  rest();
+  reachable(5, false);
+  table->forsake(hop(5).gateway, 5);
+  const auto taken = table->take(now);
+  ASSERT_TRUE(taken);
+  const Batch batch = std::get<Batch>(*taken);
+  EXPECT_EQ(batch.size(), 1U);
+  EXPECT_THAT(batch.group_removals, SizeIs(1));
+  // The RIB says so meanwhile: the first half before the kernel has answered, the rest after it.
+  for (std::uint32_t i = many; i < many + many / 2; ++i) table->unwant(nth(i), now);
+  table->settle(kernel.carry_out(batch, [] { return 0; }), now);
+  EXPECT_EQ(kernel.routes.count({nth(many), kernel.settings.metric}), 0U);
+  EXPECT_EQ(kernel.routes.count({nth(2 * many - 1), kernel.settings.metric}), 0U);
+  EXPECT_THAT(rest(), IsEmpty());
+  for (std::uint32_t i = many + many / 2; i < 2 * many; ++i) table->unwant(nth(i), now);
+  reachable(5, true);
+  EXPECT_EQ(routes_in(rest()), 0U);
+  EXPECT_EQ(table->snapshot().routes[0][0], many);
+  EXPECT_EQ(table->snapshot().pending, 0U);
+  EXPECT_EQ(table->snapshot().groups, 2U);
+}
+
+TEST_F(Failover, WhatIsStillWantedReturnsWhenAForsakenGatewayDoes) {
+  const GroupRef alone = table->group({hop(5)});
+  for (std::uint32_t i = many; i < 2 * many; ++i) table->want(nth(i), alone, now);
+  table->release(alone);
+  rest();
+  reachable(5, false);
+  table->forsake(hop(5).gateway, 5);
+  rest();
+  EXPECT_EQ(table->snapshot().pending, many);
+  table->want(nth(2 * many), table->group({hop(5)}), now);
+  EXPECT_THAT(rest(), IsEmpty()) << "the group is not put again";
+  reachable(5, true);
+  rest();
+  EXPECT_EQ(table->snapshot().pending, 0U);
+  EXPECT_EQ(ways(2 * many), (std::vector<std::uint32_t>{5}));
+}
+
 TEST_F(Failover, AGatewayReturnsToAGroupWhenTheLastRouteHasLeftIt) {
   reachable(2, false);
   rest();

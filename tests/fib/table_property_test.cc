@@ -317,6 +317,8 @@ class World {
     const bool dead = dead_.erase(hop) == 0;
     if (dead) dead_.insert(hop);
     table_->reachable(hop.gateway, hop.ifindex, !dead, now_);
+    // Wrongly, mostly: then its routes wait until it is back.
+    if (dead && below(2) == 0) table_->forsake(hop.gateway, hop.ifindex);
   }
 
   /// The other lane: carried out at once, whatever is still in the queue; answered some time.
