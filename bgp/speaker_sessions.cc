@@ -109,7 +109,7 @@ void Speaker::World::lose_paths(Neighbour& who, Time now) {
 
 void Speaker::World::distrust_gateways(const Neighbour& who, bool wholly) {
   // While the selection is deferred the kernel has routes that are none of the RIB's yet.
-  const bool may_be_last = wholly && !deferring() && leaving.empty() && changes.empty();
+  const bool may_be_last = wholly && !deferring() && path_work.empty() && changes.empty();
   for (const NextHop& lost : tables->rib.gateways(who.id)) {
     distrusted.push_back(lost);
     gateways.push_back({lost.gateway, lost.ifindex, false,

@@ -83,6 +83,9 @@ endfunction()
 
 # All programs of the unit tests: what the sanitized runs build.
 add_custom_target(unit_tests)
+if(WEFT_FUZZ)
+  add_custom_target(fuzzers)
+endif()
 
 # weft_test(<name> LINK … [LABELS …] [SOURCES …]): all *_test.cc of the folder that calls it, or SOURCES, as one GoogleTest program, run by ctest test
 # by test. Tests with the label "system" need root and make network namespaces; all others are unit tests.
@@ -122,13 +125,14 @@ function(weft_test name)
   endif()
 endfunction()
 
-# weft_fuzzer(<name> SOURCE … CORPUS … LINK …): with WEFT_FUZZ a libFuzzer program; without it a unit test
-# that replays the corpus kept in the tree, so every build runs every input that once mattered.
+# weft_fuzzer(<name> SOURCE … CORPUS … LINK …): with WEFT_FUZZ a libFuzzer program of the target `fuzzers`; without it
+# a unit test that replays the corpus kept in the tree, so every build runs every input that once mattered.
 function(weft_fuzzer name)
   cmake_parse_arguments(arg "" "SOURCE;CORPUS" "LINK" ${ARGN})
   if(WEFT_FUZZ)
     weft_program(${name} SOURCES ${arg_SOURCE} LINK ${arg_LINK})
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    add_dependencies(fuzzers ${name})
   else()
     weft_program(${name} SOURCES ${arg_SOURCE} ${PROJECT_SOURCE_DIR}/tests/fuzz/replay.cc LINK ${arg_LINK})
     add_test(NAME ${name} COMMAND ${name} ${arg_CORPUS})
