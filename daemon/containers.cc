@@ -17,6 +17,7 @@
 #include "daemon/routing.h"
 #include "ipam/import.h"
 #include "ipam/store.h"
+#include "net/host_route.h"
 #include "net/netlink_socket.h"
 #include "net/time.h"
 #include "net/veth.h"
@@ -80,11 +81,17 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     if (!store_.moved_aside().empty()) spdlog::error(store_.moved_aside());
     const auto links = list_links(socket_);
     if (!links) return links.error().error().within("links of this host");
+    std::vector<Link> unknown;
+    for (const Link& link : *links) {
+      if (is_container_link(link.name) && allocator_.find_host_ifname(link.name) == nullptr)
+        unknown.push_back(link);
+    }
+    // Their routes take a dump of everything of protocol weft: a full table, maybe.
+    if (unknown.empty()) return {};
     const auto routes = list_container_routes(socket_);
     if (!routes) return routes.error().error().within("routes of this host");
     std::vector<ipam::KernelVeth> veths;
-    for (const Link& link : *links) {
-      if (!is_container_link(link.name)) continue;
+    for (const Link& link : unknown) {
       ipam::KernelVeth veth{link.name, link.alias, {}, {}};
       for (const ContainerRoute& route : *routes) {
         if (route.ifindex != link.index || !route.destination.is_host()) continue;
@@ -254,8 +261,7 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     std::vector<std::string> found;
     const Time now = Clock::now();
     const auto links = list_links(socket_);
-    const auto routes = list_container_routes(socket_);
-    if (!links || !routes) return {"the kernel's links and routes cannot be read"};
+    if (!links) return {"the kernel's links cannot be read: " + links.error().message};
     std::map<std::string, const Link*> veths;
     for (const Link& link : *links) {
       if (is_container_link(link.name)) veths.emplace(link.name, &link);
@@ -272,10 +278,9 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
         continue;
       }
       for (const Address& address : addresses_of(lease)) {
-        const bool routed = std::any_of(routes->begin(), routes->end(), [&](const auto& route) {
-          return route.destination == Prefix::host(address) && route.ifindex == veth->second->index;
-        });
-        if (routed) continue;
+        const auto routed = is_routed(address, *veth->second);
+        if (!routed) return {"the kernel's routes cannot be read: " + routed.error().message};
+        if (*routed) continue;
         found.push_back(fmt::format("{} of container {} has no route{}", address.text(),
                                     describe(lease.attachment), repair ? ": put back" : ""));
       }
@@ -564,19 +569,24 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
   /// Each container's veth leads to its addresses, whatever others did to the routing table. A link
   /// without alias is being wired by weft-cni just now.
   void restore_routes(const std::vector<Link>& links) {
-    const auto routes = list_container_routes(socket_);
-    if (!routes) return spdlog::error("routes of this host: {}", routes.error().message);
-    std::set<std::pair<Prefix, std::uint32_t>> present;
-    for (const ContainerRoute& route : *routes) present.emplace(route.destination, route.ifindex);
     for (const Link& link : links) {
       if (!is_container_link(link.name) || !link.up || link.alias.empty()) continue;
       if (removed_.contains(link.name)) continue;
       const ipam::Lease* lease = allocator_.find_host_ifname(link.name);
       if (lease == nullptr) continue;
       for (const Address& address : addresses_of(*lease)) {
-        if (!present.contains({Prefix::host(address), link.index})) restore_route(address, link);
+        const auto routed = is_routed(address, link);
+        if (!routed) return spdlog::error("routes of this host: {}", routed.error().message);
+        if (!*routed) restore_route(address, link);
       }
     }
+  }
+
+  /// A look-up each: a dump would bring along all that is learned.
+  [[nodiscard]] Result<bool, netlink::Refusal> is_routed(const Address& address, const Link& link) {
+    const auto route = find_host_route(socket_, address);
+    if (!route) return route.error();
+    return *route == HostRoute{false, container_route_protocol, link.index};
   }
 
   void restore_route(const Address& address, const Link& link) {
