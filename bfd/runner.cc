@@ -23,6 +23,7 @@
 
 #include "net/datagram.h"
 #include "net/fd.h"
+#include "net/socket_address.h"
 
 namespace weft::bfd {
 namespace {
@@ -46,34 +47,6 @@ Error failed(const std::string& what) {
 template <typename Value>
 bool set(const Fd& socket, int level, int option, const Value& value) {
   return ::setsockopt(socket.get(), level, option, &value, sizeof value) == 0;
-}
-
-struct Endpoint {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-  [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
-};
-
-Endpoint endpoint_of(const Address& address, std::uint16_t port, std::uint32_t ifindex) {
-  Endpoint endpoint;
-  const Bytes octets = address.octets();
-  if (address.is_v4()) {
-    sockaddr_in v4{};
-    v4.sin_family = AF_INET;
-    v4.sin_port = htons(port);
-    std::memcpy(&v4.sin_addr, octets.data(), octets.size());
-    std::memcpy(&endpoint.storage, &v4, sizeof v4);
-    endpoint.size = sizeof v4;
-    return endpoint;
-  }
-  sockaddr_in6 v6{};
-  v6.sin6_family = AF_INET6;
-  v6.sin6_port = htons(port);
-  std::memcpy(&v6.sin6_addr, octets.data(), octets.size());
-  if (address.is_link_local()) v6.sin6_scope_id = ifindex;
-  std::memcpy(&endpoint.storage, &v6, sizeof v6);
-  endpoint.size = sizeof v6;
-  return endpoint;
 }
 
 Fd open_socket(Family family) {
@@ -107,7 +80,7 @@ Result<Listener> listen(Family family, bool multihop) {
   if (!apart || !want_arrival(socket, family)) return failed("BFD socket");
   const std::uint16_t port = multihop ? multihop_port : single_hop_port;
   const Address any = family == Family::ipv4 ? Address::ipv4(0) : Address::ipv6({});
-  const Endpoint here = endpoint_of(any, port, 0);
+  const SocketAddress here = socket_address(any, port);
   if (::bind(socket.get(), here.get(), here.size) != 0)
     return failed("BFD port " + std::to_string(port) + " (does another BFD daemon run here?)");
   return listener;
@@ -126,7 +99,7 @@ Fd open_sender(const Path& path, std::minstd_rand& random) {
   for (int tries = 0; tries < source_port_tries; ++tries) {
     const auto port = static_cast<std::uint16_t>(
         first_source_port + random() % (std::uint32_t{65536} - first_source_port));
-    const Endpoint here = endpoint_of(path.local, port, path.ifindex);
+    const SocketAddress here = socket_address(path.local, port, path.ifindex);
     if (::bind(socket.get(), here.get(), here.size) == 0) return socket;
     if (errno != EADDRINUSE) return Fd();
   }
@@ -232,7 +205,7 @@ struct Runner::State {
       if (!sender) sender = open_sender(each.path, random);
       if (!sender) continue;
       const std::uint16_t port = each.path.is_multihop() ? multihop_port : single_hop_port;
-      const Endpoint there = endpoint_of(each.path.remote, port, each.path.ifindex);
+      const SocketAddress there = socket_address(each.path.remote, port, each.path.ifindex);
       const ssize_t sent = ::sendto(sender.get(), each.bytes.data(), each.bytes.size(),
                                     MSG_DONTWAIT, there.get(), there.size);
       // A link that was made anew, an address that moved: the next packet gets another socket.

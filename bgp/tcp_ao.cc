@@ -10,26 +10,13 @@
 #include <cstring>
 
 #include "net/fd.h"
+#include "net/socket_address.h"
 #include "net/tcp_ao_abi.h"
 
 namespace weft::bgp {
 namespace {
 
 static_assert(max_ao_secret == tcp_ao_abi::max_key);
-
-void store(const Address& address, sockaddr_storage& into) {
-  if (address.is_v4()) {
-    sockaddr_in ipv4{};
-    ipv4.sin_family = AF_INET;
-    std::memcpy(&ipv4.sin_addr, address.octets().data(), sizeof ipv4.sin_addr);
-    std::memcpy(&into, &ipv4, sizeof ipv4);
-  } else {
-    sockaddr_in6 ipv6{};
-    ipv6.sin6_family = AF_INET6;
-    std::memcpy(&ipv6.sin6_addr, address.octets().data(), sizeof ipv6.sin6_addr);
-    std::memcpy(&into, &ipv6, sizeof ipv6);
-  }
-}
 
 /// As the kernel's crypto calls them. All are cut to 96 bits (RFC 5926 2).
 std::string_view kernel_name(TcpAoAlgorithm algorithm) {
@@ -75,7 +62,7 @@ Result<void> add_ao_keys(int socket, const Address& peer, std::span<const TcpAoK
     const std::string_view secret = key.secret.reveal();
     assert(!secret.empty() && secret.size() <= max_ao_secret);
     tcp_ao_abi::AddKey order;
-    store(peer, order.address);
+    order.address = socket_address(peer).storage;
     const std::string_view algorithm = kernel_name(key.algorithm);
     std::copy(algorithm.begin(), algorithm.end(), order.algorithm.begin());
     if (&key == keys.data()) order.flags = tcp_ao_abi::set_current | tcp_ao_abi::set_receive_next;
@@ -103,7 +90,7 @@ Result<void> add_ao_keys(int socket, const Address& peer, std::span<const TcpAoK
 void remove_ao_keys(int socket, const Address& peer, std::span<const TcpAoKey> keys) {
   for (const TcpAoKey& key : keys) {
     tcp_ao_abi::DeleteKey order;
-    store(peer, order.address);
+    order.address = socket_address(peer).storage;
     order.prefix = static_cast<std::uint8_t>(bits(peer.family()));
     order.send_id = key.send_id;
     order.receive_id = key.receive_id;

@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "bgp/settings.h"
+#include "net/socket_address.h"
 
 namespace weft::bgp {
 namespace {
@@ -20,20 +21,6 @@ static_assert(max_password == TCP_MD5SIG_MAXKEYLEN);
 constexpr const char* optmem_path = "/proc/sys/net/core/optmem_max";
 /// What one key costs the kernel: 20480 octets hold 150 of them, 131072 hold 963.
 constexpr std::size_t octets_of_key = 137;
-
-void store(const Address& address, __kernel_sockaddr_storage& into) {
-  if (address.is_v4()) {
-    sockaddr_in ipv4{};
-    ipv4.sin_family = AF_INET;
-    std::memcpy(&ipv4.sin_addr, address.octets().data(), sizeof ipv4.sin_addr);
-    std::memcpy(&into, &ipv4, sizeof ipv4);
-  } else {
-    sockaddr_in6 ipv6{};
-    ipv6.sin6_family = AF_INET6;
-    std::memcpy(&ipv6.sin6_addr, address.octets().data(), sizeof ipv6.sin6_addr);
-    std::memcpy(&into, &ipv6, sizeof ipv6);
-  }
-}
 
 Error no_memory(std::size_t keys) {
   std::size_t now = 0;
@@ -57,7 +44,8 @@ Result<void> set_md5_key(int socket, const Prefix& from, const std::optional<Sec
   const std::string_view octets = key ? key->reveal() : std::string_view();
   assert(octets.size() <= TCP_MD5SIG_MAXKEYLEN && (!key || !octets.empty()));
   tcp_md5sig order{};
-  store(from.address(), order.tcpm_addr);
+  const SocketAddress at = socket_address(from.address());
+  std::memcpy(&order.tcpm_addr, &at.storage, at.size);
   order.tcpm_keylen = static_cast<std::uint16_t>(octets.size());
   std::copy(octets.begin(), octets.end(), order.tcpm_key);
   const bool host = from.length() == bits(from.family());
