@@ -73,16 +73,11 @@ protocol bgp weft {
     return shell("birdc -s " + file("bird.ctl") + " " + words);
   }
   void start_frr(const std::string& neighbour) {
-    const auto program = [&](const std::string& name, const std::string& config) {
-      start(name, {"/usr/lib/frr/" + name, "-f", hosts_->write(name + ".conf", config), "-i",
-                   file(name + ".pid"), "-z", file("zserv.api"), "--vty_socket",
-                   hosts_->directory.string()});
-    };
-    program("zebra", "hostname b\n");
-    start("bfdd", {"/usr/lib/frr/bfdd", "-f", hosts_->write("bfdd.conf", "hostname b\n"), "-i",
-                   file("bfdd.pid"), "-z", file("zserv.api"), "--vty_socket",
-                   hosts_->directory.string(), "--bfdctl", file("bfdd.sock")});
-    program("bgpd", R"(log stdout
+    start("zebra", hosts_->frr("zebra", "hostname b\n"));
+    std::vector<std::string> bfdd = hosts_->frr("bfdd", "hostname b\n");
+    bfdd.insert(bfdd.end(), {"--bfdctl", file("bfdd.sock")});
+    start("bfdd", bfdd);
+    start("bgpd", hosts_->frr("bgpd", R"(log stdout
 router bgp 65002
  bgp router-id 192.0.2.2
  no bgp ebgp-requires-policy
@@ -91,12 +86,11 @@ router bgp 65002
  address-family ipv4 unicast
   network 198.51.100.1/32
  exit-address-family
-)");
+)"));
   }
   std::string vtysh(const std::string& command) const {
     const bool bgp = command.find("bgp") != std::string::npos;
-    return shell("vtysh --vty_socket " + hosts_->directory.string() +
-                 (bgp ? " -d bgpd" : " -d bfdd") + " -c '" + command + "'");
+    return hosts_->vtysh(command, bgp ? "bgpd" : "bfdd");
   }
 
   static bool eventually(const std::function<bool()>& condition) {

@@ -168,20 +168,19 @@ protocol bgp weft {
   }
 
   void start_frr(std::uint32_t asn, std::uint32_t weft_as) {
-    const std::string zebra = hosts_->write("zebra.conf", "hostname b\n");
-    const std::string config =
-        hosts_->write("bgpd.conf", "log stdout\nrouter bgp " + std::to_string(asn) + R"(
+    const std::string config = "log stdout\nrouter bgp " + std::to_string(asn) + R"(
  bgp router-id 192.0.2.2
  no bgp ebgp-requires-policy
  no bgp default ipv4-unicast
  no bgp network import-check
- neighbor 192.0.2.1 remote-as )" + std::to_string(weft_as) +
-                                       R"(
+ neighbor 192.0.2.1 remote-as )" +
+                               std::to_string(weft_as) +
+                               R"(
  neighbor 192.0.2.1 timers 1 3
  neighbor 192.0.2.1 timers connect 1
 )" + (asn == weft_as ? "" : " neighbor 192.0.2.1 ttl-security hops 1\n") +
-                                       frr_neighbour_ +
-                                       R"(
+                               frr_neighbour_ +
+                               R"(
  address-family ipv4 unicast
   network 198.51.100.0/24
   network 203.0.113.0/25
@@ -194,21 +193,12 @@ protocol bgp weft {
  exit-address-family
 route-map six permit 10
  set ipv6 next-hop global fd00::2
-)");
-    const auto start = [&](const std::string& program, const std::string& with) {
-      daemons_.push_back(std::make_unique<Process>(
-          hosts_->b,
-          std::vector<std::string>{"/usr/lib/frr/" + program, "-f", with, "-i",
-                                   file(program + ".pid"), "-z", file("zserv.api"), "--vty_socket",
-                                   hosts_->directory.string()},
-          file(program + ".log")));
-    };
-    start("zebra", zebra);
-    start("bgpd", config);
-  }
-  std::string vtysh(const std::string& command) const {
-    return shell("vtysh --vty_socket " + hosts_->directory.string() + " -d bgpd -c '" + command +
-                 "'");
+)";
+    for (const auto& [daemon, with] :
+         {std::pair<std::string, std::string>{"zebra", "hostname b\n"}, {"bgpd", config}}) {
+      daemons_.push_back(
+          std::make_unique<Process>(hosts_->b, hosts_->frr(daemon, with), file(daemon + ".log")));
+    }
   }
 
   /// The other side hears of it: polls a command of its CLI.
@@ -340,8 +330,9 @@ TEST_F(Interop, FrrPolicyAndCommunitiesOfAllKinds) {
   ASSERT_TRUE(host.established()) << host.log << shell("cat " + file("bgpd.log"));
   EXPECT_TRUE(host.learns("198.51.100.0/24"));
   EXPECT_TRUE(eventually(
-      host, [&] { return vtysh("show bgp ipv4 unicast 10.64.0.0/26"); }, "65001 65001 65001"));
-  const std::string told = vtysh("show bgp ipv4 unicast 10.64.0.0/26");
+      host, [&] { return hosts_->vtysh("show bgp ipv4 unicast 10.64.0.0/26"); },
+      "65001 65001 65001"));
+  const std::string told = hosts_->vtysh("show bgp ipv4 unicast 10.64.0.0/26");
   EXPECT_THAT(told, HasSubstr("metric 33"));
   EXPECT_THAT(told, HasSubstr("65001:9"));
   EXPECT_THAT(told, HasSubstr("65001:8:7"));
@@ -384,8 +375,8 @@ TEST_F(Interop, FrrRolesFit) {
   EXPECT_TRUE(host.learns("198.51.100.0/24"));
   // What goes to a customer is marked, and the customer sees by whom (RFC 9234 5).
   EXPECT_TRUE(eventually(
-      host, [&] { return vtysh("show bgp ipv4 unicast 10.64.0.0/26"); }, "otc 65001"))
-      << vtysh("show bgp ipv4 unicast 10.64.0.0/26");
+      host, [&] { return hosts_->vtysh("show bgp ipv4 unicast 10.64.0.0/26"); }, "otc 65001"))
+      << hosts_->vtysh("show bgp ipv4 unicast 10.64.0.0/26");
 }
 
 TEST_F(Interop, BirdSendsMoreThanItsLimit) {
@@ -503,11 +494,11 @@ TEST_F(Interop, FrrExternalBothFamiliesBothWays) {
   EXPECT_TRUE(host.learns("2001:db8:1::/48"));
   EXPECT_EQ(host.via("198.51.100.0/24"), "192.0.2.2");
   EXPECT_TRUE(eventually(
-      host, [&] { return vtysh("show bgp ipv4 unicast 10.64.0.0/26"); }, "65001"));
+      host, [&] { return hosts_->vtysh("show bgp ipv4 unicast 10.64.0.0/26"); }, "65001"));
   EXPECT_TRUE(eventually(
-      host, [&] { return vtysh("show bgp ipv6 unicast fd64::/122"); }, "fd00::1"));
+      host, [&] { return hosts_->vtysh("show bgp ipv6 unicast fd64::/122"); }, "fd00::1"));
   EXPECT_TRUE(eventually(
-      host, [&] { return vtysh("show bgp ipv6 unicast fd64::/122"); }, "best"));
+      host, [&] { return hosts_->vtysh("show bgp ipv6 unicast fd64::/122"); }, "best"));
   EXPECT_TRUE(host.until([&] { return host.synced.size() == 2; }));
   // Once at its start FRR may drop a session that was faster than its own nexthop tracking.
   const auto count = host.status().established_count;
@@ -515,7 +506,7 @@ TEST_F(Interop, FrrExternalBothFamiliesBothWays) {
   EXPECT_EQ(host.status().established_count, count) << host.log << shell("cat " + file("bgpd.log"));
   host.withdraw("10.64.0.0/26");
   EXPECT_TRUE(eventually(
-      host, [&] { return vtysh("show bgp ipv4 unicast 10.64.0.0/26"); }, "65001", false));
+      host, [&] { return hosts_->vtysh("show bgp ipv4 unicast 10.64.0.0/26"); }, "65001", false));
 }
 
 TEST_F(Interop, FrrInternal) {
@@ -528,7 +519,7 @@ TEST_F(Interop, FrrInternal) {
   ASSERT_TRUE(host.established()) << host.log << shell("cat " + file("bgpd.log"));
   EXPECT_TRUE(host.learns("198.51.100.0/24"));
   EXPECT_TRUE(eventually(
-      host, [&] { return vtysh("show bgp ipv4 unicast 10.64.0.0/26"); }, "localpref 100"));
+      host, [&] { return hosts_->vtysh("show bgp ipv4 unicast 10.64.0.0/26"); }, "localpref 100"));
 }
 
 /// A peer made of a socket, in namespace b.

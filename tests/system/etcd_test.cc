@@ -40,33 +40,6 @@ int free_port() {
   return ntohs(address.sin_port);
 }
 
-class Child {
- public:
-  Child(std::vector<std::string> words, const std::string& log) {
-    pid_ = ::fork();
-    if (pid_ != 0) return;
-    const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
-    ::dup2(out, 1);
-    ::dup2(out, 2);
-    std::vector<char*> arguments;
-    for (std::string& word : words) arguments.push_back(word.data());
-    arguments.push_back(nullptr);
-    ::execvp(arguments[0], arguments.data());
-    ::_exit(127);
-  }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-  ~Child() {
-    signal(SIGCONT);
-    signal(SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-  }
-  void signal(int number) const { ::kill(pid_, number); }
-
- private:
-  pid_t pid_ = -1;
-};
-
 /// etcd with `count` members.
 class Cluster {
  public:
@@ -88,7 +61,7 @@ class Cluster {
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
   ~Cluster() {
-    members_.clear();
+    for (std::size_t i = 0; i < members_.size(); ++i) kill(i);
     std::error_code ignored;
     std::filesystem::remove_all(directory, ignored);
   }
@@ -124,9 +97,12 @@ class Cluster {
                                    "--log-level",
                                    "error"};
     words.insert(words.end(), flags_.begin(), flags_.end());
-    members_[i] = std::make_unique<Child>(words, (directory / "log").string());
+    members_[i] = std::make_unique<Process>("", words, (directory / "log").string());
   }
-  void kill(std::size_t i) { members_[i].reset(); }
+  void kill(std::size_t i) {
+    if (members_[i]) members_[i]->end(SIGKILL);
+    members_[i].reset();
+  }
   void signal(std::size_t i, int number) { members_[i]->signal(number); }
   void lose_data() {
     for (std::size_t i = 0; i < members_.size(); ++i) kill(i);
@@ -148,7 +124,7 @@ class Cluster {
   std::string initial_;
   std::vector<int> clients_;
   std::vector<int> peers_;
-  std::vector<std::unique_ptr<Child>> members_;
+  std::vector<std::unique_ptr<Process>> members_;
 };
 
 /// The claims of one host, as daemon/claims drives them, with a disk in memory.

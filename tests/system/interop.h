@@ -200,9 +200,7 @@ bgp:
   std::string birdc(const std::string& words) const {
     return shell("birdc -s " + file("bird.ctl") + " " + words);
   }
-  std::string vtysh(const std::string& words) const {
-    return shell("vtysh --vty_socket " + hosts.directory.string() + " -d bgpd -c '" + words + "'");
-  }
+  std::string vtysh(const std::string& words) const { return hosts.vtysh(words); }
   std::string gobgp(const std::string& words) const {
     return shell("ip netns exec " + hosts.b + " gobgp " + words);
   }
@@ -280,42 +278,36 @@ protocol bgp weft {
   }
 
   void start_frr() {
-    const std::string zebra = hosts.write("zebra.conf", "hostname b\n");
     const std::string neighbor = " neighbor " + weft_address();
-    const std::string config =
-        hosts.write("bgpd.conf", "log stdout\nrouter bgp " + other_as() + R"(
+    const std::string config = "log stdout\nrouter bgp " + other_as() + R"(
  bgp router-id 192.0.2.2
  no bgp ebgp-requires-policy
  no bgp default ipv4-unicast
  no bgp network import-check
 )" + neighbor + " remote-as " + row.weft_as +
-                                     "\n" + neighbor + " timers 3 9\n" + neighbor +
-                                     " timers connect 1\n" +
-                                     (row.gtsm ? neighbor + " ttl-security hops 1\n" : "") +
-                                     filled(dialect().session) + R"(
+                               "\n" + neighbor + " timers 3 9\n" + neighbor +
+                               " timers connect 1\n" +
+                               (row.gtsm ? neighbor + " ttl-security hops 1\n" : "") +
+                               filled(dialect().session) + R"(
  address-family ipv4 unicast
   network 198.51.100.0/24
   network 203.0.113.0/25
- )" + neighbor + " activate\n " + neighbor +
-                                     " route-map four out\n" + filled(dialect().family) + R"(
+ )" + neighbor + " activate\n " +
+                               neighbor + " route-map four out\n" + filled(dialect().family) + R"(
  exit-address-family
  address-family ipv6 unicast
   network 2001:db8:1::/48
- )" + neighbor + " activate\n " + neighbor +
-                                     " route-map six out\n" + filled(dialect().family) +
-                                     R"(
+ )" + neighbor + " activate\n " +
+                               neighbor + " route-map six out\n" + filled(dialect().family) +
+                               R"(
  exit-address-family
 route-map four permit 10
  set ip next-hop 192.0.2.2
 route-map six permit 10
  set ipv6 next-hop global fd00::2
-)");
-    for (const auto& [program, with] : {std::pair{"zebra", zebra}, std::pair{"bgpd", config}}) {
-      spawn({std::string("/usr/lib/frr/") + program, "-f", with, "-i",
-             file(std::string(program) + ".pid"), "-z", file("zserv.api"), "--vty_socket",
-             hosts.directory.string()},
-            std::string(program) + ".log");
-    }
+)";
+    spawn(hosts.frr("zebra", "hostname b\n"), "zebra.log");
+    spawn(hosts.frr("bgpd", config), "bgpd.log");
   }
 
   void start_gobgp() {

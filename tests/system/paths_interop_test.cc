@@ -153,8 +153,7 @@ protocol bgp weft {
 
   /// 10.3.0.0/16 and the shared one.
   void start_frr(const std::string& family_lines = "") {
-    const std::string zebra = hosts_->write("zebra.conf", "hostname b\n");
-    const std::string config = hosts_->write("bgpd.conf", R"(log stdout
+    const std::string config = R"(log stdout
 router bgp 65001
  bgp router-id 192.0.2.3
  no bgp default ipv4-unicast
@@ -166,23 +165,12 @@ router bgp 65001
   network 10.9.0.0/16
   neighbor 198.51.100.1 activate
 )" + family_lines + R"( exit-address-family
-)");
-    for (const auto& [program, with] : {std::pair{"zebra", zebra}, std::pair{"bgpd", config}}) {
-      std::vector<std::string> words{std::string("/usr/lib/frr/") + program,
-                                     "-f",
-                                     with,
-                                     "-i",
-                                     file(std::string(program) + ".pid"),
-                                     "-z",
-                                     file("zserv.api"),
-                                     "--vty_socket",
-                                     hosts_->directory.string()};
-      start(frr_host_, words, std::string(program) + ".log");
-    }
+)";
+    start(frr_host_, hosts_->frr("zebra", "hostname b\n"), "zebra.log");
+    start(frr_host_, hosts_->frr("bgpd", config), "bgpd.log");
   }
   std::string frr(const std::string& prefix) const {
-    return shell("vtysh --vty_socket " + hosts_->directory.string() +
-                 " -d bgpd -c 'show bgp ipv4 unicast " + prefix + "'");
+    return hosts_->vtysh("show bgp ipv4 unicast " + prefix);
   }
 
   /// 10.4.0.0/16 and the shared one, told to gobgpd once it answers.

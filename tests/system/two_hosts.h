@@ -57,11 +57,12 @@ class Inside {
   Fd before_;
 };
 
-/// A child in a namespace; killed and waited for at the end.
+/// A child in a namespace, or here when that has no name; killed and waited for at the end.
 class Process {
  public:
   Process(const std::string& name, const std::vector<std::string>& words, const std::string& log) {
-    std::vector<std::string> all{"ip", "netns", "exec", name};
+    std::vector<std::string> all;
+    if (!name.empty()) all = {"ip", "netns", "exec", name};
     all.insert(all.end(), words.begin(), words.end());
     pid_ = ::fork();
     if (pid_ != 0) return;
@@ -130,6 +131,24 @@ class TwoHosts {
     const auto path = directory / name;
     std::ofstream(path) << text;
     return path.string();
+  }
+
+  /// The command line of one of FRR's daemons, which keep all they write in the directory.
+  std::vector<std::string> frr(const std::string& daemon, const std::string& config) const {
+    return {"/usr/lib/frr/" + daemon,
+            "-f",
+            write(daemon + ".conf", config),
+            "-i",
+            (directory / (daemon + ".pid")).string(),
+            "-z",
+            (directory / "zserv.api").string(),
+            "--vty_socket",
+            directory.string()};
+  }
+  /// What it says.
+  std::string vtysh(const std::string& command, const std::string& daemon = "bgpd") const {
+    return shell("vtysh --vty_socket " + directory.string() + " -d " + daemon + " -c '" + command +
+                 "'");
   }
 
   const std::string a;

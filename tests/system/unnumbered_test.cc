@@ -73,8 +73,7 @@ bgp:
   }
 
   void start_frr() {
-    const std::string zebra = hosts_->write("zebra.conf", "hostname b\n");
-    const std::string config = hosts_->write("bgpd.conf", R"(log stdout
+    const std::string config = R"(log stdout
 router bgp 65002
  bgp router-id 192.0.2.2
  no bgp ebgp-requires-policy
@@ -92,20 +91,12 @@ router bgp 65002
   network 2001:db8:1::1/128
   neighbor tor activate
  exit-address-family
-)");
-    const auto start = [&](const std::string& program, const std::string& with) {
-      daemons_.push_back(std::make_unique<Process>(
-          hosts_->b,
-          std::vector<std::string>{"/usr/lib/frr/" + program, "-f", with, "-i",
-                                   file(program + ".pid"), "-z", file("zserv.api"), "--vty_socket",
-                                   hosts_->directory.string()},
-          file(program + ".log")));
-    };
-    start("zebra", zebra);
-    start("bgpd", config);
-  }
-  std::string vtysh(const std::string& command) const {
-    return shell("vtysh --vty_socket " + hosts_->directory.string() + " -c '" + command + "'");
+)";
+    for (const auto& [daemon, with] :
+         {std::pair<std::string, std::string>{"zebra", "hostname b\n"}, {"bgpd", config}}) {
+      daemons_.push_back(
+          std::make_unique<Process>(hosts_->b, hosts_->frr(daemon, with), file(daemon + ".log")));
+    }
   }
 
   void start_bird(const std::string& sessions) {
@@ -170,10 +161,10 @@ TEST_F(Unnumbered, FrrOnTwoLinksWithOneAddress) {
   start_frr();
   start_weftd();
   ASSERT_TRUE(eventually([&] { return established() == 2; }))
-      << weftctl("peers") << vtysh("show bgp summary");
+      << weftctl("peers") << hosts_->vtysh("show bgp summary");
   ASSERT_TRUE(eventually([&] { return count(weftctl("routes 198.51.100.1/32"), "fe80::1") >= 2; }))
       << weftctl("routes 198.51.100.1/32");
-  EXPECT_TRUE(reach_each_other()) << say() << vtysh("show ip route");
+  EXPECT_TRUE(reach_each_other()) << say() << hosts_->vtysh("show ip route", "zebra");
   EXPECT_THAT(weftctl("peers"), HasSubstr("fe80::1%weft0"));
   EXPECT_TRUE(eventually([&] {
     return shell("ip -n " + hosts_->b + " route show 10.64.0.64/26").find("via inet6 fe80::") !=
