@@ -74,9 +74,13 @@ protocol bgp weft {
   }
   void start_frr(const std::string& neighbour) {
     start("zebra", hosts_->frr("zebra", "hostname b\n"));
+    // One that finds no zebra tries again after 10 s, and what bgpd asks for meanwhile is lost.
+    EXPECT_TRUE(eventually([&] { return std::filesystem::exists(file("zserv.api")); }));
     std::vector<std::string> bfdd = hosts_->frr("bfdd", "hostname b\n");
     bfdd.insert(bfdd.end(), {"--bfdctl", file("bfdd.sock")});
     start("bfdd", bfdd);
+    EXPECT_TRUE(eventually(
+        [&] { return vtysh("show bfd peers").find("BFD Peers:") != std::string::npos; }));
     start("bgpd", hosts_->frr("bgpd", R"(log stdout
 router bgp 65002
  bgp router-id 192.0.2.2
