@@ -64,7 +64,7 @@ void Table::prefetch(const Prefix& prefix) const {
 }
 
 void Table::want_blackhole(const Prefix& block, Time now) {
-  if (!block.is_host()) state_->want(block, Kind::blackhole, fixed_target, now);
+  state_->want(block, Kind::blackhole, fixed_target, now);
 }
 void Table::unwant_blackhole(const Prefix& block, Time now) {
   state_->unwant(block, Kind::blackhole, now);

@@ -126,8 +126,9 @@ class Table {
   void unwant(const Prefix& prefix, Time now);
   /// Some prefixes ahead of want() or unwant(), which wait for memory more than for anything else.
   void prefetch(const Prefix& prefix) const;
-  /// The blackhole under an owned block; a full-length block gets none (the container's route is
-  /// the block).
+  /// Packets to what no other route leads to are dropped here: under an owned block or an
+  /// aggregate, and where a peer asked for it (RFC 7999). The last choice among routes to the same
+  /// prefix.
   void want_blackhole(const Prefix& block, Time now);
   void unwant_blackhole(const Prefix& block, Time now);
   /// <address>/32 dev lo scope link, so that proxy ARP answers without a default route. IPv4.

@@ -21,6 +21,11 @@ class Origination : public Hosts {
   void SetUp() override {
     up(WEFT_SOURCE_DIR "/tests/system/hosts/hosts.clab.yml", WEFT_BINARY_DIR);
   }
+  void start_all_of_ipv4() {
+    start("host1");
+    start("host2");
+    ASSERT_TRUE(eventually([&] { return has_route("host2", "10.64.2.192/26"); }));
+  }
   void start_all() {
     start("host1");
     start("host2");
@@ -28,6 +33,35 @@ class Origination : public Hosts {
     ASSERT_TRUE(eventually([&] { return has_route("host1", "fd64:0:0:1::300/122"); }));
   }
 };
+
+// RFC 7999: where it is asked for, and nowhere else.
+TEST_F(Origination, AHostRouteWithTheBlackholeCommunityDropsItsPackets) {
+  const std::string text =
+      "node: {asn: 4200000012, router-id: 10.255.0.12}\n"
+      "bgp:\n  peers:\n    - {name: other, address: 10.0.0.0, remote-as: external, import: accept, "
+      "blackhole: true, connect-retry: 1, idle-hold: 0}\n";
+  ASSERT_TRUE(
+      run("host2",
+          {"sh", "-c", "cat > /run/weft.yaml && mount --bind /run/weft.yaml /etc/weft/weft.yaml"},
+          text)
+          .ok());
+  start_all_of_ipv4();
+  const auto weftctl = [&](Argv argv) {
+    argv.insert(argv.begin(), "weftctl");
+    return run("host1", argv).ok();
+  };
+  const auto kernel = [&] { return run("host2", {"ip", "route", "show", "proto", "87"}).out; };
+  ASSERT_TRUE(weftctl({"announce", "10.64.200.1/32", "--community", "blackhole"}));
+  ASSERT_TRUE(weftctl({"announce", "10.64.200.2/32"}));
+  EXPECT_TRUE(eventually([&] {
+    return kernel().find("blackhole 10.64.200.1 ") != std::string::npos &&
+           has_route("host2", "10.64.200.2");
+  })) << kernel();
+  EXPECT_FALSE(run("host2", {"ip", "route", "get", "10.64.200.1"}).ok());
+  ASSERT_TRUE(weftctl({"withdraw", "10.64.200.1/32"}));
+  EXPECT_TRUE(eventually([&] { return kernel().find("10.64.200.1 ") == std::string::npos; }))
+      << kernel();
+}
 
 // Pain R34: other programs of the host announce through weftd, for as long as they mean it.
 TEST_F(Origination, LocalClientsAnnounceForAsLongAsTheyWant) {
