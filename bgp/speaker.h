@@ -223,6 +223,8 @@ struct PathStatus {
   bool multipath = false;
   /// Of a session that is over; kept by graceful restart.
   bool stale = false;
+  /// Our AS, router id or cluster id is in the path: an echo of what this node said.
+  bool looped = false;
   /// The rung of the decision process at which it lost to the best; empty for the best.
   std::string lost_at;
 };

@@ -48,6 +48,7 @@ PathStatus Speaker::World::status(const Prefix& prefix, const PathView& path, bo
   shown.best = best;
   shown.multipath = path.multipath;
   shown.stale = path.stale;
+  shown.looped = path.looped;
   if (path.rung == Rung::refused) {
     shown.lost_at = path.filtered ? refusal(prefix, path)
                                   : "loop: our AS, router id or cluster id is in the path";

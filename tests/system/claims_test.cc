@@ -128,6 +128,35 @@ TEST_F(Claiming, BlocksComeFromEtcdAndNobodyMissesItForAWhile) {
   })) << log(hosts_.a);
 }
 
+TEST_F(Claiming, WhoEchoesOurOwnBlockIsNoRival) {
+  if (!std::filesystem::exists("/usr/lib/frr/bgpd"))
+    GTEST_SKIP() << "FRR is not installed (packaging/packages)";
+  const auto start_frr = [&](const std::string& daemon, const std::string& config) {
+    return std::make_unique<Process>(hosts_.b, hosts_.frr(daemon, config),
+                                     (hosts_.directory / (daemon + ".log")).string());
+  };
+  const auto zebra = start_frr("zebra", "hostname b\n");
+  const auto bgpd = start_frr("bgpd", R"(log stdout
+router bgp 65002
+ bgp router-id 192.0.2.2
+ no bgp ebgp-requires-policy
+ neighbor 192.0.2.1 remote-as 65001
+ neighbor 192.0.2.1 timers connect 1
+ neighbor 192.0.2.1 ttl-security hops 1
+)");
+  start_host(true, "{static: {index: 3}}");
+  const auto echo = [&] {
+    const json shown = ask(hosts_.a, "routes 10.64.0.48/28");
+    return shown.contains("routes") && shown["routes"][0]["paths"].size() == 2;
+  };
+  ASSERT_TRUE(eventually(echo)) << log(hosts_.a);
+  // Rivals are looked for every few seconds: with each turn, and at once with etcd.
+  const Time looked = Clock::now() + seconds(7);
+  ASSERT_TRUE(eventually([&] { return Clock::now() > looked; }));
+  EXPECT_EQ(warnings(hosts_.a).find("announced by another host"), std::string::npos);
+  EXPECT_TRUE(add(hosts_.a, 1)) << log(hosts_.a);
+}
+
 TEST_F(Claiming, OneStaticIndexOnTwoHostsIsSeen) {
   start_hosts("{static: {index: 3}}");
   for (const std::string& name : {hosts_.a, hosts_.b}) {
