@@ -16,8 +16,8 @@ constexpr long largest_class = 1024;
 constexpr double largest_share = 100;
 /// What a member of a group may have in every kernel: Linux refused 256 until 6.12.
 constexpr std::uint64_t largest_weight = 255;
-/// A share is divided among up to 12 ways without a remainder.
-constexpr std::uint64_t parts_of_a_share = 27720;
+/// Into more parts no share is divided: then there is a remainder, which nobody sees.
+constexpr std::uint64_t most_parts = std::uint64_t{1} << 32U;
 
 BandwidthClass class_of(float octets_per_second) {
   if (!std::isfinite(octets_per_second) || octets_per_second < 1) return 0;
@@ -58,6 +58,24 @@ NextHops in_lowest_terms(std::map<NextHop, std::uint64_t> sums) {
   return members;
 }
 
+std::uint64_t total(const Share& share) {
+  std::uint64_t sum = 0;
+  for (const NextHop& way : share.ways) sum += way.weight;
+  return sum;
+}
+
+/// Into so many parts each share can be divided among its ways.
+std::uint64_t divisor(std::span<const Share> shares) {
+  std::uint64_t parts = 1;
+  for (const Share& each : shares) {
+    if (each.ways.empty()) continue;
+    assert(total(each) != 0);  // no weight is 0
+    parts = std::lcm(parts, total(each));
+    if (parts > most_parts) return most_parts;
+  }
+  return parts;
+}
+
 }  // namespace
 
 BandwidthClass bandwidth_class(const ExtendedCommunity& community) {
@@ -89,17 +107,21 @@ std::vector<std::uint16_t> weights(std::span<const BandwidthClass> classes) {
 NextHops share(std::span<const Share> shares, std::size_t most) {
   std::vector<BandwidthClass> classes;
   for (const Share& each : shares) classes.push_back(each.bandwidth);
+  // Without bandwidths all ways are alike, unless the routes to a next hop weigh some of them: then
+  // each path has an equal part, to be divided among its ways.
   const bool told = std::find(classes.begin(), classes.end(), BandwidthClass{0}) == classes.end();
+  const bool weighed = std::any_of(shares.begin(), shares.end(), [](const Share& each) {
+    return std::any_of(each.ways.begin(), each.ways.end(),
+                       [](const NextHop& way) { return way.weight != 1; });
+  });
   const std::vector<std::uint16_t> parts = weights(classes);
+  const std::uint64_t parts_of_a_share = divisor(shares);
   std::map<NextHop, std::uint64_t> sums;
   for (std::size_t i = 0; i < shares.size(); ++i) {
-    std::uint64_t total = 0;
-    for (const NextHop& way : shares[i].ways) total += way.weight;
     for (NextHop way : shares[i].ways) {
       const std::uint64_t weight = std::exchange(way.weight, std::uint16_t{1});
       std::uint64_t& sum = sums[way];
-      assert(total != 0);  // no weight is 0
-      sum = told ? sum + parts[i] * parts_of_a_share * weight / total : std::max(sum, weight);
+      sum = told || weighed ? sum + parts[i] * parts_of_a_share * weight / total(shares[i]) : 1;
     }
   }
   keep_greatest(sums, most);

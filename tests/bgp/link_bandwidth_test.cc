@@ -72,6 +72,9 @@ TEST(LinkBandwidth, IsDividedAmongTheWaysOfAPath) {
   EXPECT_THAT(share(both, 64), ElementsAre(gateway(1), gateway(2, 3)));
   const Shares weighted{{{gateway(1, 4), gateway(2)}, 0}};
   EXPECT_THAT(share(weighted, 64), ElementsAre(gateway(1, 4), gateway(2)));
+  const Shares beside{{{gateway(1, 25), gateway(2, 23)}, 0}, {{gateway(3)}, 0}};
+  EXPECT_THAT(share(beside, 64), ElementsAre(gateway(1, 25), gateway(2, 23), gateway(3, 48)))
+      << "the weights of one path are none of another's";
   const Shares uneven{{{gateway(1, 255), gateway(2)}, 900}, {{gateway(3)}, 1}};
   EXPECT_THAT(share(uneven, 64), ElementsAre(gateway(1, 255), gateway(2), gateway(3, 2)))
       << "no more than what a member may have, and nobody is left out";
