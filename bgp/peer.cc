@@ -517,9 +517,11 @@ void Peer::lives_at(const std::optional<Address>& address, std::uint32_t ifindex
   }
 }
 
-void Peer::request_refresh(AfiSafi family) {
+bool Peer::request_refresh(AfiSafi family) {
   Slot* slot = session_slot();
-  if (slot != nullptr && slot->negotiated.route_refresh) send(*slot, RouteRefresh{family});
+  if (slot == nullptr || !slot->negotiated.route_refresh) return false;
+  send(*slot, RouteRefresh{family});
+  return true;
 }
 
 void Peer::output_ready() {

@@ -138,7 +138,8 @@ class Peer {
   /// What OPENs from now on say of our own restart (RFC 4724 3): the R bit, and the F bit by family
   /// (ipv4, ipv6).
   void announce_restart(bool restarting, const std::array<bool, 2>& forwarding);
-  void request_refresh(AfiSafi family);
+  /// False: there is no session, or the peer has no route refresh (RFC 2918).
+  bool request_refresh(AfiSafi family);
   /// Of an unnumbered peer: where it lives now, so that it can be connected to, at once if nothing
   /// else goes on. None: nowhere, its link is gone or nobody was heard on it. A running session
   /// stays where it is; connections that are none yet are dropped.

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "bgp/ranges.h"
@@ -231,6 +232,10 @@ void Speaker::World::change(Neighbour& who, const PeerSettings& wanted, Time now
   }
   follow_session(who, now);
   if (who.peer.session()) change_policy(who, *who.peer.session(), now);
+  const auto limits = [](const PeerSettings& peer) {
+    return std::tuple(peer.prefix_limit, peer.accepted_prefix_limit, peer.prefix_limit_action);
+  };
+  if (who.peer.session() && limits(wanted) != limits(running)) change_limits(who, now);
 }
 
 void Speaker::World::change_policy(Neighbour& who, const Session& session, Time now) {

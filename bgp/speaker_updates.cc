@@ -204,6 +204,26 @@ void Speaker::World::check_limits(Neighbour& who, Time now) {
   }
 }
 
+void Speaker::World::change_limits(Neighbour& who, Time now) {
+  for (const Family family : both_families) {
+    FamilyState& state = who.families[index(family)];
+    state.limit_said = false;
+    if (state.discarded == 0) continue;
+    // What is beyond the new limit is counted anew.
+    if (who.peer.request_refresh(unicast(family))) {
+      state.discarded = 0;
+    } else {
+      who.peer.log(Level::warning,
+                   fmt::format("{} prefixes that prefix-limit kept out come with a new session "
+                               "only: the peer has no route refresh (RFC 2918)",
+                               name(family)),
+                   now);
+    }
+  }
+  check_limits(who, now);
+  follow_session(who, now);
+}
+
 void Speaker::World::end_of_rib(Neighbour& who, AfiSafi which, Time now) {
   const auto family = family_of(which);
   if (!family) return;

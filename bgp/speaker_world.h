@@ -362,6 +362,8 @@ struct Speaker::World {
   /// PrefixLimitAction::discard: the path that was one too many is not held.
   void discard_excess(Neighbour& who, const Nlri& nlri);
   void check_limits(Neighbour& who, Time now);
+  /// Other limits: what the peer has said counts by them, and what was not held is asked for again.
+  void change_limits(Neighbour& who, Time now);
   void end_of_rib(Neighbour& who, AfiSafi which, Time now);
   void refresh_wanted(Neighbour& who, const Frame& frame, Time now);
   /// What the peer did not say again is gone (RFC 7313 4): either its withdrawal was lost, or here

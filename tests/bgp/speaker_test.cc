@@ -543,6 +543,43 @@ TEST(Speaker, WhatIsBeyondALimitIsNotHeld) {
   EXPECT_EQ(bench.fib.size(), 10U) << "those that are held may change";
 }
 
+TEST(Speaker, ALimitThatIsLoweredOrNoLongerWarnsOnlyCountsAtOnce) {
+  for (const bool lowered : {true, false}) {
+    Settings settings = node();
+    settings.peers[0].prefix_limit = lowered ? 30 : 10;
+    if (!lowered) settings.peers[0].prefix_limit_action = PrefixLimitAction::warn;
+    Bench bench(settings);
+    bench.establish(1);
+    bench.announce(1, many(25));
+    ASSERT_EQ(bench.fib.size(), 25U);
+    settings.peers[0].prefix_limit = 10;
+    settings.peers[0].prefix_limit_action = PrefixLimitAction::close;
+    bench.speaker.apply(settings, bench.now);
+    bench.drain();
+    ASSERT_TRUE(bench.far("tor1").farewell);
+    EXPECT_EQ(bench.far("tor1").farewell->fault, Fault::MaximumPrefixes);
+    EXPECT_THAT(bench.fib, IsEmpty());
+  }
+}
+
+TEST(Speaker, WhatAFormerLimitKeptOutIsAskedForAgain) {
+  Settings settings = node();
+  settings.peers[0].prefix_limit = 10;
+  settings.peers[0].prefix_limit_action = PrefixLimitAction::discard;
+  Bench bench(settings);
+  bench.establish(1);
+  bench.announce(1, many(25));
+  ASSERT_EQ(bench.status("tor1").families[0].discarded, 15U);
+  settings.peers[0].prefix_limit.reset();
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_EQ(bench.status("tor1").sent.route_refresh, 1U) << "of IPv4 alone";
+  EXPECT_EQ(bench.status("tor1").families[0].discarded, 0U);
+  EXPECT_FALSE(bench.status("tor1").families[0].above_limit);
+  bench.announce(1, many(25));
+  EXPECT_EQ(bench.fib.size(), 25U);
+}
+
 TEST(Speaker, ALimitCountsWhatPolicyLetsIn) {
   Settings settings = node();
   settings.policies = {{"in", {rule([](auto& r) {
