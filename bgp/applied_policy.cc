@@ -27,6 +27,7 @@ PolicyOutcome AppliedPolicy::decide(const Rib& rib, const Question& question) co
     const RibPeer& peer = rib.peer(question.peer);
     route.source = peer.external ? RouteOrigin::external : RouteOrigin::internal;
     route.peer = peer.name;
+    route.range = peer.range;
     route.next_hop = question.next_hop;
   }
   return policy_.rules()->decide(question.conditions, question.family, route,

@@ -65,8 +65,13 @@ std::vector<Member> members(const std::vector<OrNamed<Member>>& list) {
 }
 
 template <typename List, typename Value>
+bool has(const List& list, const Value& value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
+}
+
+template <typename List, typename Value>
 bool empty_or_has(const List& list, const Value& value) {
-  return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
+  return list.empty() || has(list, value);
 }
 
 }  // namespace
@@ -132,7 +137,7 @@ bool PolicyRules::matches(std::size_t number, const PolicyRoute& route,
   const RuleMatch& said = resolved_.rules[number].match;
   const Rule& rule = rules_[number];
   if (!empty_or_has(said.sources, route.source)) return false;
-  if (!empty_or_has(said.peers, route.peer)) return false;
+  if (!empty_or_has(said.peers, route.peer) && !has(said.peers, route.range)) return false;
   if (!empty_or_has(said.origins, attributes.origin)) return false;
   const auto any = [](const auto& asked, const auto& all, auto holds) {
     return asked.empty() || std::any_of(all.begin(), all.end(), holds);

@@ -34,6 +34,8 @@ struct PolicyRoute {
   std::string_view peer;
   /// None for our own.
   std::optional<Address> next_hop;
+  /// The one that let the peer in; empty for a listed peer.
+  std::string_view range = {};
 };
 
 struct PolicyOutcome {

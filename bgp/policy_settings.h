@@ -60,7 +60,7 @@ struct RuleMatch {
   /// The next hop is an address inside.
   Prefixes next_hops;
   std::vector<Origin> origins;
-  /// Names of the peers it was learned from.
+  /// Names of the peers it was learned from, or of the ranges that let them in.
   std::vector<std::string> peers;
   std::vector<RouteOrigin> sources;
   bool operator==(const RuleMatch&) const = default;

@@ -29,6 +29,7 @@ inline const PeerSettings* range_of(const std::vector<PeerSettings>& peers, cons
 inline PeerSettings member_of(const PeerSettings& range, const Address& remote) {
   PeerSettings peer = range;
   peer.address = remote;
+  peer.range_name = range.name;
   peer.name = remote.text();
   peer.passive = true;
   return peer;

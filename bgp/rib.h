@@ -52,6 +52,8 @@ struct RibPeer {
   std::uint8_t allow_own_as = 0;
   /// Its next hops may lie behind routes, not only on connected subnets.
   bool recursive = false;
+  /// Of the range that let it in; for policies that ask for it.
+  std::string range = {};
 };
 
 /// Which next hops lie behind routes.

@@ -131,6 +131,8 @@ struct PeerSettings {
   /// of its own, named by its address. `address` then is that of the peer, and empty in the
   /// template itself.
   std::optional<Prefix> range;
+  /// The template's name in each peer made of it; empty else.
+  std::string range_name;
   /// Peers of the range at a time, 1..4096.
   std::uint32_t range_limit = default_range_limit;
   std::uint16_t port = 179;
@@ -146,7 +148,8 @@ struct PeerSettings {
   std::uint8_t allow_own_as = 0;
   RemovePrivate remove_private = RemovePrivate::none;
   NextHopRule next_hop = NextHopRule::automatic;
-  /// Local address of the session; default: chosen by the kernel's route to the peer.
+  /// Local address of the session, whoever connects; default: chosen by the kernel's route to the
+  /// peer.
   std::optional<Address> source;
   /// Packets of the session leave and arrive by this interface only; empty: by any.
   std::string bind_interface;

@@ -139,6 +139,14 @@ std::optional<ConnectionId> Speaker::accepted(const Address& remote, const Addre
   if (found == nullptr) found = world.invite(remote, now);
   if (found == nullptr) return std::nullopt;
   Neighbour& who = *found;
+  if (const auto& source = who.peer.settings().source; source && *source != local) {
+    world.log_stranger(
+        Level::warning,
+        fmt::format("connection from {} to {} refused: the source of peer {} is {}", remote.text(),
+                    local.text(), who.peer.settings().name, source->text()),
+        now);
+    return std::nullopt;
+  }
   if (who.peer.settings().is_unnumbered() && who.peer.address() != remote) {
     if (who.peer.has_heard()) return std::nullopt;  // one neighbour a link
     world.move(who, remote, now);

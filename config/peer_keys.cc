@@ -507,8 +507,8 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
           "host for external peers, accept for internal ones"),
       otherwise(
           number("prefix-limit", &PeerSettings::prefix_limit, {.least = 1, .most = 4294967295},
-                 "The peer may announce so many prefixes of one family; what happens with "
-                 "more, prefix-limit-action says."),
+                 "The peer may announce so many prefixes of one family; with add-path each "
+                 "of a prefix's paths counts. What happens with more, prefix-limit-action says."),
           "no limit"),
       otherwise(number("accepted-prefix-limit", &PeerSettings::accepted_prefix_limit,
                        {.least = 1, .most = 4294967295},

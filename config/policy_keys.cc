@@ -311,7 +311,8 @@ const std::vector<Key<RuleMatch>>& keys<RuleMatch>() {
             return write_list(m.origins, [](bgp::Origin each) { return name(each); });
           }),
       asked(
-          "peer", "name of a peer, or list of them", "The peer the route was learned from.",
+          "peer", "name of a peer or a range, or list of them",
+          "The peer the route was learned from, or the range that let it in.",
           [](Reader& r, const Node& n, RuleMatch& m) {
             m.peers = read_list<std::string>(r, n, [](Reader& reader, const Node& item) {
               return reader.word(item, name_limit, "-_.:");

@@ -374,6 +374,7 @@ int parse_and_run(int argc, char** argv) {
       ->add_option("--message", options.order.message, message);
   verb(PeerVerb::refresh, "ask for the peer's routes and send ours again");
   CLI::App* routes = app.add_subcommand("routes", "routes and what the kernel has of them");
+  routes->alias("route");
   routes->add_option("PREFIX", options.destination,
                      "all paths of this prefix, or of the route that an address takes");
   app.add_subcommand("bfd", "whether the paths to peers work");

@@ -101,7 +101,8 @@ TEST_P(RuleMatches, WhatItSays) {
   const PolicyRules rules(settings.policies[0], settings);
   Attributes attributes = bgp::path_of({65001, 65010});
   attributes.communities = {Community{65001U << 16 | 666}};
-  const PolicyRoute route{Direction::import, RouteOrigin::external, "tor1", address("192.0.2.1")};
+  const PolicyRoute route{Direction::import, RouteOrigin::external, "tor1", address("192.0.2.1"),
+                          "rack"};
   const PolicyOutcome outcome =
       rules.decide(rules.conditions(prefix("10.96.3.0/24")), Family::ipv4, route, attributes);
   EXPECT_EQ(outcome.accepted, GetParam().matches);
@@ -145,6 +146,10 @@ INSTANTIATE_TEST_SUITE_P(
         MatchCase{"OtherOrigin", matching([](auto& m) { m.origins = {Origin::egp}; }), false},
         MatchCase{"Peer", matching([](auto& m) {
                     m.peers = {"tor2", "tor1"};
+                  }),
+                  true},
+        MatchCase{"PeerOfRange", matching([](auto& m) {
+                    m.peers = {"tor2", "rack"};
                   }),
                   true},
         MatchCase{"OtherPeer", matching([](auto& m) { m.peers = {"tor2"}; }), false},

@@ -14,6 +14,7 @@ namespace weft::bgp {
 namespace {
 
 using namespace std::chrono_literals;
+using namespace std::string_view_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -112,6 +113,40 @@ TEST(Ranges, APeerAppearsWithItsConnectionAndIsForgottenAfterIt) {
   EXPECT_EQ(bench.names(), "");
   EXPECT_THAT(bench.speaker.take_forgotten(), ElementsAre("192.0.2.7"));
   EXPECT_EQ(bench.speaker.ranges().at(0).peers, 0U);
+}
+
+TEST(Ranges, ARuleMayNameARange) {
+  PeerSettings rack = range("192.0.2.0/24");
+  rack.name = "rack";
+  rack.import_filter = Filter{"in"};
+  Settings settings = node({rack});
+  RuleMatch of_rack;
+  of_rack.peers = {"rack"};
+  settings.policies = {{"in", {{"rack", of_rack, {}, RuleVerdict::accept}}}};
+  Bench bench(settings);
+  const ConnectionId connection = bench.establish("192.0.2.7");
+  // 10.64.1.0/26 by AS 65002 and 192.0.2.7.
+  constexpr std::string_view update =
+      "\0\x30\x02\0\0\0\x14\x40\x01\x01\0\x40\x02\x06\x02\x01\0\0\xfd\xea\x40\x03\x04\xc0\0\x02\x07"
+      "\x1a"
+      "\x0a\x40\x01\0"sv;
+  std::vector<std::byte> bytes(16, std::byte{0xff});
+  for (const char each : update) bytes.push_back(static_cast<std::byte>(each));
+  bench.speaker.received(connection, bytes, bench.now);
+  const PeerStatus status = bench.speaker.peers().at(0);
+  EXPECT_EQ(status.families[0].received, 1U);
+  EXPECT_EQ(status.families[0].accepted, 1U);
+}
+
+TEST(Ranges, ALocalAddressThatIsNotItsSourceIsNoPlaceForASession) {
+  PeerSettings peer;
+  peer.name = "tor1";
+  peer.address = address("192.0.2.7");
+  peer.source = address("192.0.2.99");
+  Bench bench(node({peer}));
+  EXPECT_FALSE(bench.accept("192.0.2.7"));
+  EXPECT_THAT(bench.log(), HasSubstr("to 192.0.2.1 refused: the source of peer tor1 is"));
+  EXPECT_TRUE(bench.speaker.accepted(address("192.0.2.7"), *peer.source, bench.now));
 }
 
 TEST(Ranges, NoneIsConnectedTo) {
