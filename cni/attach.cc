@@ -290,14 +290,13 @@ Result<void, Failure> Ends::check_absent(const std::string& ifname) {
 }
 
 Result<bool, Failure> Ends::has_default_route(Family family, const std::string& ifname) {
-  const auto own = find_link(container_, ifname);
-  if (!own) return refused("looking for " + ifname, own.error());
   netlink::Batch batch;
   rtmsg head{};
   head.rtm_family = family == Family::ipv4 ? AF_INET : AF_INET6;
   head.rtm_table = RT_TABLE_MAIN;
   batch.begin(RTM_GETROUTE, 0, head);
-  bool found = false;
+  // 0: through several, or through a nexthop object.
+  std::vector<std::uint32_t> devices;
   const auto done = container_.dump(
       batch,
       [&](const netlink::Message& message) {
@@ -307,14 +306,18 @@ Result<bool, Failure> Ends::has_default_route(Family family, const std::string& 
           return;
         }
         const auto device = message.attributes<rtmsg>().find(RTA_OIF);
-        found |= !*own || !device || device->u32() != (*own)->index;
+        devices.push_back(device ? device->u32() : 0);
       },
-      [&] { found = false; });
+      [&] { devices.clear(); });
   // A namespace in which nobody has made a route yet has no main table.
   if (!done && done.error().code != ENOENT) {
     return refused("default routes of the container", done.error());
   }
-  return found;
+  if (devices.empty()) return false;
+  const auto own = find_link(container_, ifname);
+  if (!own) return refused("looking for " + ifname, own.error());
+  return std::any_of(devices.begin(), devices.end(),
+                     [&](std::uint32_t device) { return !*own || device != (*own)->index; });
 }
 
 template <typename Change>
