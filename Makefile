@@ -40,8 +40,7 @@ format:
 lint: packages
 	git ls-files '*.h' '*.cc' | xargs clang-format-14 --dry-run -Werror
 	shellcheck $$(git ls-files | xargs grep -lE '^#!/bin/(ba)?sh')
-	@$(call compile,dev)
-	git ls-files '*.cc' | xargs -P $(JOBS) -n 4 clang-tidy-14 --quiet -p build/dev
+	@$(call compile,lint) -- -k 0
 
 install: build
 	DESTDIR=$(DESTDIR) cmake --install build/release --prefix $(PREFIX)

@@ -1,8 +1,11 @@
+// fib_floor N ipv4|ipv6 here GATEWAY DEVICE: what N routes through a group of one nexthop cost the
+// kernel of the network namespace it is run in, whose other routes count: "seconds cpu removal".
 // fib_floor N [ipv6]: N routes through nexthop groups in the kernel of a network namespace of its
 // own, first by a bare loop over batches of 1024 (the kernel's floor), then by fib::Table and
 // fib::Programmer: learned, failed over when one of two gateways dies, found again after a restart,
 // and withdrawn in slices as a lost peer's are. Prints seconds, CPU and ratios. Root.
 #include <fmt/format.h>
+#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/resource.h>
@@ -22,6 +25,8 @@ using namespace weft;
 using namespace weft::fib;
 
 constexpr std::uint32_t loopback = 1;
+/// Above the ids of the daemons that share the namespace.
+constexpr std::uint32_t some_id = 0x58000000;
 /// As the decision process gives them out.
 constexpr std::uint32_t slice = 16384;
 const Settings settings;
@@ -56,8 +61,10 @@ void must(bool good, const std::string& what) {
   std::exit(1);
 }
 
-/// On the loopback interface, so that nothing but routes costs anything.
+/// As told; otherwise on the loopback interface, so that nothing but routes costs anything.
+std::optional<NextHop> told;
 NextHop gateway(std::uint32_t number) {
+  if (told) return *told;
   if (family == Family::ipv4) return {Address::ipv4(0x7f000001 + number), loopback, 1};
   return {*Address::parse(fmt::format("fe80::{}", number)), loopback, 1};
 }
@@ -73,16 +80,20 @@ Cost bare(std::uint32_t count) {
   must(socket.has_value(), "no netlink socket");
   socket->receive_buffer(16 * 1024 * 1024);
   netlink::Batch messages;
-  put(messages, {1, route_protocol, gateway(1).gateway, loopback, {}}, Mode::create);
-  put(messages, {2, route_protocol, gateway(2).gateway, loopback, {}}, Mode::create);
-  put(messages, {3, route_protocol, {}, 0, {{1, 1}, {2, 1}}}, Mode::create);
+  for (const std::uint32_t number : {1U, 2U}) {
+    const NextHop to = gateway(number);
+    put(messages, {some_id + number, route_protocol, to.gateway, to.ifindex, {}}, Mode::create);
+  }
+  std::vector<Member> members{{some_id + 1, 1}, {some_id + 2, 1}};
+  if (told) members.pop_back();
+  put(messages, {some_id + 3, route_protocol, {}, 0, members}, Mode::create);
   must(socket->transact(messages).ok(), "the kernel refused the nexthop group");
   const double cpu_before = cpu();
   const Time start = Clock::now();
   Route route;
   route.protocol = route_protocol;
   route.metric = settings.metric;
-  route.nexthop_id = 3;
+  route.nexthop_id = some_id + 3;
   for (std::uint32_t i = 0; i < count;) {
     messages.clear();
     for (; i < count && messages.count() < batch_limit; ++i) {
@@ -96,12 +107,12 @@ Cost bare(std::uint32_t count) {
   cost.cpu = cpu() - cpu_before;
   const Time drop = Clock::now();
   messages.clear();
-  remove_nexthop(messages, 3);
+  remove_nexthop(messages, some_id + 3);
   must(socket->transact(messages).ok(), "the kernel kept the nexthop group");
   cost.removal = seconds_since(drop);
   messages.clear();
-  remove_nexthop(messages, 1);
-  remove_nexthop(messages, 2);
+  remove_nexthop(messages, some_id + 1);
+  remove_nexthop(messages, some_id + 2);
   must(socket->transact(messages).ok(), "the kernel kept the nexthops");
   return cost;
 }
@@ -146,6 +157,14 @@ struct Fib {
 int main(int argc, char** argv) {
   const auto count = static_cast<std::uint32_t>(argc > 1 ? std::atoi(argv[1]) : 100000);
   if (argc > 2 && std::string(argv[2]) == "ipv6") family = Family::ipv6;
+  if (argc == 6 && std::string(argv[3]) == "here") {
+    const auto address = Address::parse(argv[4]);
+    must(address.has_value(), "no address");
+    told = NextHop{*address, if_nametoindex(argv[5]), 1};
+    const Cost cost = bare(count);
+    fmt::print("{:.4f} {:.4f} {:.4f}\n", cost.seconds, cost.cpu, cost.removal);
+    return 0;
+  }
   must(unshare(CLONE_NEWNET) == 0, "needs root");
   must(std::system("ip link set lo up") == 0, "no loopback");  // NOLINT(cert-env33-c)
   const Cost first = bare(count);

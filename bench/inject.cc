@@ -1,15 +1,23 @@
-// inject N NETNS ADDRESS: waits on ADDRESS:179 for the daemon under test, speaks BGP to it, sends N
-// IPv4 routes, ten to an UPDATE as a router's table comes, and prints the seconds from the first
-// octet of them until all N are in the kernel of the network namespace NETNS; then, when a line
-// comes on its input, closes the session and prints the seconds until they have left the kernel.
-// The daemon may be any that connects to AS 4200000001.
+// inject [graceful] N NETNS ADDRESS…: the routers a daemon under test learns from. Waits on port
+// 179 of each ADDRESS for its session, sends N routes over each, ten to an UPDATE as a router's
+// table comes, and says when the kernel of the network namespace NETNS has them; then does what the
+// lines of its input say, and tells the outcome of each in one line. Addresses of one family, which
+// is the family of the routes. The daemon may be any that connects to AS 4200000001.
+//   drop       close all sessions                  seconds until the kernel has none of the routes
+//   die        close the first of two              seconds until none leads there, messages seen
+//   watch      count what the kernel says of routes and nexthops from now on
+//   again      wait for the first session anew     when it was asked for, had its OPEN, had read
+//                                                   everything (monotonic); messages, routes there
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -17,6 +25,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <iostream>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -37,31 +48,64 @@ using std::chrono::seconds;
 constexpr std::size_t routes_per_update = 10;
 constexpr std::uint32_t first_prefix = 0x0b000000;
 constexpr seconds patience{180};
+constexpr std::chrono::microseconds look_interval{200};
+/// Asked for one by one before all are read at once.
+constexpr std::uint32_t samples = 64;
 
 [[noreturn]] void fail(const std::string& what) {
   fmt::print(stderr, "inject: {}\n", what);
   std::exit(1);
 }
 
-Prefix nth(std::uint32_t i) {
-  return {Address::ipv4(first_prefix + (i << 6U)), 26};
+Prefix nth(Family family, std::uint32_t i) {
+  if (family == Family::ipv4) return {Address::ipv4(first_prefix + (i << 6U)), 26};
+  std::array<std::byte, 16> octets{std::byte{0x20}, std::byte{0x01}, std::byte{0x0d},
+                                   std::byte{0xb8}};
+  for (unsigned place = 0; place < 4; ++place) {
+    octets[4 + place] = static_cast<std::byte>(i >> (24U - 8U * place) & 0xffU);
+  }
+  return {Address::ipv6(octets), 64};
 }
 
-Fd accepted(const std::string& address) {
-  const Fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+double seconds_between(Time from, Time to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+double monotonic(Time at) {
+  return std::chrono::duration<double>(at.time_since_epoch()).count();
+}
+
+Fd listening(const Address& address) {
+  sockaddr_storage local{};
+  socklen_t size = sizeof(sockaddr_in);
+  if (address.is_v4()) {
+    auto* in = reinterpret_cast<sockaddr_in*>(&local);
+    in->sin_family = AF_INET;
+    in->sin_port = htons(179);
+    std::memcpy(&in->sin_addr, address.octets().data(), 4);
+  } else {
+    auto* in = reinterpret_cast<sockaddr_in6*>(&local);
+    in->sin6_family = AF_INET6;
+    in->sin6_port = htons(179);
+    std::memcpy(&in->sin6_addr, address.octets().data(), 16);
+    size = sizeof(sockaddr_in6);
+  }
+  Fd listener(::socket(local.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const int on = 1;
   const int ttl = 255;
   ::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  ::setsockopt(listener.get(), IPPROTO_IP, IP_TTL, &ttl, sizeof ttl);
-  sockaddr_in local{};
-  local.sin_family = AF_INET;
-  local.sin_port = htons(179);
-  if (inet_pton(AF_INET, address.c_str(), &local.sin_addr) != 1)
-    fail(address + " is no IPv4 address");
-  if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&local), sizeof local) != 0 ||
-      ::listen(listener.get(), 1) != 0) {
-    fail(fmt::format("{}:179: {}", address, std::strerror(errno)));
+  if (address.is_v4()) {
+    ::setsockopt(listener.get(), IPPROTO_IP, IP_TTL, &ttl, sizeof ttl);
+  } else {
+    ::setsockopt(listener.get(), IPPROTO_IPV6, IPV6_UNICAST_HOPS, &ttl, sizeof ttl);
   }
+  if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&local), size) != 0 ||
+      ::listen(listener.get(), 1) != 0) {
+    fail(fmt::format("{} port 179: {}", address.text(), std::strerror(errno)));
+  }
+  return listener;
+}
+
+Fd accepted(const Fd& listener) {
   pollfd waiting{listener.get(), POLLIN, 0};
   if (::poll(&waiting, 1, 60'000) != 1) fail("nobody connected within a minute");
   return Fd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
@@ -93,14 +137,40 @@ void await(int socket, std::vector<std::byte>& buffer, bgp::MessageType type) {
   }
 }
 
+/// With RFC 4724, so that a daemon that starts again waits for the End-of-RIB. Without it a session
+/// that ends takes its routes along.
+bool graceful = false;
+
+void open_session(int socket, Family family, std::uint32_t number) {
+  bgp::Open open;
+  open.asn = bgp::Asn{4200000001};
+  open.hold_time = seconds(240);
+  open.id = bgp::RouterId{0x0a0a0a0a + number};
+  open.capabilities.four_octet_as = open.asn;
+  open.capabilities.families.push_back(bgp::unicast(family));
+  if (graceful) {
+    open.capabilities.graceful_restart.emplace();
+    open.capabilities.graceful_restart->restart_time = seconds(120);
+    open.capabilities.graceful_restart->families.push_back({bgp::unicast(family), true});
+  }
+  std::vector<std::byte> out;
+  bgp::encode(open, out);
+  bgp::encode(bgp::Keepalive{}, out);
+  send_all(socket, out);
+  std::vector<std::byte> input;
+  await(socket, input, bgp::MessageType::open);
+  await(socket, input, bgp::MessageType::keepalive);
+}
+
 /// As a router's table: ten prefixes share their attributes, the next ten have others.
-std::vector<std::byte> table(std::uint32_t count, const std::string& address) {
+std::vector<std::byte> table(std::uint32_t count, const Address& next_hop_address) {
+  const Family ip = next_hop_address.family();
   bgp::Negotiated negotiated;
   negotiated.four_octet_as = true;
-  const bgp::AfiSafi family = bgp::unicast(Family::ipv4);
+  const bgp::AfiSafi family = bgp::unicast(ip);
   negotiated.families.push_back({family});
   bgp::PathNextHop next_hop;
-  next_hop.address = *Address::parse(address);
+  next_hop.address = next_hop_address;
   std::vector<std::byte> out;
   for (std::uint32_t i = 0; i < count; i += routes_per_update) {
     bgp::Attributes attributes;
@@ -110,94 +180,304 @@ std::vector<std::byte> table(std::uint32_t count, const std::string& address) {
     std::vector<std::byte> encoded;
     bgp::encode_attributes(attributes, true, encoded);
     std::vector<bgp::Nlri> nlri;
-    for (std::uint32_t j = i; j < count && j < i + routes_per_update; ++j) nlri.push_back({nth(j)});
+    for (std::uint32_t j = i; j < count && j < i + routes_per_update; ++j) {
+      nlri.push_back({nth(ip, j)});
+    }
     bgp::encode_announcement(family, next_hop, encoded, nlri, negotiated, out);
   }
+  bgp::encode_end_of_rib(family, out);
   return out;
 }
 
-/// Routes of ours in the kernel: those of length 26.
-std::size_t installed(netlink::Socket& socket) {
-  std::size_t count = 0;
-  netlink::Batch batch;
-  rtmsg filter{};
-  filter.rtm_family = AF_INET;
-  filter.rtm_table = RT_TABLE_MAIN;
-  batch.begin(RTM_GETROUTE, 0, filter);
-  const auto dumped = socket.dump(
-      batch,
-      [&](const netlink::Message& message) {
-        if (const auto route = message.header<rtmsg>(); route && route->rtm_dst_len == 26) ++count;
-      },
-      [&] { count = 0; });
-  return dumped ? count : 0;
+/// The kernel under test.
+class Kernel {
+ public:
+  Kernel(Family family, std::uint32_t count)
+      : family_(family), count_(count), socket_(opened()), monitor_(opened()) {
+    socket_.receive_buffer(16 * 1024 * 1024);
+  }
+
+  /// Of the first and the last route and some in between, each is there (or, with false, each is
+  /// not).
+  [[nodiscard]] bool sampled(bool there) {
+    for (std::uint32_t i = 0; i <= samples; ++i) {
+      const auto at =
+          static_cast<std::uint32_t>(std::uint64_t{count_ - 1} * (samples - i) / samples);
+      bool found = false;
+      ask(nth(family_, at), [&](const netlink::Message&) { found = true; });
+      if (found != there) return false;
+    }
+    return true;
+  }
+  /// All that came to the table from outside: a prefix as we send them.
+  [[nodiscard]] std::size_t installed() {
+    std::size_t count = 0;
+    each([&](const netlink::Message&) { ++count; }, [&] { count = 0; });
+    return count;
+  }
+
+  /// A route leads to the gateway, by itself or through a group.
+  [[nodiscard]] bool leads_to(const Address& gateway) {
+    read_groups(gateway);
+    for (const std::uint32_t at : {count_ - 1, count_ / 2, 0U}) {
+      bool bad = false;
+      ask(nth(family_, at), [&](const netlink::Message& route) { bad = through(route, gateway); });
+      if (bad) return true;
+    }
+    return false;
+  }
+  [[nodiscard]] std::size_t leading_to(const Address& gateway) {
+    read_groups(gateway);
+    std::size_t bad = 0;
+    each([&](const netlink::Message& route) { bad += through(route, gateway) ? 1U : 0U; },
+         [&] { bad = 0; });
+    return bad;
+  }
+
+  void watch() {
+    monitor_ = opened();
+    routes_heard_ = nexthops_heard_ = 0;
+    monitor_.receive_buffer(1024 * 1024 * 1024);
+    for (const unsigned group : {RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_NEXTHOP}) {
+      if (!monitor_.join(group)) fail("the kernel lets nobody listen");
+    }
+  }
+  /// Routes and nexthops told of since watch().
+  [[nodiscard]] std::string heard() {
+    for (;;) {
+      const netlink::Received received = monitor_.receive(false);
+      if (received.arrival == netlink::Arrival::overrun) return "overrun overrun";
+      if (received.arrival != netlink::Arrival::data) break;
+      netlink::Messages messages(received.bytes);
+      while (const auto message = messages.next()) {
+        const bool route = message->type == RTM_NEWROUTE || message->type == RTM_DELROUTE;
+        ++(route ? routes_heard_ : nexthops_heard_);
+      }
+    }
+    return fmt::format("{} {}", routes_heard_, nexthops_heard_);
+  }
+
+ private:
+  using Visit = std::function<void(const netlink::Message&)>;
+
+  static netlink::Socket opened() {
+    auto socket = netlink::Socket::open();
+    if (!socket) fail(socket.error().message);
+    return std::move(*socket);
+  }
+
+  [[nodiscard]] rtmsg header() const {
+    rtmsg made{};
+    made.rtm_family = family_ == Family::ipv4 ? AF_INET : AF_INET6;
+    return made;
+  }
+  [[nodiscard]] unsigned length() const { return nth(family_, 0).length(); }
+
+  /// `visit` sees the route that a packet to the prefix's first address takes, if it is the
+  /// prefix's.
+  void ask(const Prefix& prefix, const Visit& visit) {
+    netlink::Batch batch;
+    rtmsg wanted = header();
+    wanted.rtm_dst_len = static_cast<unsigned char>(bits(family_));
+    wanted.rtm_flags = RTM_F_FIB_MATCH;
+    batch.begin(RTM_GETROUTE, 0, wanted);
+    batch.put_address(RTA_DST, prefix.address());
+    static_cast<void>(socket_.query(batch, [&](const netlink::Message& message) {
+      const auto route = message.header<rtmsg>();
+      if (route && route->rtm_dst_len == length()) visit(message);
+    }));
+  }
+
+  void each(const Visit& visit, const std::function<void()>& again) {
+    netlink::Batch batch;
+    rtmsg filter = header();
+    filter.rtm_table = RT_TABLE_MAIN;
+    batch.begin(RTM_GETROUTE, 0, filter);
+    const auto first = nth(family_, 0).address().octets()[0];
+    const auto dumped = socket_.dump(
+        batch,
+        [&](const netlink::Message& message) {
+          const auto route = message.header<rtmsg>();
+          if (!route || route->rtm_dst_len != length()) return;
+          const auto to = message.attributes<rtmsg>().find(RTA_DST);
+          // fe80::/64 is the kernel's own.
+          if (to && (family_ == Family::ipv4 || to->payload()[0] == first)) visit(message);
+        },
+        again);
+    if (!dumped) fail("the kernel does not say what routes it has");
+  }
+
+  void read_groups(const Address& gateway) {
+    std::set<std::uint32_t> ids;
+    groups_.clear();
+    netlink::Batch batch;
+    batch.begin(RTM_GETNEXTHOP, 0, nhmsg{});
+    std::vector<std::pair<std::uint32_t, std::vector<nexthop_grp>>> all;
+    static_cast<void>(socket_.dump(batch, [&](const netlink::Message& message) {
+      const auto attributes = message.attributes<nhmsg>();
+      const auto id = attributes.find(NHA_ID);
+      if (!id) return;
+      const auto to = attributes.find(NHA_GATEWAY);
+      if (to && to->address() == gateway) ids.insert(id->u32());
+      const auto group = attributes.find(NHA_GROUP);
+      if (!group) return;
+      std::vector<nexthop_grp> members(group->payload().size() / sizeof(nexthop_grp));
+      std::memcpy(members.data(), group->payload().data(), members.size() * sizeof(nexthop_grp));
+      all.emplace_back(id->u32(), std::move(members));
+    }));
+    for (const auto& [id, members] : all) {
+      for (const nexthop_grp& member : members) {
+        if (ids.contains(member.id)) groups_.insert(id);
+      }
+    }
+    groups_.insert(ids.begin(), ids.end());
+  }
+
+  [[nodiscard]] bool through(const netlink::Message& route, const Address& gateway) const {
+    const auto attributes = route.attributes<rtmsg>();
+    if (const auto id = attributes.find(RTA_NH_ID)) return groups_.contains(id->u32());
+    if (const auto to = attributes.find(RTA_GATEWAY)) return to->address() == gateway;
+    const auto many = attributes.find(RTA_MULTIPATH);
+    if (!many) return false;
+    for (Bytes rest = many->payload(); rest.size() >= sizeof(rtnexthop);) {
+      rtnexthop hop{};
+      std::memcpy(&hop, rest.data(), sizeof hop);
+      if (hop.rtnh_len < sizeof hop || hop.rtnh_len > rest.size()) break;
+      const auto to = netlink::Attributes(rest.subspan(sizeof hop, hop.rtnh_len - sizeof hop))
+                          .find(RTA_GATEWAY);
+      if (to && to->address() == gateway) return true;
+      rest = rest.subspan(std::min<std::size_t>(rest.size(), netlink::aligned(hop.rtnh_len)));
+    }
+    return false;
+  }
+
+  Family family_;
+  std::uint32_t count_;
+  netlink::Socket socket_;
+  netlink::Socket monitor_;
+  std::size_t routes_heard_ = 0;
+  std::size_t nexthops_heard_ = 0;
+  /// Nexthop objects that are, or contain, the gateway asked about.
+  std::set<std::uint32_t> groups_;
+};
+
+/// When `quick` began to hold for good: what it sees is proven by `whole`, which takes long and so
+/// does not count.
+Time since(const std::function<bool()>& quick, const std::function<bool()>& whole) {
+  const Time start = Clock::now();
+  for (;;) {
+    const Time looked = Clock::now();
+    if (quick() && whole()) return looked;
+    if (Clock::now() - start > patience) fail("the kernel does not come to what was announced");
+    std::this_thread::sleep_for(look_interval);
+  }
 }
 
-bool has(netlink::Socket& socket, const Prefix& prefix) {
-  netlink::Batch batch;
-  rtmsg wanted{};
-  wanted.rtm_family = AF_INET;
-  wanted.rtm_dst_len = 32;
-  wanted.rtm_flags = RTM_F_FIB_MATCH;
-  batch.begin(RTM_GETROUTE, 0, wanted);
-  batch.put_address(RTA_DST, prefix.address());
-  bool found = false;
-  const auto asked = socket.query(batch, [&](const netlink::Message& message) {
-    const auto route = message.header<rtmsg>();
-    found = route && route->rtm_dst_len == 26;
-  });
-  return asked && found;
+struct Router {
+  Address address;
+  Fd listener;
+  Fd session;
+  std::vector<std::byte> updates;
+};
+
+void wait_until_read(int socket) {
+  for (int unsent = 1; unsent > 0;) {
+    if (::ioctl(socket, SIOCOUTQ, &unsent) != 0) fail("the daemon closed the session");
+    if (unsent > 0) std::this_thread::sleep_for(look_interval);
+  }
+}
+
+void learn(std::vector<Router>& routers, Kernel& kernel, std::uint32_t count) {
+  const Time start = Clock::now();
+  std::vector<std::thread> senders;
+  senders.reserve(routers.size());
+  for (const Router& router : routers) {
+    senders.emplace_back([&router] { send_all(router.session.get(), router.updates); });
+  }
+  Time there =
+      since([&] { return kernel.sampled(true); }, [&] { return kernel.installed() >= count; });
+  for (std::thread& sender : senders) sender.join();
+  if (routers.size() > 1) {
+    // Each must be used by each route.
+    for (const Router& router : routers) {
+      there = since([&] { return kernel.leads_to(router.address); },
+                    [&] { return kernel.leading_to(router.address) >= count; });
+    }
+  }
+  fmt::print("{:.4f}\n", seconds_between(start, there));
+}
+
+void again(Router& router, Kernel& kernel, Family family) {
+  router.session = accepted(router.listener);
+  const Time asked = Clock::now();
+  open_session(router.session.get(), family, 0);
+  const Time opened = Clock::now();
+  send_all(router.session.get(), router.updates);
+  wait_until_read(router.session.get());
+  const Time read = Clock::now();
+  std::this_thread::sleep_for(seconds(2));
+  const std::string heard = kernel.heard();
+  fmt::print("{:.4f} {:.4f} {:.4f} {} {}\n", monotonic(asked), monotonic(opened), monotonic(read),
+             heard, kernel.installed());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "graceful") {
+    graceful = true;
+    --argc;
+    ++argv;
+  }
   std::uint32_t count = 0;
-  if (argc == 4) std::from_chars(argv[1], argv[1] + std::strlen(argv[1]), count);
-  if (count == 0) fail("usage: inject N NETNS ADDRESS");
-  const std::string address = argv[3];
-  const Fd session = accepted(address);
-
-  bgp::Open open;
-  open.asn = bgp::Asn{4200000001};
-  open.hold_time = seconds(240);
-  open.id = bgp::RouterId{0x0a0a0a0a};
-  open.capabilities.four_octet_as = open.asn;
-  open.capabilities.families.push_back(bgp::unicast(Family::ipv4));
-  std::vector<std::byte> out;
-  bgp::encode(open, out);
-  bgp::encode(bgp::Keepalive{}, out);
-  send_all(session.get(), out);
-  std::vector<std::byte> input;
-  await(session.get(), input, bgp::MessageType::open);
-  await(session.get(), input, bgp::MessageType::keepalive);
-
-  const std::vector<std::byte> updates = table(count, address);
+  if (argc >= 4) std::from_chars(argv[1], argv[1] + std::strlen(argv[1]), count);
+  if (count == 0) fail("usage: inject [graceful] N NETNS ADDRESS...");
+  std::vector<Router> routers;
+  for (int i = 3; i < argc; ++i) {
+    const auto address = Address::parse(argv[i]);
+    if (!address) fail(address.error().message);
+    routers.push_back({*address, listening(*address), {}, table(count, *address)});
+  }
+  const Family family = routers.front().address.family();
+  for (std::uint32_t i = 0; i < routers.size(); ++i) {
+    routers[i].session = accepted(routers[i].listener);
+    open_session(routers[i].session.get(), family, i);
+  }
+  // Sockets stay in the namespace they were made in.
   const auto netns = NetworkNamespace::open(argv[2]);
   if (!netns || !netns->enter()) fail(fmt::format("no namespace {}", argv[2]));
-  auto kernel = netlink::Socket::open();
-  if (!kernel) fail(kernel.error().message);
-  kernel->receive_buffer(16 * 1024 * 1024);
-
-  const Time start = Clock::now();
-  std::thread sender([&] { send_all(session.get(), updates); });
-  const Prefix last = nth(count - 1);
-  while (!has(*kernel, last) || installed(*kernel) < count) {
-    if (Clock::now() - start > patience)
-      fail(fmt::format("{} of {} routes after {} s", installed(*kernel), count, patience.count()));
-    std::this_thread::sleep_for(std::chrono::microseconds(500));
-  }
-  fmt::print("{:.4f}\n", std::chrono::duration<double>(Clock::now() - start).count());
+  Kernel kernel(family, count);
+  learn(routers, kernel, count);
   std::fflush(stdout);
-  sender.join();
-  if (std::getchar() == EOF) return 0;
-
-  const Time drop = Clock::now();
-  ::shutdown(session.get(), SHUT_RDWR);
-  while (has(*kernel, last) || installed(*kernel) > 0) {
-    if (Clock::now() - drop > patience) fail("the routes stay in the kernel");
-    std::this_thread::sleep_for(std::chrono::microseconds(500));
+  for (std::string line; std::getline(std::cin, line); std::fflush(stdout)) {
+    const Time start = Clock::now();
+    if (line == "drop") {
+      for (const Router& router : routers) ::shutdown(router.session.get(), SHUT_RDWR);
+      const Time gone =
+          since([&] { return kernel.sampled(false); }, [&] { return kernel.installed() == 0; });
+      fmt::print("{:.4f}\n", seconds_between(start, gone));
+    } else if (line == "die") {
+      kernel.watch();
+      const Time death = Clock::now();
+      ::shutdown(routers.front().session.get(), SHUT_RDWR);
+      std::string by_then;
+      const Time repaired = since(
+          [&] {
+            if (kernel.leads_to(routers.front().address)) return false;
+            by_then = kernel.heard();
+            return true;
+          },
+          [&] { return kernel.leading_to(routers.front().address) == 0; });
+      std::this_thread::sleep_for(seconds(3));
+      fmt::print("{:.6f} {} {}\n", seconds_between(death, repaired), by_then, kernel.installed());
+    } else if (line == "watch") {
+      kernel.watch();
+      fmt::print("watching\n");
+    } else if (line == "again") {
+      again(routers.front(), kernel, family);
+    } else {
+      fail("what is " + line + "?");
+    }
   }
-  fmt::print("{:.4f}\n", std::chrono::duration<double>(Clock::now() - drop).count());
   return 0;
 }

@@ -21,6 +21,7 @@
 #include <thread>
 #include <utility>
 
+#include "net/datagram.h"
 #include "net/fd.h"
 
 namespace weft::bfd {
@@ -75,10 +76,6 @@ Endpoint endpoint_of(const Address& address, std::uint16_t port, std::uint32_t i
   return endpoint;
 }
 
-Address address_of(const void* octets, std::size_t size) {
-  return Address::of(Bytes(static_cast<const std::byte*>(octets), size));
-}
-
 Fd open_socket(Family family) {
   return Fd(::socket(family == Family::ipv4 ? AF_INET : AF_INET6,
                      SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -106,12 +103,8 @@ Result<Listener> listen(Family family, bool multihop) {
   Listener listener{open_socket(family), family, multihop};
   if (!listener.socket) return failed("BFD socket");
   const Fd& socket = listener.socket;
-  const bool told = family == Family::ipv4 ? set(socket, IPPROTO_IP, IP_PKTINFO, 1) &&
-                                                 set(socket, IPPROTO_IP, IP_RECVTTL, 1)
-                                           : set(socket, IPPROTO_IPV6, IPV6_V6ONLY, 1) &&
-                                                 set(socket, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) &&
-                                                 set(socket, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
-  if (!told) return failed("BFD socket");
+  const bool apart = family == Family::ipv4 || set(socket, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  if (!apart || !want_arrival(socket, family)) return failed("BFD socket");
   const std::uint16_t port = multihop ? multihop_port : single_hop_port;
   const Address any = family == Family::ipv4 ? Address::ipv4(0) : Address::ipv6({});
   const Endpoint here = endpoint_of(any, port, 0);
@@ -138,52 +131,6 @@ Fd open_sender(const Path& path, std::minstd_rand& random) {
     if (errno != EADDRINUSE) return Fd();
   }
   return Fd();
-}
-
-struct Datagram {
-  Arrival arrival;
-  std::size_t size = 0;
-};
-
-std::optional<Datagram> receive(const Listener& listener, std::span<std::byte> buffer) {
-  sockaddr_storage from{};
-  iovec part{buffer.data(), buffer.size()};
-  alignas(cmsghdr) std::array<std::byte, 256> control{};
-  msghdr message{};
-  message.msg_name = &from;
-  message.msg_namelen = sizeof from;
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  const ssize_t size = ::recvmsg(listener.socket.get(), &message, 0);
-  if (size < 0) return std::nullopt;
-  Datagram datagram;
-  datagram.size = static_cast<std::size_t>(size);
-  Arrival& arrival = datagram.arrival;
-  arrival.multihop = listener.multihop;
-  const bool v4 = listener.family == Family::ipv4;
-  arrival.from = v4 ? address_of(&reinterpret_cast<const sockaddr_in&>(from).sin_addr, 4)
-                    : address_of(&reinterpret_cast<const sockaddr_in6&>(from).sin6_addr, 16);
-  for (cmsghdr* each = CMSG_FIRSTHDR(&message); each != nullptr;
-       each = CMSG_NXTHDR(&message, each)) {
-    const bool ttl = v4 ? each->cmsg_level == IPPROTO_IP && each->cmsg_type == IP_TTL
-                        : each->cmsg_level == IPPROTO_IPV6 && each->cmsg_type == IPV6_HOPLIMIT;
-    if (ttl) std::memcpy(&arrival.ttl, CMSG_DATA(each), sizeof arrival.ttl);
-    if (v4 && each->cmsg_level == IPPROTO_IP && each->cmsg_type == IP_PKTINFO) {
-      in_pktinfo info{};
-      std::memcpy(&info, CMSG_DATA(each), sizeof info);
-      arrival.ifindex = static_cast<std::uint32_t>(info.ipi_ifindex);
-      arrival.to = address_of(&info.ipi_addr, 4);
-    }
-    if (!v4 && each->cmsg_level == IPPROTO_IPV6 && each->cmsg_type == IPV6_PKTINFO) {
-      in6_pktinfo info{};
-      std::memcpy(&info, CMSG_DATA(each), sizeof info);
-      arrival.ifindex = info.ipi6_ifindex;
-      arrival.to = address_of(&info.ipi6_addr, 16);
-    }
-  }
-  return datagram;
 }
 
 void signal_event(const Fd& event) {
@@ -249,9 +196,11 @@ struct Runner::State {
   void read(const Listener& listener) {
     std::array<std::byte, datagram_size> buffer{};
     for (int i = 0; i < read_limit; ++i) {
-      const auto datagram = receive(listener, buffer);
+      const auto datagram = receive_datagram(listener.socket, buffer);
       if (!datagram) return;
-      sessions.received(datagram->arrival, Bytes(buffer).first(datagram->size), Clock::now());
+      const Arrival arrival{datagram->from, datagram->to, datagram->ifindex, datagram->hop_limit,
+                            listener.multihop};
+      sessions.received(arrival, Bytes(buffer).first(datagram->size), Clock::now());
     }
   }
 

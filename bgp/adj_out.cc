@@ -81,6 +81,8 @@ struct AdjOut::World {
     key.rules.extended_next_hop = key.negotiated.families.front().extended_next_hop;
     key.rules.role = how.role;
     key.rules.drain = how.drain;
+    key.rules.default_originate = how.default_originate;
+    key.rules.unsuppress = how.unsuppress;
     key.rules.long_lived = how.negotiated.long_lived_graceful_restart;
     if (key.negotiated.families.front().add_path_send) {
       key.rules.add_path = how.add_path;

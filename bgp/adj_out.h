@@ -42,6 +42,8 @@ struct AdjOutPeer {
   /// RFC 4456: whether the peer is a client of ours, and our CLUSTER_ID.
   bool reflector_client = false;
   RouterId cluster_id;
+  DefaultOriginate default_originate = {};
+  bool unsuppress = false;
   /// RFC 7911, where it was negotiated.
   AddPathSend add_path;
 };

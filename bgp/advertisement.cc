@@ -62,6 +62,9 @@ void add(std::vector<Community>& communities, Community one) {
 
 std::optional<Advertisement> advertised_as(const ExportRules& rules, AppliedPolicy& policy,
                                            Rib& rib, const Prefix& prefix, const BestPath& best) {
+  if (best.offered)
+    return Advertisement{best.attributes, NextHopId::local, best.peer, 0, false, true};
+  if (!rules.unsuppress && rib.is_suppressed(prefix)) return {};
   const bool originated = best.peer == PeerId::local;
   const bool internal = !originated && !rib.peer(best.peer).external;
   // RFC 4271 9.2: no iBGP to iBGP, unless one of the two is our client (RFC 4456 6).
@@ -76,16 +79,18 @@ std::optional<Advertisement> advertised_as(const ExportRules& rules, AppliedPoli
   // What policy has put on it counts as if it had come with it.
   if (!communities_allow(rib.attributes().facts(verdict.attributes), rules)) return {};
   const NextHopId next_hop = advertised_next_hop(rules, verdict, rib, best, reflected);
-  return Advertisement{verdict.attributes, next_hop, best.peer, verdict.prepend, verdict.med_set};
+  return Advertisement{verdict.attributes, next_hop,        best.peer,
+                       verdict.prepend,    verdict.med_set, false};
 }
 
 Attributes exported(const ExportRules& rules, const Rib& rib, const Advertisement& advertisement) {
   Attributes out = from_canonical(rib.attributes().octets(advertisement.attributes));
+  const bool ours = advertisement.offered || advertisement.source == PeerId::local;
   if (rules.drain) add(out.communities, community::graceful_shutdown);
   if (!rules.external) {
     if (rules.drain) out.local_pref = 0;  // RFC 8326 4.1
     if (!out.local_pref) out.local_pref = AttributeFacts().local_pref;
-    if (advertisement.source != PeerId::local && !rib.peer(advertisement.source).external) {
+    if (!ours && !rib.peer(advertisement.source).external) {
       if (!out.originator_id) out.originator_id = rib.peer(advertisement.source).router_id;
       out.cluster_list.insert(out.cluster_list.begin(), rules.cluster_id);
     }
@@ -96,7 +101,7 @@ Attributes exported(const ExportRules& rules, const Rib& rib, const Advertisemen
   out.local_pref.reset();
   if (role_marks(rules) && !out.only_to_customer) out.only_to_customer = rules.as_path.local_as;
   // RFC 4271 5.1.4: a MED came for us, not for the AS after us; our own routes may have one.
-  if (advertisement.source != PeerId::local && !advertisement.keeps_med) out.med.reset();
+  if (!ours && !advertisement.keeps_med) out.med.reset();
   // Optional non-transitive, for one AS alone (RFC 4456 8).
   out.originator_id.reset();
   out.cluster_list.clear();

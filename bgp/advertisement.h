@@ -39,6 +39,10 @@ struct ExportRules {
   std::optional<Role> role = {};
   /// RFC 8326: all that is told asks to be used last.
   bool drain = false;
+  /// In place of what is known of the default route.
+  DefaultOriginate default_originate = {};
+  /// Also what lies inside of aggregates with summary-only.
+  bool unsuppress = false;
   /// The peers know what long-lived stale routes are (RFC 9494 4.3); others do not get any.
   bool long_lived = false;
   bool operator==(const ExportRules&) const = default;
@@ -53,6 +57,8 @@ struct Advertisement {
   std::uint16_t prepend = 0;
   /// The MED is meant for the peer: policy set it.
   bool keeps_med = false;
+  /// A path of this node, although `source` is another: that one is not to hear of it.
+  bool offered = false;
   bool operator==(const Advertisement&) const = default;
 };
 

@@ -59,7 +59,7 @@ class Builder {
 
   /// Where the whole begins and where it is found.
   Result<Part> build() {
-    const auto whole = alternatives(0);
+    auto whole = alternatives(0);
     if (whole && at_ != text_.size()) return wrong("')' without '('");
     return whole;
   }
@@ -82,7 +82,7 @@ class Builder {
     auto all = sequence(depth);
     while (all && more() && text_[at_] == '|') {
       ++at_;
-      const auto next = sequence(depth);
+      auto next = sequence(depth);
       if (!next) return next;
       const std::size_t end = add({});
       steps_[all->end].next = end;
@@ -96,7 +96,7 @@ class Builder {
     const std::size_t nothing = add({});
     Part all{nothing, nothing};
     while (more() && text_[at_] != '|' && text_[at_] != ')') {
-      const auto next = repeated(depth);
+      auto next = repeated(depth);
       if (!next) return next;
       steps_[all.end].next = next->start;
       all.end = next->end;
@@ -126,7 +126,7 @@ class Builder {
     if (c == '(') {
       if (depth == max_depth) return wrong("brackets too deep");
       ++at_;
-      const auto inner = alternatives(depth + 1);
+      auto inner = alternatives(depth + 1);
       if (!inner) return inner;
       if (!more()) return wrong("'(' without ')'");
       ++at_;

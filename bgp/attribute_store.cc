@@ -129,6 +129,12 @@ AttributeFacts AttributeStore::facts_of(Bytes canonical) const {
       case AttributeType::communities:
         read_communities(value, facts);
         break;
+      case AttributeType::extended_communities:
+        while (!in.empty()) {
+          const auto said = bandwidth_class(ExtendedCommunity{in.u64()});
+          facts.bandwidth = least(facts.bandwidth, said) & 0x7ff;
+        }
+        break;
       case AttributeType::only_to_customer:
         facts.only_to_customer = in.u32();
         facts.has_only_to_customer = true;

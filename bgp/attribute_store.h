@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "bgp/link_bandwidth.h"
 #include "bgp/slab.h"
 #include "bgp/types.h"
 #include "net/bytes.h"
@@ -58,9 +59,12 @@ struct AttributeFacts {
   bool no_llgr : 1 = false;     ///< RFC 9494 4.1
   bool has_local_pref : 1 = false;
   bool has_med : 1 = false;
+  /// LINK_BANDWIDTH, the least that the path says; all bits of a BandwidthClass that count.
+  BandwidthClass bandwidth : 11 = 0;
 
   bool operator==(const AttributeFacts&) const = default;
 };
+static_assert(sizeof(AttributeFacts) == 28, "every set of attributes has them");
 
 class AttributeStore {
  public:

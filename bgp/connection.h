@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "bgp/settings.h"
 #include "net/ip.h"
 #include "net/secret.h"
 
@@ -31,6 +32,8 @@ struct SocketSetup {
   std::string interface;
   /// RFC 2385.
   std::optional<Secret> password;
+  /// RFC 5925; none: without.
+  std::vector<TcpAoKey> tcp_ao;
   bool operator==(const SocketSetup&) const = default;
 };
 

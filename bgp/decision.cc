@@ -1,8 +1,12 @@
 #include "bgp/decision.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cassert>
 #include <tuple>
+
+#include "bgp/attributes.h"
 
 namespace weft::bgp {
 
@@ -40,6 +44,41 @@ std::string_view name(Rung rung) {
       return "best";
   }
   return "?";
+}
+
+std::string margin(const Candidate& loser, const Candidate& other) {
+  const auto of = [&](const auto& value) {
+    return fmt::format("{} against {}", value(loser), value(other));
+  };
+  switch (loser.rung) {
+    case Rung::local_pref:
+      return of([](const Candidate& path) { return path.local_pref; });
+    case Rung::as_path_length:
+      return of([](const Candidate& path) { return path.path_length; });
+    case Rung::origin:
+      return of([](const Candidate& path) { return name(static_cast<Origin>(path.origin)); });
+    case Rung::med:
+      return of([](const Candidate& path) { return path.med; });
+    case Rung::igp_metric:
+      return of([](const Candidate& path) { return path.igp_metric; });
+    case Rung::router_id:
+      return of([](const Candidate& path) { return RouterId{path.router_id}.text(); });
+    case Rung::cluster_list:
+      return of([](const Candidate& path) { return path.cluster_list_length; });
+    case Rung::peer_address:
+      if (loser.peer == other.peer) return "the same on another link";
+      return of([](const Candidate& path) { return path.peer.text(); });
+    case Rung::path_id:
+      return of([](const Candidate& path) { return path.path_id; });
+    case Rung::refused:
+    case Rung::next_hop:
+    case Rung::last_resort:
+    case Rung::local_origin:
+    case Rung::external:
+    case Rung::best:
+      break;
+  }
+  return {};
 }
 
 namespace {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "net/ip.h"
@@ -66,6 +67,10 @@ struct Candidate {
   /// The best, or as good up to the IGP metric and within MultipathLimits.
   bool multipath = false;
 };
+
+/// What the loser has at its rung and what the other one has: "100 against 200". Empty at rungs
+/// where a path either passes or does not.
+std::string margin(const Candidate& loser, const Candidate& other);
 
 struct MultipathLimits {
   /// Members of one set, 1..64.

@@ -9,7 +9,7 @@ namespace {
 using std::chrono::seconds;
 
 Step stay(State state) {
-  return {std::move(state), {}};
+  return {state, {}};
 }
 
 /// Silently: the connection is gone already, or nothing may be said on it.

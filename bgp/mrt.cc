@@ -110,6 +110,7 @@ class Record {
     const auto peer = index_of(dump_, path.peer);
     if (!peer) return 0;
     const bool learned = path.peer != PeerId::local;
+    if (!learned && path.filtered) return 0;  // what is offered is in no table of RFC 4271
     if (learned && rib_.peer(path.peer).address != dump_.peers[*peer].address) return 0;
     attributes_.clear();
     const AttributeStore& store = rib_.attributes();

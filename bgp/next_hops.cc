@@ -27,10 +27,11 @@ std::size_t NextHopTable::HashOfName::operator()(const Name& name) const {
   return hash(name.address) * 31 + link_local * 17 + static_cast<std::size_t>(name.peer);
 }
 
-std::size_t NextHopTable::HashOfMembers::operator()(const std::vector<NextHopId>& members) const {
-  std::uint64_t state = members.size();
-  for (const NextHopId each : members) {
-    state = (state ^ static_cast<std::uint64_t>(each)) * 0x9e3779b97f4a7c15U;
+std::size_t NextHopTable::HashOfSharers::operator()(const std::vector<Sharer>& sharers) const {
+  std::uint64_t state = sharers.size();
+  for (const Sharer& each : sharers) {
+    const auto id = static_cast<std::uint64_t>(each.next_hop);
+    state = (state ^ id ^ std::uint64_t{each.bandwidth} << 32) * 0x9e3779b97f4a7c15U;
     state ^= state >> 29;
   }
   return state;
@@ -55,15 +56,15 @@ NextHops NextHopTable::gateways(PeerId peer) const {
   NextHops found;
   const Address& own = facts(peer).address;
   for (const Entry& entry : entries_) {
-    if (entry.free || entry.view.peer != peer || !entry.usable || !entry.view.resolved) continue;
-    const NextHop& to = *entry.view.resolved;
+    if (entry.free || entry.view.peer != peer || !entry.on_link) continue;
+    const NextHop& to = *entry.on_link;
     if (entry.view.address != own && to.gateway != own) continue;
     if (std::find(found.begin(), found.end(), to) == found.end()) found.push_back(to);
   }
   return found;
 }
 
-std::optional<NextHop> NextHopTable::resolve(const PeerNextHop& named) const {
+std::optional<NextHop> NextHopTable::on_link(const PeerNextHop& named) const {
   const RibPeer& by = facts(named.peer);
   if (!is_link_local_v6(named.address)) {
     for (const ConnectedSubnet& subnet : connected_) {
@@ -78,18 +79,76 @@ std::optional<NextHop> NextHopTable::resolve(const PeerNextHop& named) const {
   return {};
 }
 
-bool NextHopTable::resolve_again(Entry& entry) const {
+bool NextHopTable::resolve_again(NextHopId id) {
+  Entry& entry = this->entry(id);
   PeerNextHop& named = entry.view;
   if (named.discard) return !std::exchange(entry.usable, true);
-  const std::uint32_t ifindex = facts(named.peer).ifindex;
+  const RibPeer& by = facts(named.peer);
+  const std::uint32_t ifindex = by.ifindex;
   named.special = is_special(named.address, ifindex) ||
                   (named.link_local && is_special(*named.link_local, ifindex));
-  const std::optional<NextHop> resolved = named.special ? std::nullopt : resolve(named);
-  const bool changed = resolved != named.resolved;
-  named.resolved = resolved;
-  entry.usable = resolved.has_value();
-  if (changed) entry.single = {};
-  return changed;
+  const std::optional<NextHop> found = named.special ? std::nullopt : on_link(named);
+  const bool behind = !named.special && !found && recursion_.routes && by.recursive &&
+                      !named.address.is_link_local();
+  if (behind) {
+    to_resolve_.insert(id);
+  } else {
+    to_resolve_.erase(id);
+  }
+  if (found == entry.on_link && behind == entry.behind) return false;
+  if (entry.behind && !behind) no_longer_behind_.push_back(id);
+  entry.on_link = found;
+  entry.behind = behind;
+  settle(entry, found ? NextHops{*found} : NextHops(), 0);
+  return true;
+}
+
+void NextHopTable::settle(Entry& entry, NextHops gateways, std::uint32_t metric) {
+  const bool was_usable = std::exchange(entry.usable, !gateways.empty());
+  entry.view.resolved = std::move(gateways);
+  entry.metric = metric;
+  entry.single = {};
+  if (!was_usable) return;  // so it is in none of them
+  combinations_.clear();
+  last_sharers_.clear();
+}
+
+std::optional<NextHopId> NextHopTable::take_to_resolve() {
+  if (to_resolve_.empty()) return {};
+  // Not from the first on again: those that routes change all the time would keep out the others.
+  auto next = to_resolve_.upper_bound(resolved_last_);
+  if (next == to_resolve_.end()) next = to_resolve_.begin();
+  resolved_last_ = *next;
+  to_resolve_.erase(next);
+  return resolved_last_;
+}
+
+void NextHopTable::set_most_members(std::size_t most) {
+  if (std::exchange(most_members_, most) == most) return;
+  combinations_.clear();
+  last_sharers_.clear();
+}
+
+bool NextHopTable::resolved(NextHopId id, NextHops gateways, std::uint32_t metric) {
+  Entry& of = entry(id);
+  assert(of.behind);
+  if (of.view.resolved == gateways && of.metric == metric) return false;
+  settle(of, std::move(gateways), metric);
+  return true;
+}
+
+Surroundings::Link NextHopTable::link(NextHopId id) const {
+  using Kind = Surroundings::Link::Kind;
+  const Entry& of = entry(id);
+  if (id == NextHopId::local || of.view.discard) return {Kind::sink, {}, {}};
+  if (of.on_link) return {Kind::on_link, *of.on_link, {}};
+  if (of.behind) return {Kind::behind, {}, of.view.address};
+  return {};
+}
+
+NextHopTable::Changed NextHopTable::set_recursion(const Recursion& recursion) {
+  recursion_ = recursion;
+  return resolve_all_again();
 }
 
 NextHopTable::Changed NextHopTable::attach(PeerId peer, const RibPeer& facts) {
@@ -103,11 +162,11 @@ NextHopTable::Changed NextHopTable::attach(PeerId peer, const RibPeer& facts) {
   for (std::size_t i = 1; i < entries_.size(); ++i) {
     Entry& each = entries_[i];
     if (each.free || each.view.peer != peer) continue;
-    resolve_again(each);
+    static_cast<void>(resolve_again(static_cast<NextHopId>(i)));
     changed[i] = each.uses != 0;  // the peer's own facts count in the decision, too
   }
   combinations_.clear();
-  last_members_.clear();
+  last_sharers_.clear();
   return changed;
 }
 
@@ -116,16 +175,20 @@ NextHopTable::Changed NextHopTable::connected(std::vector<ConnectedSubnet> subne
     return std::tuple(b.prefix.length(), a.ifindex, a.address) <
            std::tuple(a.prefix.length(), b.ifindex, b.address);
   });
-  Changed changed(entries_.size(), false);
-  if (subnets == connected_) return changed;
+  if (subnets == connected_) return Changed(entries_.size(), false);
   connected_ = std::move(subnets);
+  return resolve_all_again();
+}
+
+NextHopTable::Changed NextHopTable::resolve_all_again() {
+  Changed changed(entries_.size(), false);
   for (std::size_t i = 1; i < entries_.size(); ++i) {
     Entry& each = entries_[i];
     if (each.free) continue;
-    changed[i] = resolve_again(each) && each.uses != 0;
+    changed[i] = resolve_again(static_cast<NextHopId>(i)) && each.uses != 0;
   }
   combinations_.clear();
-  last_members_.clear();
+  last_sharers_.clear();
   return changed;
 }
 
@@ -150,7 +213,7 @@ std::optional<NextHopId> NextHopTable::intern(PeerId peer, const Address& addres
   made.view.discard = original != NextHopId::local && address.is_unspecified();
   made.original = original;
   if (original != NextHopId::local) hold(original);
-  resolve_again(made);
+  static_cast<void>(resolve_again(id));
   by_name_.emplace(name, id);
   ++in_use_[index];
   idle_.push_back(id);
@@ -168,6 +231,8 @@ void NextHopTable::recycle() {
     by_name_.erase({each.view.peer, each.view.address, each.view.link_local, each.original});
     if (each.original != NextHopId::local) release(std::exchange(each.original, NextHopId::local));
     --in_use_[static_cast<std::size_t>(each.view.peer)];
+    if (std::exchange(each.behind, false)) no_longer_behind_.push_back(id);
+    to_resolve_.erase(id);
     each.free = true;
     free_.push_back(id);
     any = true;
@@ -175,7 +240,7 @@ void NextHopTable::recycle() {
   idle_.clear();
   if (!any) return;
   combinations_.clear();
-  last_members_.clear();
+  last_sharers_.clear();
 }
 
 NextHopSet NextHopTable::intern_set(NextHops members) {
@@ -204,31 +269,40 @@ void NextHopTable::recycle_sets() {
   }
   for (Entry& each : entries_) each.single = {};
   combinations_.clear();
-  last_members_.clear();
+  last_sharers_.clear();
   recycle_sets_at_ = std::max(idle_sets, 2 * (sets_.size() - free_sets_.size()));
 }
 
 NextHopSet NextHopTable::set_of_one(NextHopId id) {
   Entry& only = entry(id);
-  if (only.single == NextHopSet{}) only.single = intern_set({*only.view.resolved});
+  if (only.single == NextHopSet{}) only.single = intern_set(only.view.resolved);
   return only.single;
 }
 
-NextHopSet NextHopTable::set_of(std::vector<NextHopId>& members) {
-  std::sort(members.begin(), members.end());
-  if (members == last_members_) return last_set_;
-  auto known = combinations_.find(members);
-  if (known == combinations_.end()) {
-    NextHops resolved;
-    for (const NextHopId each : members) {
-      if (!entry(each).view.discard) resolved.push_back(*entry(each).view.resolved);
-    }
-    std::sort(resolved.begin(), resolved.end());
-    resolved.erase(std::unique(resolved.begin(), resolved.end()), resolved.end());
-    if (combinations_.size() >= idle_sets) combinations_.clear();
-    known = combinations_.emplace(members, intern_set(std::move(resolved))).first;
+NextHops NextHopTable::weighed(const std::vector<Sharer>& sharers) const {
+  std::vector<Share> shares;
+  for (const Sharer& each : sharers) {
+    const PeerNextHop& named = entry(each.next_hop).view;
+    if (!named.discard) shares.push_back({named.resolved, each.bandwidth});
   }
-  last_members_ = members;
+  return share(shares, most_members_);
+}
+
+NextHopSet NextHopTable::set_of(std::vector<Sharer>& sharers) {
+  const bool all = std::all_of(sharers.begin(), sharers.end(),
+                               [](const Sharer& each) { return each.bandwidth != 0; });
+  if (!all) {
+    for (Sharer& each : sharers) each.bandwidth = 0;
+  }
+  std::sort(sharers.begin(), sharers.end());
+  if (sharers == last_sharers_) return last_set_;
+  auto known = combinations_.find(sharers);
+  if (known == combinations_.end()) {
+    NextHops resolved = weighed(sharers);
+    if (combinations_.size() >= idle_sets) combinations_.clear();
+    known = combinations_.emplace(sharers, intern_set(std::move(resolved))).first;
+  }
+  last_sharers_ = sharers;
   last_set_ = known->second;
   return last_set_;
 }

@@ -1,7 +1,8 @@
 // NextHopTable: the next hops that peers named, whether and where they resolve, and the sets of
-// them that prefixes use. Resolution is against connected subnets alone: a gateway is reached over
-// one link or not at all. Link-local next hops lie behind the interface of the session that named
-// them. Not here: which path wins. RFC 4271 5.1.3, 6.3, 9.1.2.1; 2545 3; 8950.
+// them that prefixes use. One on a connected subnet is reached there; others of peers whose next
+// hops are recursive lie behind routes, and whoever has the routes says where (resolution.h).
+// Link-local next hops lie behind the interface of the session that named them. Not here: which
+// path wins. RFC 4271 5.1.3, 6.3, 9.1.2.1; 2545 3; 8950.
 #pragma once
 
 #include <cassert>
@@ -11,12 +12,23 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "bgp/link_bandwidth.h"
+#include "bgp/resolution.h"
 #include "bgp/rib.h"
 
 namespace weft::bgp {
+
+/// One of the paths that share a prefix's load.
+struct Sharer {
+  NextHopId next_hop = NextHopId::local;
+  BandwidthClass bandwidth = 0;
+  auto operator<=>(const Sharer&) const = default;
+};
 
 class NextHopTable {
  public:
@@ -26,6 +38,31 @@ class NextHopTable {
   using Changed = std::vector<bool>;
   [[nodiscard]] Changed attach(PeerId peer, const RibPeer& facts);
   [[nodiscard]] Changed connected(std::vector<ConnectedSubnet> subnets);
+  [[nodiscard]] Changed set_recursion(const Recursion& recursion);
+
+  // Next hops behind routes
+
+  [[nodiscard]] const Recursion& recursion() const { return recursion_; }
+  [[nodiscard]] bool is_behind(NextHopId id) const { return entry(id).behind; }
+  [[nodiscard]] Surroundings::Link link(NextHopId id) const;
+  /// A route on the way to it changed.
+  void resolve_later(NextHopId id) {
+    if (entry(id).behind) to_resolve_.insert(id);
+  }
+  /// How many outcomes are asked for by resolved(), and the next of them, all in turn.
+  [[nodiscard]] std::size_t to_resolve() const { return to_resolve_.size(); }
+  [[nodiscard]] std::optional<NextHopId> take_to_resolve();
+  /// Those that need none any more, since the last call.
+  [[nodiscard]] std::vector<NextHopId> take_no_longer_behind() {
+    return std::exchange(no_longer_behind_, {});
+  }
+  /// True when it came out differently.
+  [[nodiscard]] bool resolved(NextHopId id, NextHops gateways, std::uint32_t metric);
+  /// To the next hop, for the decision; 0 on a connected subnet.
+  [[nodiscard]] std::uint32_t metric(NextHopId id) const { return entry(id).metric; }
+  [[nodiscard]] std::uint32_t uses(NextHopId id) const { return entry(id).uses; }
+  /// Of one set, 1..64.
+  void set_most_members(std::size_t most);
 
   /// None: the peer has max_next_hops in use. The number lasts until recycle() unless it is held.
   /// `original`: the one as it was received, where policy gave this in its place.
@@ -61,8 +98,8 @@ class NextHopTable {
 
   /// The set with this one member, which is usable; 0 when there are max_next_hop_sets.
   [[nodiscard]] NextHopSet set_of_one(NextHopId id);
-  /// Of several, in any order.
-  [[nodiscard]] NextHopSet set_of(std::vector<NextHopId>& members);
+  /// Of several, in any order; by bandwidth if all of them say one.
+  [[nodiscard]] NextHopSet set_of(std::vector<Sharer>& sharers);
   /// A prefix now uses one set and no longer the other.
   void count(NextHopSet used, NextHopSet no_longer) {
     ++sets_[used.value].uses;
@@ -77,6 +114,10 @@ class NextHopTable {
     std::uint32_t uses = 0;
     bool usable = false;
     bool free = false;
+    /// Routes lead there, if anything does.
+    bool behind = false;
+    std::uint32_t metric = 0;
+    std::optional<NextHop> on_link;
     NextHopSet single;
     NextHopId original = NextHopId::local;  // none
   };
@@ -95,8 +136,8 @@ class NextHopTable {
   struct HashOfName {
     std::size_t operator()(const Name& name) const;
   };
-  struct HashOfMembers {
-    std::size_t operator()(const std::vector<NextHopId>& members) const;
+  struct HashOfSharers {
+    std::size_t operator()(const std::vector<Sharer>& sharers) const;
   };
 
   [[nodiscard]] Entry& entry(NextHopId id) { return entries_[static_cast<std::size_t>(id)]; }
@@ -104,9 +145,12 @@ class NextHopTable {
     return entries_[static_cast<std::size_t>(id)];
   }
   [[nodiscard]] bool is_special(const Address& address, std::uint32_t ifindex) const;
-  [[nodiscard]] std::optional<NextHop> resolve(const PeerNextHop& named) const;
-  /// True when it came out differently.
-  bool resolve_again(Entry& entry) const;
+  [[nodiscard]] std::optional<NextHop> on_link(const PeerNextHop& named) const;
+  /// True when it came out differently, or is behind routes by now or no longer.
+  [[nodiscard]] bool resolve_again(NextHopId id);
+  [[nodiscard]] Changed resolve_all_again();
+  void settle(Entry& entry, NextHops gateways, std::uint32_t metric);
+  [[nodiscard]] NextHops weighed(const std::vector<Sharer>& sharers) const;
   [[nodiscard]] NextHopSet intern_set(NextHops members);
   void recycle_sets();
 
@@ -117,6 +161,11 @@ class NextHopTable {
   std::unordered_map<Name, NextHopId, HashOfName> by_name_;
   std::vector<NextHopId> idle_;
   std::vector<NextHopId> free_;
+  Recursion recursion_;
+  std::set<NextHopId> to_resolve_;
+  NextHopId resolved_last_ = NextHopId::local;
+  std::size_t most_members_ = 1;
+  std::vector<NextHopId> no_longer_behind_;
 
   std::deque<Set> sets_;  // by NextHopSet; 0 is empty
   std::map<NextHops, NextHopSet> by_members_;
@@ -124,8 +173,8 @@ class NextHopTable {
   std::size_t recycle_sets_at_;
   // What a combination of next hops came to, and the last one asked for: sets repeat from prefix to
   // prefix.
-  std::unordered_map<std::vector<NextHopId>, NextHopSet, HashOfMembers> combinations_;
-  std::vector<NextHopId> last_members_;
+  std::unordered_map<std::vector<Sharer>, NextHopSet, HashOfSharers> combinations_;
+  std::vector<Sharer> last_sharers_;
   NextHopSet last_set_;
 };
 

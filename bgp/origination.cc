@@ -6,6 +6,8 @@
 #include <charconv>
 #include <utility>
 
+#include "bgp/nlri.h"
+
 namespace weft::bgp {
 
 namespace {
@@ -60,6 +62,10 @@ std::vector<std::string> Origination::community_texts() const {
   for (const Community& each : communities) texts.push_back(each.text());
   for (const LargeCommunity& each : large_communities) texts.push_back(each.text());
   return texts;
+}
+
+bool Origination::is_routable() const {
+  return bgp::is_routable(prefix);
 }
 
 Attributes Origination::attributes() const {

@@ -31,6 +31,8 @@ struct Origination {
   /// As add_community() takes them.
   [[nodiscard]] std::vector<std::string> community_texts() const;
   [[nodiscard]] Attributes attributes() const;
+  /// The prefix can be a unicast route.
+  [[nodiscard]] bool is_routable() const;
 };
 
 }  // namespace weft::bgp

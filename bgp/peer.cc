@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cerrno>
+#include <system_error>
 #include <utility>
 
 namespace weft::bgp {
@@ -64,6 +66,7 @@ SocketSetup setup_of(const PeerSettings& peer) {
   setup.least_ttl = peer.uses_gtsm() ? static_cast<std::uint8_t>(255 - hops) : 0;
   setup.interface = peer.bind_interface;
   setup.password = peer.password;
+  setup.tcp_ao = peer.tcp_ao;
   return setup;
 }
 
@@ -160,7 +163,9 @@ void Peer::ports(ConnectionId connection, std::uint16_t local, std::uint16_t rem
 void Peer::failed(ConnectionId connection, std::string_view why, Time now) {
   Slot* slot = find(connection);
   if (slot == nullptr) return;
-  fail(fmt::format("cannot connect: {}", why), Level::debug, now);
+  const bool refused = why == std::generic_category().message(ECONNREFUSED);
+  fail(fmt::format("cannot connect: {}", why), Level::debug,
+       refused ? Telling::refusal : Telling::silence, now);
   slot->id = ConnectionId{};
   feed(*slot, TcpFailed{}, "", now);
 }
@@ -171,7 +176,8 @@ void Peer::closed(ConnectionId connection, std::string_view why, Time now) {
   slot->id = ConnectionId{};  // nothing left to close
   const std::string reason =
       fmt::format("connection lost in {}: {}", name(shown(slot->state)), why);
-  if (!std::holds_alternative<Established>(slot->state)) fail(reason, Level::info, now);
+  if (!std::holds_alternative<Established>(slot->state))
+    fail(reason, Level::info, Telling::refusal, now);
   feed(*slot, TcpFailed{}, reason, now);
 }
 
@@ -286,7 +292,8 @@ void Peer::handle_notification(Slot& slot, const Frame& frame, Time now) {
   const Notification theirs = decode_notification(frame.body());
   last_received_ = text(theirs);
   const std::string reason = fmt::format("received {}", last_received_);
-  if (!std::holds_alternative<Established>(slot.state)) fail(reason, Level::warning, now);
+  if (!std::holds_alternative<Established>(slot.state))
+    fail(reason, Level::warning, Telling::why, now);
   feed(slot, NotificationReceived{theirs}, reason, now);
 }
 
@@ -390,6 +397,7 @@ void Peer::begin(Time now) {
 void Peer::start(Time now) {
   shutdown_ = false;
   failures_ = 0;
+  forget_failures();
   if (state() == PeerState::idle) start_at_ = now;
 }
 
@@ -402,6 +410,7 @@ void Peer::shutdown(Fault fault, std::string_view text, Time now) {
 
 void Peer::reset(Fault fault, std::string_view text, Time now) {
   stop_all(cease(fault, text), now);
+  forget_failures();
   if (!shutdown_) {
     failures_ = 0;
     refuse_ = false;
@@ -471,6 +480,8 @@ bool Peer::needs_reset(const PeerSettings& running, const PeerSettings& wanted) 
   softened.prefix_limit_restart = running.prefix_limit_restart;
   softened.graceful_shutdown = running.graceful_shutdown;
   softened.blackhole = running.blackhole;
+  softened.default_originate = running.default_originate;
+  softened.unsuppress = running.unsuppress;
   softened.delay_open = running.delay_open;
   softened.range_limit = running.range_limit;
   // Another key is taken over by the running connection; with or without one are two things.
@@ -595,9 +606,9 @@ void Peer::feed(Slot& slot, const Event& event, std::string_view reason, Time no
     }
     if (why.empty()) why = event_name(event);
     if (before == PeerState::established) {
-      fail(fmt::format("session ended, {}", why), Level::warning, now);
+      fail(fmt::format("session ended, {}", why), Level::warning, Telling::why, now);
     } else if (to.actions.notify) {
-      fail(why, Level::warning, now);
+      fail(why, Level::warning, Telling::why, now);
     }
   }
   if (before == PeerState::established && after != before)
@@ -691,6 +702,7 @@ void Peer::entered_established(Slot& slot, Time now) {
                      slot.sent_open,   slot.received_open,
                      slot.local_port,  slot.remote_port};
   ++established_count_;
+  forget_failures();
   start_at_.reset();
   log(Level::info,
       fmt::format("established with {}, AS {}, router id {}, hold time {} s", address_->text(),
@@ -786,9 +798,23 @@ void Peer::note_state(Time now) {
   since_ = now;
 }
 
-void Peer::fail(std::string_view reason, Level level, Time now) {
-  last_error_ = reason;
+void Peer::fail(std::string_view reason, Level level, Telling telling, Time now) {
   log(level, reason, now);
+  if (telling < telling_) {
+    last_attempt_ = reason;
+    last_attempt_at_ = now;
+    return;
+  }
+  telling_ = telling;
+  last_error_ = reason;
+  last_error_at_ = now;
+  last_attempt_.clear();
+}
+
+/// The last error stays to be read, but whatever comes next counts for more.
+void Peer::forget_failures() {
+  telling_ = Telling::silence;
+  last_attempt_.clear();
 }
 
 Capabilities Peer::our_capabilities() const {

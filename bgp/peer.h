@@ -159,11 +159,17 @@ class Peer {
   [[nodiscard]] PeerState state() const;
   [[nodiscard]] Time since() const { return since_; }
   [[nodiscard]] bool is_shutdown() const { return shutdown_; }
+  /// The most telling of what failed since there was a session or the operator began anew, the
+  /// latest of these.
   [[nodiscard]] const std::string& last_error() const { return last_error_; }
+  [[nodiscard]] Time last_error_at() const { return last_error_at_; }
+  /// What failed after that and says less; empty: nothing.
+  [[nodiscard]] const std::string& last_attempt() const { return last_attempt_; }
+  [[nodiscard]] Time last_attempt_at() const { return last_attempt_at_; }
   [[nodiscard]] const std::string& last_sent_notification() const { return last_sent_; }
   [[nodiscard]] const std::string& last_received_notification() const { return last_received_; }
   /// Something outside keeps the session down, such as a key the kernel does not take.
-  void hindered(std::string_view why, Time now) { fail(why, Level::error, now); }
+  void hindered(std::string_view why, Time now) { fail(why, Level::error, Telling::why, now); }
   [[nodiscard]] const MessageCounts& received_counts() const { return received_; }
   [[nodiscard]] const MessageCounts& sent_counts() const { return sent_; }
   [[nodiscard]] std::uint64_t established_count() const { return established_count_; }
@@ -223,7 +229,11 @@ class Peer {
   void resolve_collision(Slot& slot, Time now);
   void contend(Time now);
   void note_state(Time now);
-  void fail(std::string_view reason, Level level, Time now);
+  /// What a failure says of the reason, least first: nothing came back; we were turned away without
+  /// a word; one side has said why, or a session has ended.
+  enum class Telling : std::uint8_t { silence, refusal, why };
+  void fail(std::string_view reason, Level level, Telling telling, Time now);
+  void forget_failures();
   void stop_all(const Notification& why, Time now);
   [[nodiscard]] Loss loss_by(const Slot& slot, const Event& event,
                              const std::optional<Notification>& sent) const;
@@ -263,6 +273,10 @@ class Peer {
   PeerState shown_ = PeerState::idle;
   Time since_;
   std::string last_error_;
+  Time last_error_at_{};
+  Telling telling_ = Telling::silence;
+  std::string last_attempt_;
+  Time last_attempt_at_{};
   std::string last_sent_;
   std::string last_received_;
   MessageCounts received_;

@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <cassert>
 #include <deque>
+#include <iterator>
 #include <map>
 #include <string_view>
 #include <tuple>
 #include <unordered_map>
 
 #include "bgp/attributes.h"
+#include "bgp/covering_prefixes.h"
 #include "bgp/next_hops.h"
+#include "bgp/resolution.h"
 #include "bgp/route_table.h"
 
 namespace weft::bgp {
@@ -20,11 +23,18 @@ namespace {
 constexpr std::uint32_t filtered = 1;
 constexpr std::uint32_t looped = 2;
 constexpr std::uint32_t refused = filtered | looped;
-constexpr std::uint32_t stale = 4;
+/// Which of the peer's two generations the path is of. That of its peer: the peer said it in this
+/// life of its table. The other: it is stale.
+constexpr std::uint32_t generation = 4;
 constexpr std::uint32_t fresh = 8;  // not seen by a decision yet
 constexpr std::uint32_t best = 16;  // by the last decision
 constexpr std::uint32_t multipath = 32;
 constexpr std::uint32_t last_resort = 64;
+
+/// Steps of resolutions in one decide(): some milliseconds.
+constexpr std::size_t resolution_slice = 65536;
+/// The path id, of this node, of what is offered beside the decision.
+constexpr std::uint32_t offered_id = 1;
 
 /// The mark of a prefix in its table: its next-hop set, or this when it is ours.
 constexpr std::uint32_t local_mark = (1U << RouteTable<1>::mark_bits) - 1;
@@ -62,9 +72,11 @@ struct Shared {
   AttributeStore& store;
   MultipathLimits limits;
   NextHopTable next_hops;
+  ResolutionIndex lookers = {};
   bool all_paths_watched = false;
   bool wait_for_install = false;
   RibWatcher* watcher = nullptr;
+  RouteWatcher route_watcher = {};
 };
 
 template <std::size_t Words>
@@ -77,7 +89,7 @@ class FamilyRib {
     const auto net = table_.find_or_add(prefix);
     if (!net) return Announced::no_room;
     if (loops(path)) set(path, looped);
-    set(path, fresh);
+    set(path, fresh | of_peer(peer).generation);
     const PathList list = table_.paths(*net);
     const std::size_t index = index_of(list, peer, path_id);
     if (index != list.size) {
@@ -98,24 +110,30 @@ class FamilyRib {
     return true;
   }
 
-  /// Every path of the peer that has all of `flags`.
-  void drop(PeerId peer, std::uint32_t flags) {
-    NetId from = 0;
-    drop_some(peer, flags, from, table_.places());
-  }
-  bool drop_some(PeerId peer, std::uint32_t flags, NetId& from, std::size_t limit) {
-    const auto end = static_cast<NetId>(std::min<std::size_t>(from + limit, table_.places()));
-    for (; from < end && counts(peer).received != 0; ++from) {
+  bool drop_some(PeerId peer, Rib::Which which, NetId& from, std::size_t limit) {
+    const auto end = end_of_slice(from, limit);
+    const auto any = [&] {  // asked anew each time: who watches may have made them move
+      const PathCounts& left = counts(peer);
+      return (which == Rib::Which::stale ? left.stale : left.received) != 0;
+    };
+    for (; from < end && any(); ++from) {
       if (!table_.alive(from)) continue;
       for (std::size_t i = table_.paths(from).size; i-- > 0;) {
         const Path& path = table_.paths(from).paths[i];
-        if (peer_of(path) == peer && (path.flags & flags) == flags) remove(from, i);
+        if (peer_of(path) != peer) continue;
+        if (which == Rib::Which::all || is_stale(path, peer)) remove(from, i);
       }
     }
-    return from >= table_.places() || counts(peer).received == 0;
+    return from >= table_.places() || !any();
   }
 
   void mark_stale(PeerId peer) {
+    OfPeer& of = of_peer(peer);
+    if (of.counts.stale == 0) {  // all of them in one word
+      of.generation ^= generation;
+      of.counts.stale = of.counts.received;
+      return;
+    }
     for_each_path([&](NetId, Path& path) {
       if (peer_of(path) == peer) set_stale(path, peer, true);
     });
@@ -132,32 +150,37 @@ class FamilyRib {
         const PeerId peer = peer_of(path);
         if (peer == PeerId::local) continue;
         const Rib::Received received{peer, prefix, shared_.store.original(attributes_of(path)),
-                                     shared_.next_hops.original(next_hop_of(path))};
+                                     shared_.next_hops.original(next_hop_of(path)),
+                                     (path.flags & last_resort) != 0};
         const std::uint32_t path_id = list.id(static_cast<std::size_t>(&path - list.paths));
         if (const auto imported = ask(received)) import_one(net, path, peer, path_id, *imported);
       }
     }
   }
 
-  void age_stale(PeerId peer, const std::function<std::optional<AttributeId>(AttributeId)>& aged) {
-    for (NetId net = 0; net < table_.places(); ++net) {
-      if (!table_.alive(net)) continue;
-      for (std::size_t i = table_.paths(net).size; i-- > 0;) {
-        Path& path = table_.paths(net).paths[i];
-        if (peer_of(path) != peer || (path.flags & stale) == 0) continue;
+  bool age_some(PeerId peer, NetId& from, std::size_t limit,
+                const std::function<std::optional<AttributeId>(AttributeId)>& aged) {
+    const auto end = end_of_slice(from, limit);
+    for (; from < end; ++from) {
+      if (!table_.alive(from)) continue;
+      for (std::size_t i = table_.paths(from).size; i-- > 0;) {
+        Path& path = table_.paths(from).paths[i];
+        if (peer_of(path) != peer) continue;
         const auto attributes = aged(attributes_of(path));
         if (!attributes) {
-          remove(net, i);
+          remove(from, i);
           continue;
         }
+        set_stale(path, peer, true);
         set(path, last_resort | fresh);
         shared_.store.hold(*attributes);
         shared_.store.release(attributes_of(path));
         path.attributes = static_cast<std::uint32_t>(*attributes);
-        touch(net);
-        tell(net, peer, table_.paths(net).id(i), before_of(path));
+        touch(from);
+        tell(from, peer, table_.paths(from).id(i), before_of(path));
       }
     }
+    return from >= table_.places();
   }
 
   void defer(bool yes) {
@@ -174,6 +197,37 @@ class FamilyRib {
     for_each_path([&](NetId net, const Path& path) {
       if (affected(path)) touch(net);
     });
+  }
+
+  /// By number of next hop.
+  void resolved_anew(const std::vector<bool>& changed) {
+    for_each_path([&](NetId net, const Path& path) {
+      if (!changed[path.next_hop]) return;
+      note_behind(net, path);
+      touch(net);
+    });
+  }
+
+  /// Decides again what has a path by this next hop, and what had one until not long ago.
+  void touch_behind(NextHopId id) {
+    const auto found = behind_.find(id);
+    if (found == behind_.end()) return;
+    for (const NetId net : found->second) {
+      if (table_.alive(net)) touch_alone(net);
+    }
+  }
+  void forget_behind(NextHopId id) { behind_.erase(id); }
+
+  /// Appends every path of the prefix.
+  void paths_around(const Prefix& prefix, std::vector<Surroundings::Path>& found) {
+    const auto net = table_.find(prefix);
+    if (!net) return;
+    const PathList list = table_.paths(*net);
+    for (std::size_t i = 0; i < list.size; ++i) {
+      const Path& path = list.paths[i];
+      found.push_back({candidate(path, list.id(i)), next_hop_of(path),
+                       shared_.store.facts(attributes_of(path)).bandwidth});
+    }
   }
 
   [[nodiscard]] std::size_t pending() const { return touched_.size() - touched_done_; }
@@ -204,7 +258,24 @@ class FamilyRib {
     const PathList list = table_.paths(net);
     if (list.size == 0 || (list.paths[0].flags & best) == 0) return {};
     const Path& path = list.paths[0];
-    return BestPath{peer_of(path), attributes_of(path), next_hop_of(path)};
+    return BestPath{peer_of(path), attributes_of(path), next_hop_of(path), false};
+  }
+
+  [[nodiscard]] std::optional<BestPath> offered(NetId net) {
+    if (!table_.alive(net)) return {};
+    const PathList list = table_.paths(net);
+    const std::size_t index = index_of(list, PeerId::local, offered_id);
+    if (index == list.size) return {};
+    return BestPath{PeerId::local, attributes_of(list.paths[index]), NextHopId::local, true};
+  }
+  [[nodiscard]] bool is_learned(const Prefix& prefix) {
+    const auto net = table_.find(prefix);
+    if (!net) return false;
+    const RouteKind kind = kind_of(table_.mark(*net));
+    return kind == RouteKind::via || kind == RouteKind::blackhole;
+  }
+  void look_again(const Prefix& prefix) {
+    if (const auto net = table_.find(prefix)) journal_.touch(*net);
   }
 
   void usable_paths(NetId net, std::vector<UsablePath>& paths) {
@@ -218,8 +289,9 @@ class FamilyRib {
       const Path& path = list.paths[each.index];
       const auto peer = static_cast<std::uint32_t>(peer_of(path));
       indexes_.push_back(each.index);
-      paths.push_back(
-          {{peer_of(path), attributes_of(path), next_hop_of(path)}, peer + 1, each.multipath});
+      paths.push_back({{peer_of(path), attributes_of(path), next_hop_of(path), false},
+                       peer + 1,
+                       each.multipath});
     }
     if (list.ids != nullptr) rank_paths(paths);
   }
@@ -272,15 +344,24 @@ class FamilyRib {
       const Path& path = list.paths[each.index];
       view.paths.push_back({peer_of(path), each.path_id, attributes_of(path), next_hop_of(path),
                             (path.flags & filtered) != 0, (path.flags & looped) != 0,
-                            (path.flags & stale) != 0, each.multipath, each.rung});
+                            is_stale(path, peer_of(path)), each.multipath, each.rung, each});
     }
     return view;
   }
 
-  [[nodiscard]] PathCounts& counts(PeerId peer) {
-    const auto index = static_cast<std::size_t>(peer);
-    if (index >= counts_.size()) counts_.resize(index + 1);
-    return counts_[index];
+  [[nodiscard]] PathCounts& counts(PeerId peer) { return of_peer(peer).counts; }
+
+  void each_route(const std::function<void(const Prefix&, RouteKind)>& each) {
+    for (NetId net = 0; net < table_.places(); ++net) {
+      if (table_.alive(net) && table_.mark(net) != 0)
+        each(table_.prefix(net), kind_of(table_.mark(net)));
+    }
+  }
+  /// Readers look again at what lies inside of one of these.
+  void look_again(const CoveringPrefixes& covering) {
+    for (NetId net = 0; net < table_.places(); ++net) {
+      if (table_.alive(net) && covering.cover(table_.prefix(net))) journal_.touch(net);
+    }
   }
 
   [[nodiscard]] bool awaits_install(NetId net) const {
@@ -315,6 +396,25 @@ class FamilyRib {
   }
 
  private:
+  struct OfPeer {
+    PathCounts counts;
+    /// The flag of the paths that are not stale.
+    std::uint32_t generation = 0;
+  };
+  [[nodiscard]] OfPeer& of_peer(PeerId peer) {
+    const auto index = static_cast<std::size_t>(peer);
+    if (index >= of_peers_.size()) of_peers_.resize(index + 1);
+    return of_peers_[index];
+  }
+  [[nodiscard]] bool is_stale(const Path& path, PeerId peer) {
+    return (path.flags & generation) != of_peer(peer).generation;
+  }
+
+  [[nodiscard]] NetId end_of_slice(NetId from, std::size_t limit) const {
+    const std::size_t places = table_.places();
+    return static_cast<NetId>(from + std::min(limit, places - std::min<std::size_t>(from, places)));
+  }
+
   [[nodiscard]] PeerId peer_of(const Path& path) const {
     return shared_.next_hops.peer(next_hop_of(path));
   }
@@ -345,13 +445,43 @@ class FamilyRib {
   }
 
   void touch(NetId net) {
+    if (!shared_.lookers.empty()) {
+      shared_.lookers.each_behind(table_.prefix(net),
+                                  [&](NextHopId who) { shared_.next_hops.resolve_later(who); });
+    }
+    touch_alone(net);
+  }
+
+  /// Where the paths are the same as before, so nothing that is resolved by them changes.
+  void touch_alone(NetId net) {
     // A deferred one counts as touched, but we may have begun to originate it.
     if (table_.touched(net) && !(deferring_ && is_ours(net))) return;
     table_.set_touched(net, true);
     touched_.push_back(net);
   }
 
+  /// So that a change of where the next hop leads finds the prefix without a walk of the table.
+  void note_behind(NetId net, const Path& path) {
+    const NextHopId id = next_hop_of(path);
+    if (!shared_.next_hops.is_behind(id)) return;
+    std::vector<NetId>& nets = behind_[id];
+    if (nets.size() > 64 + 2 * std::size_t{shared_.next_hops.uses(id)}) tidy(id, nets);
+    nets.push_back(net);
+  }
+
+  void tidy(NextHopId id, std::vector<NetId>& nets) {
+    std::sort(nets.begin(), nets.end());
+    nets.erase(std::unique(nets.begin(), nets.end()), nets.end());
+    std::erase_if(nets, [&](NetId net) {
+      if (!table_.alive(net)) return true;
+      const PathList list = table_.paths(net);
+      return std::none_of(list.begin(), list.end(),
+                          [&](const Path& path) { return next_hop_of(path) == id; });
+    });
+  }
+
   void count(const Path& path, PeerId peer, std::uint64_t by) {
+    if (peer == PeerId::local && (path.flags & refused) != 0) return;  // offered
     PathCounts& of = counts(peer);
     of.received += by;
     if ((path.flags & filtered) != 0) {
@@ -359,7 +489,7 @@ class FamilyRib {
     } else if ((path.flags & looped) != 0) {
       of.looped += by;
     }
-    if ((path.flags & stale) != 0) of.stale += by;
+    if (is_stale(path, peer)) of.stale += by;
     if ((path.flags & multipath) != 0) of.selected += by;
     paths_ += by;
   }
@@ -379,6 +509,7 @@ class FamilyRib {
     const Before before = before_of(old);
     let_go(old, peer);
     old = path;
+    note_behind(net, old);
     count(old, peer, 1);
     touch(net);
     tell(net, peer, path_id, before);
@@ -395,35 +526,38 @@ class FamilyRib {
         (old.flags & refused) == (path.flags & refused)) {
       return;
     }
-    set(path, fresh | (old.flags & (stale | last_resort)));
+    set(path, fresh | (old.flags & (generation | last_resort)));
     shared_.store.hold(attributes_of(path));
     shared_.next_hops.hold(next_hop_of(path));
     const Before before = before_of(old);
     let_go(old, peer);
     old = path;
+    note_behind(net, old);
     count(old, peer, 1);
     touch(net);
     tell(net, peer, path_id, before);
   }
 
   void set_stale(Path& path, PeerId peer, bool yes) {
-    if (((path.flags & stale) != 0) == yes) return;
+    if (is_stale(path, peer) == yes) return;
     counts(peer).stale += yes ? 1 : std::uint64_t{0} - 1;
-    yes ? set(path, stale) : clear(path, stale);
+    path.flags = (path.flags ^ generation) & 0xff;
   }
 
   /// We originate it, or did when it was last decided.
   [[nodiscard]] bool is_ours(NetId net) {
     const PathList list = table_.paths(net);
     return table_.mark(net) == local_mark ||
-           std::any_of(list.begin(), list.end(),
-                       [](const Path& path) { return next_hop_of(path) == NextHopId::local; });
+           std::any_of(list.begin(), list.end(), [](const Path& path) {
+             return next_hop_of(path) == NextHopId::local && (path.flags & refused) == 0;
+           });
   }
 
   [[nodiscard]] bool add(NetId net, const Path& path, std::uint32_t path_id, PeerId peer) {
     if (!table_.add(net, path, path_id)) return false;
     shared_.store.hold(attributes_of(path));
     shared_.next_hops.hold(next_hop_of(path));
+    note_behind(net, path);
     count(path, peer, 1);
     touch(net);
     tell(net, peer, path_id, Before::nothing);
@@ -532,6 +666,7 @@ class FamilyRib {
     made.local_pref = facts.local_pref;
     made.med = facts.med;
     made.neighbour_as = facts.neighbour_as;
+    made.igp_metric = shared_.next_hops.metric(next_hop_of(path));
     made.router_id = facts.originator != 0 ? facts.originator : peer.router_id.value;
     made.path_id = path_id;
     made.peer = peer.address;
@@ -549,11 +684,12 @@ class FamilyRib {
     if (next_hop_of(list.paths[0]) == NextHopId::local) return local_mark;
     if (shared_.next_hops.view(next_hop_of(list.paths[0])).discard) return blackhole_mark;
     if (sharing == 1) return shared_.next_hops.set_of_one(next_hop_of(list.paths[0])).value;
-    members_.clear();
+    sharers_.clear();
     for (const Path& path : list) {
-      if ((path.flags & multipath) != 0) members_.push_back(next_hop_of(path));
+      if ((path.flags & multipath) == 0) continue;
+      sharers_.push_back({next_hop_of(path), shared_.store.facts(attributes_of(path)).bandwidth});
     }
-    return shared_.next_hops.set_of(members_).value;
+    return shared_.next_hops.set_of(sharers_).value;
   }
 
   void move_mark(NetId net, std::uint32_t old, std::uint32_t wanted,
@@ -564,6 +700,8 @@ class FamilyRib {
     originated_ -= (old == local_mark ? 1U : 0U);
     shared_.next_hops.count(set_of(wanted), set_of(old));
     table_.set_mark(net, wanted);
+    if (shared_.route_watcher)
+      shared_.route_watcher(table_.prefix(net), kind_of(old), kind_of(wanted));
     if (shared_.wait_for_install || !awaits_install_.empty()) {
       if (net >= awaits_install_.size()) awaits_install_.resize(table_.places());
       const bool waits = shared_.wait_for_install && kind_of(wanted) == RouteKind::via;
@@ -595,24 +733,28 @@ class FamilyRib {
   std::size_t touched_done_ = 0;
   bool deferring_ = false;
   std::vector<NetId> deferred_;
-  std::vector<PathCounts> counts_;
+  std::vector<OfPeer> of_peers_;
   std::uint64_t routes_ = 0;
   std::uint64_t originated_ = 0;
   std::uint64_t paths_ = 0;
+  /// Prefixes that had a path by a next hop which is behind routes, since tidy().
+  std::unordered_map<NextHopId, std::vector<NetId>> behind_;
   bool best_changed_ = false;  // by the last decide_single() or decide_many()
   // Scratch, kept for its memory.
   std::vector<Candidate> candidates_;
   std::vector<std::uint32_t> indexes_;
   std::vector<std::uint32_t> ranks_;
-  std::vector<NextHopId> members_;
+  std::vector<Sharer> sharers_;
   std::vector<NetId> passed_;
 };
 
 }  // namespace
 
-struct Rib::Tables {
+struct Rib::Tables final : Surroundings {
   Tables(AttributeStore& store, const MultipathLimits& limits, std::uint64_t seed)
-      : shared{store, limits, NextHopTable(), false}, v4(shared, seed), v6(shared, seed) {}
+      : shared{store, limits, NextHopTable()}, v4(shared, seed), v6(shared, seed) {
+    shared.next_hops.set_most_members(limits.paths);
+  }
 
   template <typename Do>
   decltype(auto) of(Family family, Do what) {
@@ -620,12 +762,43 @@ struct Rib::Tables {
   }
   /// Decides again wherever one of these next hops is in a path.
   void resolved_anew(const std::vector<bool>& changed) {
-    const auto affected = [&](const Path& path) { return changed[path.next_hop]; };
-    if (std::find(changed.begin(), changed.end(), true) == changed.end()) return;
-    v4.touch_if(affected);
-    v6.touch_if(affected);
+    if (std::find(changed.begin(), changed.end(), true) != changed.end()) {
+      v4.resolved_anew(changed);
+      v6.resolved_anew(changed);
+    }
   }
 
+  /// Next hops behind routes, where a route on the way changed; a slice of them, for a table may be
+  /// made so that each takes long. One pass is enough: what it comes to depends on paths, not on
+  /// what next hops came to.
+  void resolve() {
+    for (const NextHopId id : shared.next_hops.take_no_longer_behind()) {
+      if (shared.next_hops.is_behind(id)) continue;
+      shared.lookers.forget(id);
+      v4.forget_behind(id);
+      v6.forget_behind(id);
+    }
+    std::size_t steps = 0;
+    while (steps < resolution_slice && shared.next_hops.to_resolve() != 0) {
+      const NextHopId id = *shared.next_hops.take_to_resolve();
+      Resolution found = bgp::resolve(shared.next_hops.view(id).address, *this, shared.limits,
+                                      shared.next_hops.recursion().default_route);
+      steps += found.steps;
+      shared.lookers.set(id, std::move(found.looked));
+      if (!shared.next_hops.resolved(id, std::move(found.gateways), found.metric)) continue;
+      v4.touch_behind(id);
+      v6.touch_behind(id);
+    }
+  }
+  void paths(const Prefix& prefix, std::vector<Surroundings::Path>& found) override {
+    of(prefix.family(), [&](auto& rib) { rib.paths_around(prefix, found); });
+  }
+  [[nodiscard]] Surroundings::Link link(NextHopId id) const override {
+    return shared.next_hops.link(id);
+  }
+
+  std::vector<Prefix> suppressing;
+  CoveringPrefixes suppressed;
   Shared shared;
   FamilyRib<1> v4;
   FamilyRib<4> v6;
@@ -680,29 +853,35 @@ bool Rib::withdraw(PeerId peer, const Prefix& prefix, std::uint32_t path_id) {
                      [&](auto& rib) { return rib.withdraw(peer, prefix, path_id); });
 }
 
-void Rib::drop(PeerId peer, Family family) {
-  tables_->of(family, [&](auto& rib) { rib.drop(peer, 0); });
+void Rib::drop(PeerId peer, Family family, Which which) {
+  NetId from = 0;
+  drop_some(peer, family, which, from, places(family));
 }
 
-bool Rib::drop_some(PeerId peer, Family family, NetId& from, std::size_t limit) {
-  return tables_->of(family, [&](auto& rib) { return rib.drop_some(peer, 0, from, limit); });
+bool Rib::drop_some(PeerId peer, Family family, Which which, NetId& from, std::size_t limit) {
+  return tables_->of(family, [&](auto& rib) { return rib.drop_some(peer, which, from, limit); });
 }
 
 void Rib::mark_stale(PeerId peer, Family family) {
   tables_->of(family, [&](auto& rib) { rib.mark_stale(peer); });
 }
 
-void Rib::age_stale(PeerId peer, Family family,
-                    const std::function<std::optional<AttributeId>(AttributeId)>& aged) {
-  tables_->of(family, [&](auto& rib) { rib.age_stale(peer, aged); });
-}
-
-void Rib::sweep_stale(PeerId peer, Family family) {
-  tables_->of(family, [&](auto& rib) { rib.drop(peer, stale); });
+bool Rib::age_some(PeerId peer, Family family, NetId& from, std::size_t limit,
+                   const std::function<std::optional<AttributeId>(AttributeId)>& aged) {
+  return tables_->of(family, [&](auto& rib) { return rib.age_some(peer, from, limit, aged); });
 }
 
 Announced Rib::originate(const Prefix& prefix, AttributeId attributes) {
   return announce(prefix, 0, attributes, NextHopId::local);
+}
+
+void Rib::offer(const Prefix& prefix, AttributeId attributes) {
+  announce(prefix, offered_id, attributes, NextHopId::local, true);
+  look_again(prefix);
+}
+
+void Rib::withdraw_offer(const Prefix& prefix) {
+  if (withdraw(PeerId::local, prefix, offered_id)) look_again(prefix);
 }
 
 void Rib::connected(std::vector<ConnectedSubnet> subnets) {
@@ -711,9 +890,15 @@ void Rib::connected(std::vector<ConnectedSubnet> subnets) {
 
 void Rib::set_limits(const MultipathLimits& limits) {
   tables_->shared.limits = limits;
+  tables_->shared.next_hops.set_most_members(limits.paths);
   const auto always = [](const Path&) { return true; };
   tables_->v4.touch_if(always);
   tables_->v6.touch_if(always);
+}
+
+void Rib::set_recursion(const Recursion& recursion) {
+  if (tables_->shared.next_hops.recursion() == recursion) return;
+  tables_->resolved_anew(tables_->shared.next_hops.set_recursion(recursion));
 }
 
 void Rib::defer(Family family, bool yes) {
@@ -724,11 +909,12 @@ bool Rib::deferring(Family family) const {
 }
 
 std::size_t Rib::pending() const {
-  return tables_->v4.pending() + tables_->v6.pending();
+  return tables_->shared.next_hops.to_resolve() + tables_->v4.pending() + tables_->v6.pending();
 }
 
 void Rib::decide(std::size_t limit, std::vector<RouteChange>& changes) {
   tables_->shared.next_hops.recycle();
+  tables_->resolve();
   limit -= tables_->v4.decide(limit, changes);
   tables_->v6.decide(limit, changes);
 }
@@ -753,6 +939,14 @@ std::uint64_t Rib::paths(Family family) const {
 const PeerNextHop& Rib::next_hop(NextHopId id) const {
   return tables_->shared.next_hops.view(id);
 }
+std::optional<RouteBehind> Rib::route_behind(NextHopId id) const {
+  const NextHopTable& next_hops = tables_->shared.next_hops;
+  if (!next_hops.is_behind(id) || !next_hops.usable(id)) return {};
+  const Address& to = next_hops.view(id).address;
+  const auto length = tables_->shared.lookers.least(id, to);
+  if (!length) return {};
+  return RouteBehind{{to, *length}, next_hops.metric(id)};
+}
 const PeerNextHop& Rib::received_next_hop(NextHopId id) const {
   return next_hop(tables_->shared.next_hops.original(id));
 }
@@ -766,6 +960,29 @@ void Rib::wait_for_install(bool yes) {
 }
 void Rib::installed(const Prefix& prefix) {
   tables_->of(prefix.family(), [&](auto& rib) { rib.installed(prefix); });
+}
+void Rib::watch_routes(RouteWatcher watcher) {
+  tables_->shared.route_watcher = std::move(watcher);
+}
+void Rib::each_route(const std::function<void(const Prefix&, RouteKind)>& each) const {
+  tables_->v4.each_route(each);
+  tables_->v6.each_route(each);
+}
+void Rib::suppress(std::vector<Prefix> covering) {
+  assert(std::is_sorted(covering.begin(), covering.end()));
+  std::vector<Prefix> changed;
+  std::set_symmetric_difference(tables_->suppressing.begin(), tables_->suppressing.end(),
+                                covering.begin(), covering.end(), std::back_inserter(changed));
+  if (changed.empty()) return;
+  tables_->suppressing = std::move(covering);
+  tables_->suppressed.assign(tables_->suppressing);
+  CoveringPrefixes different;
+  different.assign(changed);
+  tables_->v4.look_again(different);
+  tables_->v6.look_again(different);
+}
+bool Rib::is_suppressed(const Prefix& prefix) const {
+  return !tables_->suppressed.empty() && tables_->suppressed.cover(prefix);
 }
 bool Rib::awaits_install(Family family, NetId net) const {
   return tables_->of(family, [&](auto& rib) { return rib.awaits_install(net); });
@@ -809,6 +1026,20 @@ void Rib::release(NextHopId id) {
 }
 std::optional<BestPath> Rib::best(Family family, NetId net) const {
   return tables_->of(family, [&](auto& rib) { return rib.best_of(net); });
+}
+std::optional<BestPath> Rib::offered(Family family, NetId net) const {
+  return tables_->of(family, [&](auto& rib) { return rib.offered(net); });
+}
+bool Rib::is_learned(const Prefix& prefix) const {
+  return tables_->of(prefix.family(), [&](auto& rib) { return rib.is_learned(prefix); });
+}
+PeerId Rib::best_peer(const Prefix& prefix) const {
+  const auto net = find(prefix);
+  const auto found = net ? best(prefix.family(), *net) : std::nullopt;
+  return found ? found->peer : PeerId::local;
+}
+void Rib::look_again(const Prefix& prefix) {
+  tables_->of(prefix.family(), [&](auto& rib) { rib.look_again(prefix); });
 }
 void Rib::usable_paths(Family family, NetId net, std::vector<UsablePath>& paths) const {
   tables_->of(family, [&](auto& rib) { rib.usable_paths(net, paths); });

@@ -50,6 +50,25 @@ struct RibPeer {
   std::string name = {};
   /// Times our own AS may stand in its paths.
   std::uint8_t allow_own_as = 0;
+  /// Its next hops may lie behind routes, not only on connected subnets.
+  bool recursive = false;
+};
+
+/// Which next hops lie behind routes.
+struct Recursion {
+  /// Those of recursive peers that are on no connected subnet. Else they do not resolve.
+  bool routes = true;
+  /// 0.0.0.0/0 and ::/0 lead to next hops, too.
+  bool default_route = false;
+
+  bool operator==(const Recursion&) const = default;
+};
+
+/// What leads to a next hop that is on no connected subnet.
+struct RouteBehind {
+  Prefix prefix;
+  /// The sum of MULTI_EXIT_DISC on the way.
+  std::uint32_t metric = 0;
 };
 
 /// A next hop and what has become of it.
@@ -60,8 +79,8 @@ struct PeerNextHop {
   std::optional<Address> link_local;
   /// Ours, unspecified, loopback, multicast: never used (RFC 4271 6.3).
   bool special = false;
-  /// Where packets go; none while unresolved.
-  std::optional<NextHop> resolved;
+  /// Where packets go, sorted; empty while unresolved.
+  NextHops resolved;
   /// Packets are dropped: policy has put this in place of what the peer named (RFC 7999).
   bool discard = false;
 };
@@ -93,6 +112,8 @@ struct PathView {
   bool stale = false;
   bool multipath = false;
   Rung rung = Rung::best;
+  /// As it was judged.
+  Candidate candidate = {};
 };
 struct RouteView {
   Prefix prefix;
@@ -107,6 +128,9 @@ struct BestPath {
   PeerId peer = PeerId::local;
   AttributeId attributes = AttributeId::none;
   NextHopId next_hop = NextHopId::local;
+  /// Not the best, but what Rib::offer() has: no filter is asked about it, and `peer` is whom it is
+  /// kept from.
+  bool offered = false;
 };
 
 /// A path that could be used, for what goes out with path identifiers (RFC 7911).
@@ -154,6 +178,9 @@ class RibWatcher {
   ~RibWatcher() = default;
 };
 
+/// Hears of each prefix that has another route now, for the FIB. Must not change the Rib.
+using RouteWatcher = std::function<void(const Prefix& prefix, RouteKind before, RouteKind now)>;
+
 class Rib {
  public:
   /// Prefixes of one family.
@@ -197,25 +224,28 @@ class Rib {
   /// False when there was none. Also what a malformed or otherwise unusable route comes to (RFC
   /// 7606 2).
   bool withdraw(PeerId peer, const Prefix& prefix, std::uint32_t path_id = 0);
-  /// All paths of the peer and family.
-  void drop(PeerId peer, Family family);
-  /// Of the places from `from` on, at most `limit`; moves `from` on. True: there are no more.
-  bool drop_some(PeerId peer, Family family, NetId& from, std::size_t limit);
-  /// Keeps the paths, marked, until each is announced again or sweep_stale() takes it (RFC
-  /// 4724 4.2).
+  /// Keeps the peer's paths, marked, until each is announced again or dropped as stale (RFC
+  /// 4724 4.2). Costs nothing by the path while none of them is stale.
   void mark_stale(PeerId peer, Family family);
-  /// The stale ones are used only where there is no other path, until announced again, and each has
-  /// the attributes that `aged` makes of its own; none: the path goes (RFC 9494 4.2). The paths
-  /// hold them on their own; `aged` keeps what it returns until this is over.
-  void age_stale(PeerId peer, Family family,
-                 const std::function<std::optional<AttributeId>(AttributeId)>& aged);
-  void sweep_stale(PeerId peer, Family family);
+  /// Of the peer's paths of a family: all, or the stale ones.
+  enum class Which : std::uint8_t { all, stale };
+  void drop(PeerId peer, Family family, Which which = Which::all);
+  /// Of the places from `from` on, at most `limit`; moves `from` on. True: there are no more.
+  bool drop_some(PeerId peer, Family family, Which which, NetId& from, std::size_t limit);
+  /// In slices, too: all become stale and are used only where there is no other path, until
+  /// announced again, and each has the attributes that `aged` makes of its own; none: the path goes
+  /// (RFC 9494 4.2). The paths hold them on their own; `aged` keeps what it returns until the last
+  /// slice. The peer announces nothing meanwhile.
+  bool age_some(PeerId peer, Family family, NetId& from, std::size_t limit,
+                const std::function<std::optional<AttributeId>(AttributeId)>& aged);
   /// A path as received, before the import policy.
   struct Received {
     PeerId peer = PeerId::local;
     Prefix prefix;
     AttributeId attributes = AttributeId::none;
     NextHopId next_hop = NextHopId::local;
+    /// age_some() has marked it, and it was not announced again.
+    bool aged = false;
   };
   /// The same after it; the original may be found from `attributes` and `next_hop` again.
   struct Imported {
@@ -232,9 +262,14 @@ class Rib {
 
   /// A path of PeerId::local.
   Announced originate(const Prefix& prefix, AttributeId attributes);
+  /// A path of this node that no decision and no FIB knows of: it is there for those who ask for
+  /// offered() (default-originate).
+  void offer(const Prefix& prefix, AttributeId attributes);
+  void withdraw_offer(const Prefix& prefix);
   /// The whole table of subnets; prefixes behind next hops that resolve differently now are decided
   /// again.
   void connected(std::vector<ConnectedSubnet> subnets);
+  void set_recursion(const Recursion& recursion);
   /// Decides every prefix again.
   void set_limits(const MultipathLimits& limits);
 
@@ -244,13 +279,18 @@ class Rib {
   /// Deferral). The others wait, and pending() does not count them.
   void defer(Family family, bool yes);
   [[nodiscard]] bool deferring(Family family) const;
-  /// Prefixes that changed since their last decision.
+  /// Prefixes that changed since their last decision, and next hops that are to be resolved again.
   [[nodiscard]] std::size_t pending() const;
-  /// Decides at most `limit` of them and appends what the FIB must do. Each prefix stands there
-  /// once per batch.
+  /// Resolves a slice of these next hops, decides at most `limit` of the prefixes and appends what
+  /// the FIB must do. Each prefix stands there once per batch.
   void decide(std::size_t limit, std::vector<RouteChange>& changes);
   /// Sorted; valid for as long as a prefix uses the set and until the decide() after.
   [[nodiscard]] const NextHops& next_hops(NextHopSet set) const;
+
+  /// From now on; none: nobody.
+  void watch_routes(RouteWatcher watcher);
+  /// Every prefix with a route, in no particular order.
+  void each_route(const std::function<void(const Prefix&, RouteKind)>& each) const;
 
   // What the kernel has
 
@@ -273,6 +313,8 @@ class Rib {
   [[nodiscard]] const PeerNextHop& next_hop(NextHopId id) const;
   /// As the peer named it: the next hop itself, or what policy replaced.
   [[nodiscard]] const PeerNextHop& received_next_hop(NextHopId id) const;
+  /// None for one that is on a connected subnet, or leads nowhere.
+  [[nodiscard]] std::optional<RouteBehind> route_behind(NextHopId id) const;
   /// Where packets go that the peer itself forwards: next hops in use that are its own address.
   [[nodiscard]] NextHops gateways(PeerId peer) const;
   [[nodiscard]] const RibPeer& peer(PeerId peer) const;
@@ -288,6 +330,13 @@ class Rib {
   // For adj_out: best paths by place, and what changes.
 
   [[nodiscard]] std::optional<BestPath> best(Family family, NetId net) const;
+  [[nodiscard]] std::optional<BestPath> offered(Family family, NetId net) const;
+  /// The best path of the prefix is a peer's.
+  [[nodiscard]] bool is_learned(const Prefix& prefix) const;
+  /// PeerId::local, too, without a best path.
+  [[nodiscard]] PeerId best_peer(const Prefix& prefix) const;
+  /// What peers are told of the prefix may be different although its best path is not.
+  void look_again(const Prefix& prefix);
   /// Best first; none while there is no best path.
   void usable_paths(Family family, NetId net, std::vector<UsablePath>& paths) const;
   /// From now on the journal tells of every prefix that is decided, not only of new best paths.
@@ -299,6 +348,10 @@ class Rib {
   [[nodiscard]] Prefix prefix(Family family, NetId net) const;
   [[nodiscard]] std::optional<NetId> find(const Prefix& prefix) const;
   [[nodiscard]] Journal& journal(Family family);
+  /// What lies inside of one of these, other than these themselves, goes to nobody from now on
+  /// (an aggregate's summary-only). Sorted.
+  void suppress(std::vector<Prefix> covering);
+  [[nodiscard]] bool is_suppressed(const Prefix& prefix) const;
   /// While it holds, or the selection is deferred, the best paths are not all that there will be:
   /// End-of-RIB is to wait (RFC 4724 4.1).
   void hold_end_of_rib(Family family, bool yes);

@@ -85,7 +85,7 @@ class RouteTable {
     std::size_t slot = slot_of(key, length, hashed);
     if (slots_[slot] != 0) return (slots_[slot] & 0xffffff) - 1;
     if (size_ == max_size) return {};
-    if ((size_ + 1) * 4 > slots_.size() * 3) {
+    if ((size_ + 1) * 8 > slots_.size() * 5) {
       grow();
       slot = slot_of(key, length, hashed);
     }
@@ -257,18 +257,26 @@ class RouteTable {
     return key;
   }
 
-  [[nodiscard]] std::uint64_t hash(const Key& key, std::uint64_t length) const {
+  [[nodiscard]] std::uint64_t hash(const Key& key, unsigned length) const {
+    const auto number = [&](std::size_t word) { return std::uint64_t{network_order(key[word])}; };
+    Neighbourhood where;
+    if constexpr (Words == 1) {
+      where = neighbourhood(number(0) << 32U, 0, length);
+    } else {
+      where = neighbourhood(number(0) << 32U | number(1), number(2) << 32U | number(3), length);
+    }
     std::uint64_t state = seed_ ^ length * 0x9e3779b97f4a7c15U;
-    for (const std::uint32_t word : key) {
-      state = (state ^ word) * 0xd6e8feb86659fd93U;
+    for (const std::uint64_t half : {where.high, where.low}) {
+      state = (state ^ half) * 0xd6e8feb86659fd93U;
       state ^= state >> 32;
+      if constexpr (Words == 1) break;
     }
     state *= 0xe7037ed1a0b428dbU;
-    return state ^ state >> 29;
+    return ((state ^ state >> 29) & ~neighbours) | where.number;
   }
   [[nodiscard]] std::uint64_t hash_of(NetId net) const { return hash(at(net).key, at(net).length); }
   static std::uint32_t tag(std::uint64_t hashed) {
-    return static_cast<std::uint32_t>(hashed >> 56);
+    return static_cast<std::uint32_t>(hashed >> 56 ^ hashed) & 0xff;
   }
   [[nodiscard]] std::size_t home(std::uint64_t hashed) const {
     return hashed & (slots_.size() - 1);

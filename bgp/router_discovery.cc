@@ -15,7 +15,7 @@ constexpr int never_forwarded = 255;
 bool options_fit(Reader options) {
   while (!options.empty()) {
     options.u8();
-    const std::size_t size = options.u8() * 8U;
+    const std::size_t size = std::size_t{8} * options.u8();
     if (!options.ok() || size == 0) return false;
     options.take(size - 2);
     if (!options.ok()) return false;

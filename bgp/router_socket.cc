@@ -15,6 +15,7 @@
 #include <set>
 
 #include "bgp/router_discovery.h"
+#include "net/datagram.h"
 #include "net/fd.h"
 #include "net/time.h"
 
@@ -55,51 +56,12 @@ Result<Fd> open_socket() {
   ICMP6_FILTER_SETPASS(static_cast<int>(RouterMessage::solicitation), &filter);
   ICMP6_FILTER_SETPASS(static_cast<int>(RouterMessage::advertisement), &filter);
   const bool ready = set(socket, IPPROTO_ICMPV6, ICMP6_FILTER, filter) &&
-                     set(socket, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) &&
-                     set(socket, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1) &&
+                     want_arrival(socket, Family::ipv6) &&
                      set(socket, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 255) &&
                      set(socket, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 255) &&
                      set(socket, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0);
   if (!ready) return failed("setsockopt");
   return socket;
-}
-
-/// What came with a datagram.
-struct Arrival {
-  Address from;
-  std::uint32_t ifindex = 0;
-  int hop_limit = -1;
-  std::size_t size = 0;
-};
-
-std::optional<Arrival> receive(const Fd& socket, std::span<std::byte> buffer) {
-  sockaddr_in6 from{};
-  iovec part{buffer.data(), buffer.size()};
-  alignas(cmsghdr) std::array<std::byte, 128> control{};
-  msghdr message{};
-  message.msg_name = &from;
-  message.msg_namelen = sizeof from;
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  const ssize_t size = ::recvmsg(socket.get(), &message, 0);
-  if (size < 0) return std::nullopt;
-  Arrival arrival;
-  arrival.from = Address::of(std::as_bytes(std::span(from.sin6_addr.s6_addr)));
-  arrival.size = (message.msg_flags & MSG_TRUNC) != 0 ? 0 : static_cast<std::size_t>(size);
-  for (cmsghdr* each = CMSG_FIRSTHDR(&message); each != nullptr;
-       each = CMSG_NXTHDR(&message, each)) {
-    if (each->cmsg_level != IPPROTO_IPV6) continue;
-    if (each->cmsg_type == IPV6_HOPLIMIT)
-      std::memcpy(&arrival.hop_limit, CMSG_DATA(each), sizeof arrival.hop_limit);
-    if (each->cmsg_type == IPV6_PKTINFO) {
-      in6_pktinfo info{};
-      std::memcpy(&info, CMSG_DATA(each), sizeof info);
-      arrival.ifindex = info.ipi6_ifindex;
-    }
-  }
-  return arrival;
 }
 
 /// The kernel takes a link-local address of the link for the source, since the destination is one.
@@ -164,11 +126,12 @@ struct RouterSocket::State : std::enable_shared_from_this<State> {
   void read() {
     std::array<std::byte, max_router_message + 1> buffer;
     for (int i = 0; i < read_limit; ++i) {
-      const auto arrival = receive(socket, buffer);
-      if (!arrival) break;
-      const auto router = core.heard(arrival->ifindex, arrival->from, arrival->hop_limit,
-                                     Bytes(buffer).first(arrival->size), Clock::now());
-      if (router) found(arrival->ifindex, *router);
+      const auto datagram = receive_datagram(socket, buffer);
+      if (!datagram) break;
+      if (datagram->cut) continue;
+      const auto router = core.heard(datagram->ifindex, datagram->from, datagram->hop_limit,
+                                     Bytes(buffer).first(datagram->size), Clock::now());
+      if (router) found(datagram->ifindex, *router);
     }
     send_due();
   }

@@ -8,10 +8,12 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
 #include "bgp/capabilities.h"
+#include "bgp/origination.h"
 #include "bgp/policy_settings.h"
 #include "bgp/types.h"
 #include "net/ip.h"
@@ -35,6 +37,29 @@ enum class NextHopRule : std::uint8_t { automatic, self, unchanged };
 inline constexpr std::uint32_t default_range_limit = 100;
 /// Octets of a TCP MD5 key (RFC 2385; the kernel's TCP_MD5SIG_MAXKEYLEN).
 inline constexpr std::size_t max_password = 80;
+
+/// Keys of one TCP-AO chain, and octets of a key's secret (the kernel's TCP_AO_MAXKEYLEN).
+inline constexpr std::size_t max_ao_keys = 8;
+inline constexpr std::size_t max_ao_secret = 80;
+
+/// RFC 5926 2; HMAC-SHA-256 as Linux and routers have it besides.
+enum class TcpAoAlgorithm : std::uint8_t { hmac_sha1_96, aes_128_cmac_96, hmac_sha256_96 };
+/// "hmac-sha1-96"
+constexpr std::string_view name(TcpAoAlgorithm algorithm) {
+  return algorithm == TcpAoAlgorithm::hmac_sha1_96      ? "hmac-sha1-96"
+         : algorithm == TcpAoAlgorithm::aes_128_cmac_96 ? "aes-128-cmac-96"
+                                                        : "hmac-sha256";
+}
+
+/// RFC 5925 3.1: a master key tuple, but for its addresses.
+struct TcpAoKey {
+  std::uint8_t send_id = 0;
+  std::uint8_t receive_id = 0;
+  TcpAoAlgorithm algorithm = TcpAoAlgorithm::hmac_sha1_96;
+  Secret secret;
+  std::string secret_file;
+  bool operator==(const TcpAoKey&) const = default;
+};
 
 /// What is let through on one side of a session: a template, or a policy of Settings::policies.
 /// `host`: RFC 8212-safe template of a fabric host. In: prefixes inside our pools, and the default
@@ -85,6 +110,14 @@ struct AddPathSend {
   auto operator<=>(const AddPathSend&) const = default;
 };
 
+/// Whether a peer is told a default route of ours that is in no table of this node.
+struct DefaultOriginate {
+  bool on = false;
+  /// Only while the FIB has a learned route for this prefix.
+  std::optional<Prefix> condition;
+  bool operator==(const DefaultOriginate&) const = default;
+};
+
 struct PeerSettings {
   /// Unique; shown everywhere and the label `peer` of metrics. Default: the address or interface.
   std::string name;
@@ -121,6 +154,9 @@ struct PeerSettings {
   std::optional<Secret> password;
   /// Where `password` was read from; empty: it stood in the configuration.
   std::string password_file;
+  /// RFC 5925: the first key signs; none: no TCP-AO. Never beside `password`, and only for a peer
+  /// known by its address.
+  std::vector<TcpAoKey> tcp_ao;
   /// Families to negotiate (RFC 4760), at least one.
   std::vector<Family> families{Family::ipv4, Family::ipv6};
   /// RFC 7911: families in which the peer may tell us several paths of a prefix.
@@ -178,6 +214,10 @@ struct PeerSettings {
   std::optional<Role> role;
   /// The peer has to say its role, too.
   bool role_strict = false;
+  /// In each family of the session, in place of what the export filter says of the default route.
+  DefaultOriginate default_originate;
+  /// The peer is told also what an aggregate with summary-only keeps from the others.
+  bool unsuppress = false;
   /// RFC 8326: routes that ask to be used last are.
   bool graceful_shutdown = true;
   /// RFC 7999: host routes of the peer may ask to be dropped.
@@ -232,6 +272,57 @@ struct BmpSettings {
   bool operator==(const BmpSettings&) const = default;
 };
 
+inline constexpr std::size_t aggregate_limit = 256;
+
+/// A prefix that is originated as long as something more specific has a route (RFC 4271 9.2.2.2).
+struct AggregateSettings {
+  /// Longer than /0, shorter than a host's; no two aggregates have the same prefix.
+  Origination what;
+  /// Nothing inside of it is told to anybody while it is originated.
+  bool summary_only = false;
+  bool operator==(const AggregateSettings&) const = default;
+};
+
+inline constexpr std::size_t announcement_limit = 256;
+
+/// A prefix that is originated while all of its conditions hold.
+struct AnnouncementSettings {
+  /// No two have the same prefix.
+  Origination what;
+  /// A peer's route for just this prefix is in use; no such route is. Neither is a prefix that
+  /// Settings originate.
+  std::optional<Prefix> when_route;
+  std::optional<Prefix> unless_route;
+  /// Absolute paths: a file that is there, a UNIX socket that takes connections; and what /bin/sh
+  /// -c ends with status 0. Empty: not asked.
+  std::string health_file;
+  std::string health_socket;
+  std::string health_command;
+  /// Between two rounds; and for how long an answer is waited for.
+  std::chrono::seconds health_interval{1};
+  std::chrono::seconds health_timeout{3};
+  /// Answers in a row, of the socket and of the command, that change the verdict. At least 1.
+  unsigned health_rise = 2;
+  unsigned health_fall = 3;
+
+  [[nodiscard]] bool has_service() const {
+    return !health_file.empty() || !health_socket.empty() || !health_command.empty();
+  }
+  [[nodiscard]] bool is_same_service(const AnnouncementSettings& other) const {
+    return health_file == other.health_file && health_socket == other.health_socket &&
+           health_command == other.health_command;
+  }
+  /// The same service is asked in the same way.
+  [[nodiscard]] bool asks_the_same(const AnnouncementSettings& other) const {
+    AnnouncementSettings same = other;
+    same.what = what;
+    same.when_route = when_route;
+    same.unless_route = unless_route;
+    return same == *this;
+  }
+  bool operator==(const AnnouncementSettings&) const = default;
+};
+
 struct Settings {
   Asn asn;
   RouterId router_id;
@@ -248,6 +339,10 @@ struct Settings {
   bool multipath_relax = true;
   /// MULTI_EXIT_DISC is compared whichever AS it came from.
   bool always_compare_med = false;
+  /// Next hops that iBGP peers and peers several hops away name may lie behind learned routes.
+  bool recursive_next_hops = true;
+  /// 0.0.0.0/0 and ::/0 among these routes.
+  bool resolve_by_default_route = false;
   /// After a restart, learned routes are chosen among once the peers have sent theirs; peers that
   /// are not up are waited for this long, 0..300 s (RFC 4724 4.1): the kernel's routes of an
   /// earlier life are not kept for ever.
@@ -262,6 +357,8 @@ struct Settings {
   std::vector<PolicySettings> policies;
   std::vector<PeerSettings> peers;
   BmpSettings bmp;
+  std::vector<AggregateSettings> aggregates;
+  std::vector<AnnouncementSettings> announcements;
 
   bool operator==(const Settings&) const = default;
 };

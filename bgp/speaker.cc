@@ -30,6 +30,9 @@ Speaker::World::World(Settings wanted, std::uint64_t with_seed, Time now)
   monitoring.count_malformed(
       [this](PeerId id) { return by_id[static_cast<std::size_t>(id)]->malformed_updates; });
   monitor(now);
+  configure_origination(now);
+  offer_defaults();
+  watch_routes();
   add_listed(now);
 }
 
@@ -68,7 +71,7 @@ void Speaker::World::settle_all(Time now) {
 
 void Speaker::World::trust_again() {
   // While the selection is deferred the kernel leads where an earlier life has led it.
-  const bool decided = leaving.empty() && tables->rib.pending() == 0 && !deferring();
+  const bool decided = path_work.empty() && tables->rib.pending() == 0 && !deferring();
   if (distrusted.empty() || !decided || !changes.empty()) return;
   for (const NextHop& each : std::exchange(distrusted, {})) {
     gateways.push_back({each.gateway, each.ifindex, true});
@@ -81,8 +84,10 @@ void Speaker::World::advance(Time now) {
   check_deferral(now);
   trust_again();
   if (!std::exchange(words_first, false)) {
-    drop_some();
+    work_on_paths();
     tables->rib.decide(decide_slice, changes);
+    // What it originates may be what an aggregate waits for, and nothing waits for an aggregate.
+    while (follow_routes(now)) tables->rib.decide(decide_slice, changes);
   }
   check_end_of_rib(now);
   for (const auto& each : neighbours) {
@@ -230,7 +235,8 @@ void Speaker::heard(ConnectionId connection, Time now) {
 
 Time Speaker::deadline() const {
   if (world_->stopped) return Time::max();
-  const bool busy = world_->tables->rib.pending() != 0 || !world_->leaving.empty();
+  const bool busy =
+      world_->tables->rib.pending() != 0 || !world_->path_work.empty() || world_->conditional.due();
   const bool trusts = !world_->distrusted.empty() && !world_->deferring();
   if (busy || trusts || world_->import_walk) return Time::min();
   Time next =
@@ -266,13 +272,23 @@ void Speaker::originate(const Origination& what, Time now) {
   const auto [known, fresh] = world_->originated.try_emplace(what.prefix, what);
   if (!fresh && known->second == what) return;
   known->second = what;
-  world_->tables->originate(what);
+  world_->originate_again(what.prefix);
   world_->settle_all(now);
 }
 
 void Speaker::withdraw(const Prefix& prefix, Time now) {
   if (world_->originated.erase(prefix) == 0) return;
-  world_->tables->rib.withdraw(PeerId::local, prefix);
+  world_->originate_again(prefix);
+  world_->settle_all(now);
+}
+
+void Speaker::health(const Prefix& announcement, const std::string& fault, Time now) {
+  world_->conditional.health(announcement, fault);
+  if (world_->conditional.due()) world_->settle_all(now);
+}
+
+void Speaker::covered(const Prefix& aggregate, Time now) {
+  world_->aggregates.covered(aggregate);
   world_->settle_all(now);
 }
 
@@ -327,6 +343,7 @@ void Speaker::router_heard(std::uint32_t ifindex, const Address& router, Time no
 void Speaker::wait_for_install(bool yes, Time now) {
   world_->wait_for_install = yes;
   world_->tables->rib.wait_for_install(yes);
+  world_->aggregates.wait_for_cover(yes);
   world_->settle_all(now);
 }
 
@@ -345,7 +362,7 @@ void Speaker::link_down(std::uint32_t ifindex, Time now) {
     if (peer.multihop == 1 || on_link) {
       for (const Family family : both_families) {
         Retention& retention = each->families[index(family)].retention;
-        world_->carry_out(*each, family, retention.silenced(now));
+        world_->carry_out(each->id, family, retention.silenced(now));
       }
     }
     if (!each->peer.session() || !(peer.is_unnumbered() || each->peer.is_external())) continue;

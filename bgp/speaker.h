@@ -22,6 +22,8 @@
 #include <variant>
 #include <vector>
 
+#include "bgp/aggregates.h"
+#include "bgp/conditional_originations.h"
 #include "bgp/monitoring.h"
 #include "bgp/mrt.h"
 #include "bgp/origination.h"
@@ -132,6 +134,8 @@ struct PeerStatus {
   Time since;
   /// RFC 2385 keys are in use.
   bool password = false;
+  /// Keys of its TCP-AO chain (RFC 5925); 0: not asked for.
+  std::size_t tcp_ao_keys = 0;
   /// Of the running session; none when it is down.
   std::optional<ConnectionId> connection;
   /// What each side announced, as in `capabilities`.
@@ -156,9 +160,13 @@ struct PeerStatus {
   std::optional<std::uint32_t> prefix_limit;
   bool route_reflector_client = false;
   std::optional<std::uint32_t> accepted_prefix_limit;
-  /// Why the last session ended or the next does not come up, with who said it; empty when it never
-  /// did.
+  /// Why the last session ended or the next does not come up, with who said it, and when that was;
+  /// empty when it never did.
   std::string last_error;
+  Time last_error_at{};
+  /// A later failure that says less, such as a connection that nobody takes; empty: none.
+  std::string last_attempt;
+  Time last_attempt_at{};
   MessageCounts received;
   MessageCounts sent;
   std::uint64_t established_count = 0;
@@ -198,6 +206,9 @@ struct PathStatus {
   /// RFC 7911, as the peer gave it; 0 without add-path.
   std::uint32_t path_id = 0;
   std::string next_hop;
+  /// For a next hop on no connected subnet: what leads there, and where that leads.
+  std::optional<RouteBehind> route_behind = {};
+  NextHops gateways = {};
   std::string as_path;
   std::string origin;
   std::optional<std::uint32_t> local_pref;
@@ -305,6 +316,12 @@ class Speaker {
   /// In place of what the prefix was announced with before.
   void originate(const Origination& what, Time now);
   void withdraw(const Prefix& prefix, Time now);
+  /// Why the service behind an announcement of the settings is not well, for an operator; empty: it
+  /// is. Until told it is not.
+  void health(const Prefix& announcement, const std::string& fault, Time now);
+  /// The kernel has acknowledged the blackhole of an aggregate: with wait_for_install() it is
+  /// originated only now.
+  void covered(const Prefix& aggregate, Time now);
   /// While on, everything advertised asks to be used last: GRACEFUL_SHUTDOWN, and LOCAL_PREF 0 to
   /// iBGP peers (RFC 8326 4.1).
   void drain(bool on, Time now);
@@ -367,6 +384,8 @@ class Speaker {
   [[nodiscard]] std::vector<PolicyStatus> policies() const;
   [[nodiscard]] std::vector<RangeStatus> ranges() const;
   [[nodiscard]] std::vector<StationStatus> stations() const;
+  [[nodiscard]] std::vector<AggregateStatus> aggregates() const;
+  [[nodiscard]] std::vector<ConditionalStatus> conditional() const;
   [[nodiscard]] std::optional<RouteStatus> route(const Prefix& prefix) const;
   /// The route that packets to the address take: the longest match that has a usable path.
   [[nodiscard]] std::optional<RouteStatus> route(const Address& address) const;

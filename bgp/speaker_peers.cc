@@ -35,7 +35,7 @@ void Speaker::World::add(const PeerSettings& peer, Time now) {
 void Speaker::World::remove(Neighbour& gone, Time now) {
   gone.peer.shutdown(Fault::PeerDeconfigured, {}, now);
   follow_session(gone, now);
-  finish_leaving(gone.id);
+  finish_path_work(gone.id);
   if (gone.peer.settings().is_dynamic()) forgotten.push_back(gone.peer.settings().name);
   by_id[static_cast<std::size_t>(gone.id)] = nullptr;
   const auto is_gone = [&](const auto& each) { return each.second == &gone; };
@@ -176,6 +176,11 @@ void Speaker::World::apply(Settings wanted, Time now) {
   if (Tables::limits(old) != Tables::limits(settings)) {
     tables->rib.set_limits(Tables::limits(settings));
   }
+  tables->rib.set_recursion(Tables::recursion(settings));
+  if (old.aggregates != settings.aggregates || old.announcements != settings.announcements)
+    configure_origination(now);
+  offer_defaults();
+  watch_routes();
   remove_unlisted(now);
   for (const auto& each : neighbours) {
     const Address remote = each->peer.settings().address;
@@ -240,13 +245,22 @@ void Speaker::World::change_policy(Neighbour& who, const Session& session, Time 
 void Speaker::World::start_over(Time now) {
   while (!neighbours.empty()) remove(*neighbours.front(), now);
   for (const auto& [prefix, what] : originated) tables->rib.withdraw(PeerId::local, prefix);
+  for (const AggregateStatus& each : aggregates.status())
+    tables->rib.withdraw(PeerId::local, each.prefix);
+  for (const ConditionalStatus& each : conditional.status())
+    tables->rib.withdraw(PeerId::local, each.what.prefix);
   while (tables->rib.pending() != 0) tables->rib.decide(decide_slice, changes);
   monitoring.detach();
   tables = std::make_unique<Tables>(settings, seed);
   monitor(now);
   tables->rib.connected(subnets);
   tables->rib.wait_for_install(wait_for_install);
-  for (const auto& [prefix, what] : originated) tables->originate(what);
+  aggregates.start_over(now);
+  conditional.start_over(now);
+  configure_origination(now);
+  offer_defaults();
+  watch_routes();
+  for (const auto& [prefix, what] : originated) tables->originate(prefix, what.attributes());
   add_listed(now);
 }
 

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <unordered_map>
 #include <utility>
 
 #include "bgp/attributes.h"
@@ -25,41 +24,18 @@ constexpr seconds install_limit{10};
 
 }  // namespace
 
-void Speaker::World::carry_out(const Neighbour& who, Family family, Fate fate) {
-  Rib& rib = tables->rib;
-  switch (fate) {
-    case Fate::keep:
-      return;
-    case Fate::drop:
-      return rib.drop(who.id, family);
-    case Fate::mark:
-      rib.sweep_stale(who.id, family);
-      return rib.mark_stale(who.id, family);
-    case Fate::sweep:
-      return rib.sweep_stale(who.id, family);
-    case Fate::age:
-      return age(who, family);
-  }
-}
-
-void Speaker::World::age(const Neighbour& who, Family family) {
-  AttributeStore& store = tables->store;
-  std::vector<HeldAttributes> held;
-  std::unordered_map<std::uint32_t, AttributeId> known;
-  tables->rib.mark_stale(who.id, family);
-  tables->rib.age_stale(who.id, family, [&](AttributeId id) -> std::optional<AttributeId> {
-    if (store.facts(id).no_llgr) return std::nullopt;
-    if (store.facts(id).llgr_stale) return id;
-    AttributeId& aged = known[static_cast<std::uint32_t>(id)];
-    if (aged != AttributeId::none) return aged;
-    Attributes attributes = from_canonical(store.octets(id));
-    attributes.communities.push_back(community::llgr_stale);
-    aged = store.intern(canonical(attributes), AttributeId::none, store.original(id));
-    held.emplace_back(store, id);  // lest another set gets its id meanwhile
-    store.hold(id);
-    held.emplace_back(store, aged);
-    return aged;
-  });
+std::optional<AttributeId> AgedAttributes::of(AttributeId id) {
+  if (store_.facts(id).no_llgr) return std::nullopt;
+  if (store_.facts(id).llgr_stale) return id;
+  AttributeId& aged = known_[static_cast<std::uint32_t>(id)];
+  if (aged != AttributeId::none) return aged;
+  Attributes attributes = from_canonical(store_.octets(id));
+  attributes.communities.push_back(community::llgr_stale);
+  aged = store_.intern(canonical(attributes), AttributeId::none, store_.original(id));
+  held_.emplace_back(store_, id);  // lest another set gets its id meanwhile
+  store_.hold(id);
+  held_.emplace_back(store_, aged);
+  return aged;
 }
 
 void Speaker::World::forget_stale(Neighbour& who) {
@@ -67,7 +43,7 @@ void Speaker::World::forget_stale(Neighbour& who) {
     Retention& retention = who.families[index(family)].retention;
     if (retention.phase() == Retention::Phase::fresh) continue;
     retention.forget();
-    tables->rib.sweep_stale(who.id, family);
+    carry_out(who.id, family, Fate::sweep);
   }
 }
 
@@ -78,7 +54,7 @@ void Speaker::World::tick_retention(Neighbour& who, Time now) {
     who.peer.log(Level::info,
                  fmt::format("the time for its {} routes to be said again is over", name(family)),
                  now);
-    carry_out(who, family, fate);
+    carry_out(who.id, family, fate);
   }
 }
 
@@ -145,7 +121,8 @@ void Speaker::World::check_end_of_rib(Time now) {
   Rib& rib = tables->rib;
   for (const Family family : both_families) {
     std::optional<Time>& since = installing_since[index(family)];
-    if (!rib.awaits_install(family)) {
+    if (!rib.awaits_install(family) && !aggregates.awaits_cover(family) &&
+        !conditional.awaits_health(family)) {
       since.reset();
     } else if (!since) {
       since = now;
@@ -193,10 +170,11 @@ void Speaker::World::check_sync(Time now) {
                                    [&](const auto& each) { return owes(*each, family); });
     const bool late = now >= sync_end();
     // Who will come from a range nobody knows: they all get the whole time.
-    if (((waits || has_ranges()) && !late) || tables->rib.pending() != 0 || !leaving.empty() ||
+    if (((waits || has_ranges()) && !late) || tables->rib.pending() != 0 || !path_work.empty() ||
         tables->rib.deferring(family))
       continue;
     sync_done[index(family)] = true;
+    conditional.tables_complete(family);
     syncs.push_back({family, waits});
     for (const auto& each : neighbours) tell_restart(*each);
   }

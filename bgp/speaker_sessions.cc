@@ -11,9 +11,9 @@
 namespace weft::bgp {
 namespace {
 
-/// Places of the RIB from which a lost peer's paths are taken at once; a table no larger than this
-/// is done on the spot.
-constexpr std::size_t drop_slice = 16384;
+/// Places of the RIB at which a peer's paths are dropped, swept or aged at once; a table no larger
+/// than this is done on the spot.
+constexpr std::size_t path_slice = 16384;
 
 /// What holds for the peer's routes once this session is over.
 RetentionTerms terms_of(const Session& session, Family family, const PeerSettings& settings) {
@@ -98,12 +98,8 @@ void Speaker::World::lose_paths(Neighbour& who, Time now) {
     ++who.graceful_restarts;
     who.peer.log(Level::info, "its routes stay for its restart time", now);
   }
-  for (const Family family : both_families) {
-    if (fates[index(family)] != Fate::drop) carry_out(who, family, fates[index(family)]);
-  }
-  if (!any(Fate::drop)) return;
-  leaving.push_back({who.id, {fates[0] == Fate::drop, fates[1] == Fate::drop}});
-  words_first = is_large();
+  for (const Family family : both_families) carry_out(who.id, family, fates[index(family)]);
+  if (any(Fate::drop)) words_first = is_large();
 }
 
 void Speaker::World::distrust_gateways(const Neighbour& who) {
@@ -114,39 +110,57 @@ void Speaker::World::distrust_gateways(const Neighbour& who) {
 }
 
 bool Speaker::World::is_large() const {
-  return tables->rib.places(Family::ipv4) + tables->rib.places(Family::ipv6) > drop_slice;
+  return tables->rib.places(Family::ipv4) + tables->rib.places(Family::ipv6) > path_slice;
 }
 
-void Speaker::World::drop_some() {
-  std::size_t left = drop_slice;
-  while (!leaving.empty() && left > 0) {
-    Leaving& one = leaving.front();
-    bool done = true;
-    for (const Family family : both_families) {
-      if (!one.families[index(family)]) continue;
-      NetId& from = one.from[index(family)];
-      const NetId before = from;
-      done = tables->rib.drop_some(one.peer, family, from, left) && done;
-      left -= std::min<std::size_t>(left, from - before);
-    }
-    if (!done) return;
-    leaving.erase(leaving.begin());
+void Speaker::World::carry_out(PeerId peer, Family family, Fate fate) {
+  const auto same = [&](const PathWork& work) {
+    return work.peer == peer && work.family == family;
+  };
+  if (fate == Fate::keep) return;
+  if (fate == Fate::drop) std::erase_if(path_work, same);
+  const bool stale = tables->rib.counts(peer, family).stale != 0;
+  const bool waits = std::any_of(path_work.begin(), path_work.end(), same);
+  if (fate == Fate::sweep && !stale && !waits) return;
+  if (fate == Fate::mark) {
+    if (!stale && !waits) return tables->rib.mark_stale(peer, family);
+    path_work.push_back({peer, family, Fate::sweep});
   }
+  path_work.push_back({peer, family, fate});
 }
 
-void Speaker::World::finish_leaving(PeerId peer) {
-  const auto gone = std::remove_if(leaving.begin(), leaving.end(), [&](const Leaving& one) {
-    if (one.peer != peer) return false;
-    for (const Family family : both_families) {
-      if (one.families[index(family)]) tables->rib.drop(peer, family);
-    }
-    return true;
+void Speaker::World::work_on_paths() {
+  std::size_t left = path_slice;
+  while (!path_work.empty() && left > 0 && work_on(path_work.front(), left)) path_work.pop_front();
+}
+
+bool Speaker::World::work_on(PathWork& work, std::size_t& limit) {
+  Rib& rib = tables->rib;
+  const NetId before = work.from;
+  bool done = true;
+  if (work.fate == Fate::mark) {
+    rib.mark_stale(work.peer, work.family);
+  } else if (work.fate == Fate::age) {
+    if (!work.aged) work.aged = std::make_unique<AgedAttributes>(tables->store);
+    done = rib.age_some(work.peer, work.family, work.from, limit,
+                        [&](AttributeId id) { return work.aged->of(id); });
+  } else {
+    const auto which = work.fate == Fate::drop ? Rib::Which::all : Rib::Which::stale;
+    done = rib.drop_some(work.peer, work.family, which, work.from, limit);
+  }
+  limit -= std::min<std::size_t>(limit, work.from - before);
+  return done;
+}
+
+void Speaker::World::finish_path_work(PeerId peer) {
+  std::erase_if(path_work, [&](PathWork& work) {
+    std::size_t everything = Rib::max_prefixes;
+    return work.peer == peer && work_on(work, everything);
   });
-  leaving.erase(gone, leaving.end());
 }
 
 void Speaker::World::join(Neighbour& who, const Session& session, Time now) {
-  finish_leaving(who.id);
+  finish_path_work(who.id);
   who.joined = session.connection;
   Inbound inbound;
   inbound.negotiated = session.negotiated;
@@ -161,7 +175,7 @@ void Speaker::World::join(Neighbour& who, const Session& session, Time now) {
   const std::chrono::seconds stale_time = who.peer.settings().stale_time;
   for (const Family family : both_families) {
     FamilyState& state = who.families[index(family)];
-    carry_out(who, family,
+    carry_out(who.id, family,
               state.retention.back(is_preserved(session, family, state.retention.phase()),
                                    stale_time, now));
     state.terms = terms_of(session, family, who.peer.settings());
@@ -173,9 +187,12 @@ void Speaker::World::attach(Neighbour& who, const Session& session) {
   // The same link-local address may stand on every link.
   who.ifindex = who.peer.ifindex() != 0 ? who.peer.ifindex() : interface_of(session.local);
   const PeerSettings& peer = who.peer.settings();
+  // A peer several hops away is no gateway, whichever link the session leaves by.
+  const bool on_its_link = peer.multihop == 1 || peer.is_unnumbered() || on_link(who);
   tables->rib.attach(
-      who.id, {session.external, session.theirs.id, *who.peer.address(), who.ifindex,
-               !session.external && peer.route_reflector_client, peer.name, peer.allow_own_as});
+      who.id, {session.external, session.theirs.id, *who.peer.address(),
+               on_its_link ? who.ifindex : 0, !session.external && peer.route_reflector_client,
+               peer.name, peer.allow_own_as, !session.external || peer.multihop > 1});
 }
 
 ImportRules Speaker::World::import_rules(const Neighbour& who, const Session& session) const {
@@ -217,7 +234,8 @@ void Speaker::World::tell(Neighbour& who, const Session& session, Family family,
 }
 
 bool Speaker::World::same(const AdjOutPeer& a, const AdjOutPeer& b) {
-  return a.policy == b.policy && a.next_hop == b.next_hop && a.drain == b.drain;
+  return a.policy == b.policy && a.next_hop == b.next_hop && a.drain == b.drain &&
+         a.default_originate == b.default_originate && a.unsuppress == b.unsuppress;
 }
 
 std::optional<AdjOutPeer> Speaker::World::outbound(const Neighbour& who, const Session& session,
@@ -230,6 +248,8 @@ std::optional<AdjOutPeer> Speaker::World::outbound(const Neighbour& who, const S
   how.negotiated = session.negotiated;
   how.role = who.peer.settings().role;
   how.drain = draining;
+  how.default_originate = who.peer.settings().default_originate;
+  how.unsuppress = who.peer.settings().unsuppress;
   how.reflector_client = !session.external && who.peer.settings().route_reflector_client;
   how.cluster_id = settings.cluster_id.value_or(settings.router_id);
   const auto& add_path = who.peer.settings().add_path_send;

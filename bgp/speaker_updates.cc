@@ -135,11 +135,17 @@ void Speaker::World::announce(Neighbour& who, const Announcement& announcement, 
 void Speaker::World::import_again(Time now) {
   if (!import_walk) return;
   Rib& rib = tables->rib;
+  AgedAttributes aged(tables->store);
   rib.import_again(import_walk->family, import_walk->next, import_slice,
                    [&](const Rib::Received& received) -> std::optional<Rib::Imported> {
                      Neighbour* who = by_id[static_cast<std::size_t>(received.peer)];
                      if (who == nullptr || !who->import_changed) return std::nullopt;
-                     return who->import.judge(rib, received);
+                     Rib::Imported made = who->import.judge(rib, received);
+                     if (!received.aged || made.filtered) return made;
+                     const auto attributes = aged.of(made.attributes);
+                     made.filtered = !attributes;
+                     made.attributes = attributes.value_or(made.attributes);
+                     return made;
                    });
   import_walk->next += import_slice;
   if (import_walk->next < rib.places(import_walk->family)) return;
@@ -206,7 +212,7 @@ void Speaker::World::end_of_rib(Neighbour& who, AfiSafi which, Time now) {
     who.peer.log(Level::debug, fmt::format("End-of-RIB {}", name(*family)), now);
   state.end_of_rib = true;
   state.synced = true;
-  carry_out(who, *family, state.retention.end_of_rib());
+  carry_out(who.id, *family, state.retention.end_of_rib());
 }
 
 void Speaker::World::refresh_wanted(Neighbour& who, const Frame& frame, Time now) {
@@ -225,6 +231,7 @@ void Speaker::World::refresh_wanted(Neighbour& who, const Frame& frame, Time now
   const Retention& retention = who.families[index(*family)].retention;
   if (retention.phase() != Retention::Phase::fresh) return;
   if ((*refresh)->subtype == RouteRefresh::Subtype::begin) {
+    finish_path_work(who.id);
     tables->rib.mark_stale(who.id, *family);
     who.families[index(*family)].refreshing_until = now + refresh_limit;
   } else {
@@ -236,9 +243,8 @@ void Speaker::World::end_refresh(Neighbour& who, Family family, std::string_view
   auto& until = who.families[index(family)].refreshing_until;
   if (!until) return;
   until.reset();
-  const std::uint64_t before = tables->rib.counts(who.id, family).received;
-  tables->rib.sweep_stale(who.id, family);
-  const std::uint64_t swept = before - tables->rib.counts(who.id, family).received;
+  const std::uint64_t swept = tables->rib.counts(who.id, family).stale;
+  carry_out(who.id, family, Fate::sweep);
   who.stale_swept += swept;
   if (swept == 0) return;
   who.peer.log(Level::warning,

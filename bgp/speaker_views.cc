@@ -18,6 +18,7 @@ std::string_view Speaker::World::peer_name(PeerId id) const {
 }
 
 std::string Speaker::World::refusal(const Prefix& prefix, const PathView& path) const {
+  if (path.peer == PeerId::local) return "told by default-originate only";
   const Neighbour* who = by_id[static_cast<std::size_t>(path.peer)];
   if (who == nullptr) return "refused by the import filter";
   return "refused by " +
@@ -31,6 +32,8 @@ PathStatus Speaker::World::status(const Prefix& prefix, const PathView& path, bo
   if (path.peer != PeerId::local) {
     const PeerNextHop& via = tables->rib.next_hop(path.next_hop);
     shown.next_hop = via.discard ? "blackhole" : PathNextHop{via.address, via.link_local}.text();
+    shown.route_behind = tables->rib.route_behind(path.next_hop);
+    if (shown.route_behind) shown.gateways = via.resolved;
   }
   const Attributes attributes = from_canonical(tables->store.octets(path.attributes));
   shown.as_path = attributes.as_path.text();
@@ -54,11 +57,30 @@ PathStatus Speaker::World::status(const Prefix& prefix, const PathView& path, bo
   return shown;
 }
 
+namespace {
+
+/// Who was better at the rung where the path fell. MULTI_EXIT_DISC is compared within one AS.
+const Candidate& victor(const RouteView& route, const Candidate& loser, bool whatever_as) {
+  const auto by_med = [&](const PathView& path) {
+    return path.rung > Rung::med && path.candidate.neighbour_as == loser.neighbour_as;
+  };
+  if (loser.rung == Rung::med && !whatever_as) {
+    const auto found = std::find_if(route.paths.begin(), route.paths.end(), by_med);
+    if (found != route.paths.end()) return found->candidate;
+  }
+  return route.paths.front().candidate;
+}
+
+}  // namespace
+
 RouteStatus Speaker::World::status(const RouteView& route) const {
   RouteStatus shown{route.prefix, route.kind, {}, route.next_hops};
   for (const PathView& path : route.paths) {
     const bool best = shown.paths.empty() && route.kind != RouteKind::none;
     shown.paths.push_back(status(route.prefix, path, best));
+    const std::string by =
+        margin(path.candidate, victor(route, path.candidate, settings.always_compare_med));
+    if (!by.empty()) shown.paths.back().lost_at += fmt::format(" ({})", by);
   }
   return shown;
 }
@@ -99,13 +121,18 @@ PeerStatus Speaker::World::status(const Neighbour& who) const {
   shown.send_hold = wanted.send_hold;
   shown.setup = setup_of(wanted);
   shown.setup.password.reset();
+  shown.setup.tcp_ao.clear();
   shown.last_sent_notification = peer.last_sent_notification();
   shown.last_received_notification = peer.last_received_notification();
   shown.password = wanted.password.has_value();
+  shown.tcp_ao_keys = wanted.tcp_ao.size();
   shown.prefix_limit = wanted.prefix_limit;
   shown.route_reflector_client = wanted.route_reflector_client;
   shown.accepted_prefix_limit = wanted.accepted_prefix_limit;
   shown.last_error = peer.last_error();
+  shown.last_error_at = peer.last_error_at();
+  shown.last_attempt = peer.last_attempt();
+  shown.last_attempt_at = peer.last_attempt_at();
   shown.received = peer.received_counts();
   shown.sent = peer.sent_counts();
   shown.established_count = peer.established_count();
@@ -173,6 +200,14 @@ std::vector<RangeStatus> Speaker::ranges() const {
                    refused == world_->refused.end() ? 0 : refused->second});
   }
   return all;
+}
+
+std::vector<AggregateStatus> Speaker::aggregates() const {
+  return world_->aggregates.status();
+}
+
+std::vector<ConditionalStatus> Speaker::conditional() const {
+  return world_->conditional.status();
 }
 
 std::vector<StationStatus> Speaker::stations() const {

@@ -7,17 +7,21 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "bgp/adj_out.h"
+#include "bgp/aggregates.h"
 #include "bgp/attribute_store.h"
+#include "bgp/conditional_originations.h"
 #include "bgp/import.h"
 #include "bgp/log_budget.h"
 #include "bgp/monitoring.h"
@@ -96,18 +100,42 @@ struct OwnAddresses {
   std::optional<Address> link_local;
 };
 
+/// What sets of attributes become while their routes are long-lived stale (RFC 9494 4.2).
+class AgedAttributes {
+ public:
+  explicit AgedAttributes(AttributeStore& store) : store_(store) {}
+  /// Marked for all the world to see, and held for as long as this lives; none: such routes are not
+  /// kept.
+  std::optional<AttributeId> of(AttributeId id);
+
+ private:
+  AttributeStore& store_;
+  std::vector<HeldAttributes> held_;
+  std::unordered_map<std::uint32_t, AttributeId> known_;
+};
+
 /// The tables of one AS number and router id; both are baked into the attribute store.
 struct Tables {
   Tables(const Settings& settings, std::uint64_t seed)
       : store(settings.asn, settings.router_id, seed, settings.cluster_id),
         rib(store, limits(settings), seed),
-        adj_out(rib) {}
+        adj_out(rib) {
+    rib.set_recursion(recursion(settings));
+  }
   static MultipathLimits limits(const Settings& settings) {
     return {settings.multipath, settings.multipath_relax, settings.always_compare_med};
   }
-  void originate(const Origination& what) {
-    const HeldAttributes held(store, store.intern(canonical(what.attributes())));
-    rib.originate(what.prefix, held.id());
+  static Recursion recursion(const Settings& settings) {
+    return {settings.recursive_next_hops, settings.resolve_by_default_route};
+  }
+  void originate(const Prefix& prefix, const Attributes& attributes) {
+    const HeldAttributes held(store, store.intern(canonical(attributes)));
+    rib.originate(prefix, held.id());
+  }
+
+  void offer(const Prefix& prefix, const Attributes& attributes) {
+    const HeldAttributes held(store, store.intern(canonical(attributes)));
+    rib.offer(prefix, held.id());
   }
 
   AttributeStore store;
@@ -135,13 +163,6 @@ struct Speaker::World {
   std::vector<SyncDone> syncs;
   std::vector<SessionUp> sessions_up;
   std::vector<std::string> forgotten;
-  /// Peers whose paths are being dropped, and how far that is, by family.
-  struct Leaving {
-    PeerId peer;
-    std::array<bool, 2> families{};
-    std::array<NetId, 2> from{};
-  };
-  std::vector<Leaving> leaving;
   /// Gateways told to be lost, until the RIB has caught up: what leads there then, does so by
   /// another peer's word.
   NextHops distrusted;
@@ -154,7 +175,23 @@ struct Speaker::World {
   Policies policies;
   std::unique_ptr<Tables> tables;
   Monitoring monitoring;
+  /// Work on all paths of one peer and family, and how far it is; done in slices, in this order.
+  struct PathWork {
+    PeerId peer;
+    Family family = Family::ipv4;
+    /// What is to be done with the paths; never keep.
+    Fate fate = Fate::drop;
+    NetId from = 0;
+    /// Fate::age
+    std::unique_ptr<AgedAttributes> aged{};
+  };
+  std::deque<PathWork> path_work;
   std::map<Prefix, Origination> originated;
+  Aggregates aggregates;
+  ConditionalOriginations conditional;
+  /// Of default-originate.
+  std::set<Prefix> default_conditions;
+  bool default_condition_changed = false;
   std::vector<ConnectedSubnet> subnets;
   /// How far the search for paths of changed import policies has come; none: there is none.
   struct ImportWalk {
@@ -227,6 +264,20 @@ struct Speaker::World {
   /// Another AS or another router: nothing of the old life holds.
   void start_over(Time now);
 
+  // ---- what this node originates (speaker_origination.cc)
+
+  /// The tables are to tell what comes and goes, if anything depends on it.
+  void watch_routes();
+  /// Of those that want the prefix originated the first counts: who called originate(), then an
+  /// announcement of the settings, then an aggregate.
+  [[nodiscard]] std::optional<Attributes> wanted(const Prefix& prefix) const;
+  void originate_again(const Prefix& prefix);
+  void configure_origination(Time now);
+  /// The default routes are offered while some peer may ask for them.
+  void offer_defaults();
+  /// What the last decisions mean to what is originated. True: there is more to decide.
+  bool follow_routes(Time now);
+
   // ---- sessions and the tables
 
   /// The tables learn what became of the session.
@@ -237,9 +288,12 @@ struct Speaker::World {
   void lose_paths(Neighbour& who, Time now);
   void distrust_gateways(const Neighbour& who);
   bool is_large() const;
-  void drop_some();
+  /// A slice of what is to be done with the paths of peers that went or came back.
+  void work_on_paths();
+  /// At most `limit` places, counted down; true when it is done.
+  bool work_on(PathWork& work, std::size_t& limit);
   /// Nothing of the peer's last session may mix with its next.
-  void finish_leaving(PeerId peer);
+  void finish_path_work(PeerId peer);
   void join(Neighbour& who, const Session& session, Time now);
   void attach(Neighbour& who, const Session& session);
   ImportRules import_rules(const Neighbour& who, const Session& session) const;
@@ -259,9 +313,8 @@ struct Speaker::World {
 
   // ---- graceful restart
 
-  void carry_out(const Neighbour& who, Family family, Fate fate);
-  /// RFC 9494 4.2: marked for all the world to see; what asks not to be kept so long goes.
-  void age(const Neighbour& who, Family family);
+  /// Begins it; a large table takes several slices.
+  void carry_out(PeerId peer, Family family, Fate fate);
   void forget_stale(Neighbour& who);
   void tick_retention(Neighbour& who, Time now);
   static Time retention_deadline(const Neighbour& who);

@@ -24,6 +24,7 @@
 #include <utility>
 
 #include "bgp/ranges.h"
+#include "bgp/tcp_ao.h"
 #include "bgp/tcp_md5.h"
 
 namespace weft::bgp {
@@ -112,6 +113,8 @@ struct Listener {
   explicit Listener(asio::io_context& io) : acceptor(io) {}
   tcp::acceptor acceptor;
   std::map<Prefix, Secret> keys;
+  /// RFC 5925, by peer.
+  std::map<Address, std::vector<TcpAoKey>> ao_keys;
 
   /// As the kernel looks it up: the longest prefix wins.
   [[nodiscard]] const Secret* key_of(const Address& remote) const {
@@ -186,7 +189,9 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
       if (!error) {
         static_cast<void>(
             accept_ttl(listener->acceptor, address.family(), least_ttl(address.family())));
+        forget_ao_keys(*listener, address.family());
         set_keys(*listener, address.family());
+        set_ao_keys(*listener, address.family());
         continue;
       }
       wanted.erase(endpoint);
@@ -239,6 +244,38 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
         continue;
       }
       listener.keys.insert_or_assign(from, *peer->password);
+    }
+  }
+
+  [[nodiscard]] std::map<Address, const PeerSettings*> ao_peers(Family family) const {
+    std::map<Address, const PeerSettings*> found;
+    for (const PeerSettings& peer : speaker.settings().peers) {
+      if (!peer.tcp_ao.empty() && peer.address.family() == family)
+        found.emplace(peer.address, &peer);
+    }
+    return found;
+  }
+
+  /// Before keys of the other kind come: the kernel has one kind of key for an address.
+  void forget_ao_keys(Listener& listener, Family family) {
+    const auto wanted = ao_peers(family);
+    const int socket = listener.acceptor.native_handle();
+    std::erase_if(listener.ao_keys, [&](const auto& held) {
+      const auto found = wanted.find(held.first);
+      if (found != wanted.end() && found->second->tcp_ao == held.second) return false;
+      remove_ao_keys(socket, held.first, held.second);
+      return true;
+    });
+  }
+  void set_ao_keys(Listener& listener, Family family) {
+    const int socket = listener.acceptor.native_handle();
+    for (const auto& [remote, peer] : ao_peers(family)) {
+      if (listener.ao_keys.contains(remote)) continue;
+      if (const auto set = add_ao_keys(socket, remote, peer->tcp_ao); !set) {
+        speaker.hindered(peer->name, set.error().message, Clock::now());
+        continue;
+      }
+      listener.ao_keys.emplace(remote, peer->tcp_ao);
     }
   }
 
@@ -329,6 +366,10 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
       return speaker.closed(*id, "the listening socket has no TCP MD5 key for it", Clock::now());
     }
     connection->password = setup.password;
+    if (!setup.tcp_ao.empty() && !is_authenticated(connection->socket.native_handle())) {
+      forget(connection);
+      return speaker.closed(*id, "it is not signed by TCP-AO", Clock::now());
+    }
     error = prepare(*connection, setup);
     if (error) return gone(connection, error);
     spawn(read_loop(shared_from_this(), connection));
@@ -355,6 +396,13 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
         return speaker.failed(to.connection, set.error().message, Clock::now());
       }
       connection->password = to.setup.password;
+    }
+    if (!error && !to.setup.tcp_ao.empty()) {
+      const auto set = add_ao_keys(connection->socket.native_handle(), to.remote, to.setup.tcp_ao);
+      if (!set) {
+        forget(connection);
+        return speaker.failed(to.connection, set.error().message, Clock::now());
+      }
     }
     if (!error && to.source) connection->socket.bind(endpoint_of(*to.source, 0), error);
     if (error) return failed(connection, error);
@@ -528,9 +576,12 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
       for (LogLine& line : speaker.take_log()) {
         if (callbacks.log) callbacks.log(std::move(line));
       }
+      // Whoever hears of the changes may have the speaker decide more, and be done with it: that
+      // word must not go past the changes it comes after.
+      const std::vector<SyncDone> synced = speaker.take_sync_done();
       auto changes = speaker.take_route_changes();
       if (!changes.empty() && callbacks.routes) callbacks.routes(std::move(changes));
-      for (const SyncDone& done : speaker.take_sync_done()) {
+      for (const SyncDone& done : synced) {
         if (callbacks.sync_done) callbacks.sync_done(done);
       }
       for (const std::string& peer : speaker.take_forgotten()) {

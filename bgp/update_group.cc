@@ -282,9 +282,21 @@ std::size_t UpdateGroup::consider(const Stream& stream, NetId net, UpdateBatch& 
   return 1;
 }
 
+/// default-originate, while its condition holds.
+std::optional<BestPath> UpdateGroup::offered_default(NetId net) const {
+  const DefaultOriginate& how = key_.rules.default_originate;
+  if (!how.on || rib_.prefix(key_.rules.family, net).length() != 0) return {};
+  if (how.condition && !rib_.is_learned(*how.condition)) return {};
+  auto found = rib_.offered(key_.rules.family, net);
+  // Two that tell each other a default route while they have one would keep it up by themselves.
+  if (found && how.condition) found->peer = rib_.best_peer(*how.condition);
+  return found;
+}
+
 AdvertisementTable::Id UpdateGroup::current(NetId net) {
   const Family family = key_.rules.family;
-  const auto best = rib_.best(family, net);
+  auto best = offered_default(net);
+  if (!best) best = rib_.best(family, net);
   if (!best) return 0;
   const auto made = advertised_as(key_.rules, policy_, rib_, rib_.prefix(family, net), *best);
   return made ? advertisements_.intern(*made) : 0;

@@ -180,6 +180,7 @@ class UpdateGroup {
   void encode(const Stream& stream, UpdateBatch& batch, Segment& segment);
   void withhold(const Stream& stream, std::span<const NetPath> paths, Segment& segment);
 
+  [[nodiscard]] std::optional<BestPath> offered_default(NetId net) const;
   [[nodiscard]] AdvertisementTable::Id current(NetId net);
   [[nodiscard]] std::uint32_t told(NetId net) const { return net < told_.size() ? told_[net] : 0; }
   std::uint32_t& told_entry(NetId net);

@@ -33,6 +33,9 @@ void UpdateGroup::find_wanted(NetId net) {
   const AddPathSend& mode = key_.rules.add_path;
   wanted_.clear();
   rib_.usable_paths(family, net, usable_);
+  if (const auto offered = offered_default(net)) {
+    usable_.assign(1, {*offered, static_cast<std::uint32_t>(offered->peer) + 1, true});
+  }
   std::size_t room =
       mode.paths == AddPathSend::Paths::best ? mode.count : std::numeric_limits<std::size_t>::max();
   for (const UsablePath& each : usable_) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "config/key_kinds.h"
+#include "config/originations.h"
 #include "config/policies.h"
 
 namespace weft::config {
@@ -137,12 +138,21 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
       number("port", &Settings::port, {.least = 1, .most = 65535},
              "TCP port where connections are accepted."),
       number("multipath", &Settings::multipath, {.least = 1, .most = 64},
-             "At most so many paths share the load of one prefix (ECMP)."),
+             "At most so many paths share the load of one prefix (ECMP): equally, or, where all of "
+             "them have a link-bandwidth community, in proportion to it, rounded to steps of 9 %."),
       boolean("multipath-relax", &Settings::multipath_relax,
               "Paths of equal AS path length share the load even when the ASes differ (RFC 7938)."),
       boolean("always-compare-med", &Settings::always_compare_med,
               "MULTI_EXIT_DISC decides between paths of different ASes, too (RFC 4271, section "
               "9.1.2.2, compares those of one AS only)."),
+      boolean("recursive-next-hops", &Settings::recursive_next_hops,
+              "A next hop that is on no connected subnet, of an iBGP peer or one with multihop, is "
+              "looked for behind the longest learned prefix around it, which may have such a next "
+              "hop again; the sum of their MULTI_EXIT_DISC is the IGP metric of the decision. The "
+              "kernel gets the gateways at the end, all of them with ECMP. False: paths with such "
+              "next hops are not used."),
+      boolean("resolve-by-default-route", &Settings::resolve_by_default_route,
+              "0.0.0.0/0 and ::/0 lead to such next hops, too."),
       duration(
           "selection-deferral", &Settings::selection_deferral, {.least = 0, .most = 300},
           "After a restart, learned routes are chosen among once all peers in graceful restart "
@@ -169,6 +179,16 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
                               "order. The first that matches decides; what no rule matches is "
                               "rejected."),
           write_policies),
+      key_of("aggregates", &Settings::aggregates,
+             fmt::format("list of aggregates, at most {}", bgp::aggregate_limit),
+             "Prefixes that are announced as long as something more specific has a route, learned "
+             "or of this node (RFC 4271, section 9.2.2.2).",
+             read_aggregates, write_aggregates),
+      key_of("announcements", &Settings::announcements,
+             fmt::format("list of announcements, at most {}", bgp::announcement_limit),
+             "Prefixes that are announced while all of their conditions hold; without conditions, "
+             "always.",
+             read_announcements, write_announcements),
       otherwise(key_of(
                     "bmp", &Settings::bmp, "mapping", "Monitoring stations (RFC 7854).",
                     [](Reader& reader, const Node& node) {

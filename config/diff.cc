@@ -58,6 +58,8 @@ Impact impact_of(const bgp::PeerSettings& before, const bgp::PeerSettings& after
   same.prefix_limit_restart = after.prefix_limit_restart;
   same.graceful_shutdown = after.graceful_shutdown;
   same.blackhole = after.blackhole;
+  same.default_originate = after.default_originate;
+  same.unsuppress = after.unsuppress;
   same.range_limit = after.range_limit;
   same.delay_open = after.delay_open;
   same.password_file = after.password_file;
@@ -66,7 +68,8 @@ Impact impact_of(const bgp::PeerSettings& before, const bgp::PeerSettings& after
   if (!(same == after)) return Impact::reset;  // the address or interface, too: it is another peer
   const bool filters =
       before.import_filter != after.import_filter || before.export_filter != after.export_filter ||
-      before.graceful_shutdown != after.graceful_shutdown || before.blackhole != after.blackhole;
+      before.graceful_shutdown != after.graceful_shutdown || before.blackhole != after.blackhole ||
+      before.default_originate != after.default_originate || before.unsuppress != after.unsuppress;
   return filters ? Impact::refilter : Impact::live;
 }
 
@@ -114,7 +117,9 @@ std::vector<Change> diff(const Config& running, const Config& wanted) {
   diff_pools(running.ipam, wanted.ipam, changes);
   if (running.bgp.multipath != wanted.bgp.multipath ||
       running.bgp.multipath_relax != wanted.bgp.multipath_relax ||
-      running.bgp.always_compare_med != wanted.bgp.always_compare_med) {
+      running.bgp.always_compare_med != wanted.bgp.always_compare_med ||
+      running.bgp.recursive_next_hops != wanted.bgp.recursive_next_hops ||
+      running.bgp.resolve_by_default_route != wanted.bgp.resolve_by_default_route) {
     changes.emplace_back(DecisionChanged{});
   }
   if (running.bgp.default_route != wanted.bgp.default_route ||
@@ -136,6 +141,9 @@ std::vector<Change> diff(const Config& running, const Config& wanted) {
     if (find(running.bgp.peers, peer.name) == nullptr) changes.emplace_back(PeerAdded{peer});
   }
   if (!(running.bgp.bmp.stations == wanted.bgp.bmp.stations)) changes.emplace_back(BmpChanged{});
+  if (running.bgp.aggregates != wanted.bgp.aggregates ||
+      running.bgp.announcements != wanted.bgp.announcements)
+    changes.emplace_back(OriginationChanged{});
   if (!(running.exporter == wanted.exporter)) changes.emplace_back(ExporterChanged{});
   if (!(running.cni == wanted.cni)) changes.emplace_back(CniChanged{});
   return changes;
@@ -164,7 +172,7 @@ std::string describe(const Change& change) {
             return fmt::format("the first pool is '{}' now", c.pool);
           },
           [](const IpamChanged&) { return std::string("address management changed"); },
-          [](const DecisionChanged&) { return std::string("multipath changed"); },
+          [](const DecisionChanged&) { return std::string("the choice among paths changed"); },
           [](const HostFilterChanged&) {
             return std::string("what the filter host lets in changed");
           },
@@ -172,6 +180,7 @@ std::string describe(const Change& change) {
             return std::string("policies changed, routes are filtered again");
           },
           [](const BmpChanged&) { return std::string("monitoring stations changed"); },
+          [](const OriginationChanged&) { return std::string("what is originated changed"); },
           [](const ExporterChanged&) { return std::string("the exporter listens elsewhere"); },
           [](const CniChanged&) { return std::string("what containers get through CNI changed"); },
       },

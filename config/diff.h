@@ -88,6 +88,10 @@ struct PoliciesChanged {
 struct BmpChanged {
   bool operator==(const BmpChanged&) const = default;
 };
+/// aggregates, announcements: what this node originates changes, sessions stay.
+struct OriginationChanged {
+  bool operator==(const OriginationChanged&) const = default;
+};
 struct ExporterChanged {
   bool operator==(const ExporterChanged&) const = default;
 };
@@ -95,10 +99,10 @@ struct CniChanged {
   bool operator==(const CniChanged&) const = default;
 };
 
-using Change =
-    std::variant<RestartNeeded, PeerRemoved, PoolRemoved, PoolChanged, PoolAdded,
-                 DefaultPoolChanged, IpamChanged, DecisionChanged, HostFilterChanged,
-                 PoliciesChanged, PeerChanged, PeerAdded, BmpChanged, ExporterChanged, CniChanged>;
+using Change = std::variant<RestartNeeded, PeerRemoved, PoolRemoved, PoolChanged, PoolAdded,
+                            DefaultPoolChanged, IpamChanged, DecisionChanged, HostFilterChanged,
+                            PoliciesChanged, PeerChanged, PeerAdded, BmpChanged, OriginationChanged,
+                            ExporterChanged, CniChanged>;
 
 /// In the order of the variant: what goes makes room first. Peers are the same by name, pools too.
 /// Empty: nothing to do.

@@ -299,6 +299,8 @@ template void read_keys(Reader&, const Node&, bgp::Settings&);
 template void read_keys(Reader&, const Node&, bgp::PeerSettings&);
 template void read_keys(Reader&, const Node&, bgp::BmpSettings&);
 template void read_keys(Reader&, const Node&, bgp::BmpStation&);
+template void read_keys(Reader&, const Node&, bgp::AggregateSettings&);
+template void read_keys(Reader&, const Node&, bgp::AnnouncementSettings&);
 template void read_keys(Reader&, const Node&, bgp::RuleMatch&);
 template void read_keys(Reader&, const Node&, bgp::RuleSet&);
 template void read_keys(Reader&, const Node&, bgp::RuleSettings&);

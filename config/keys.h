@@ -1,7 +1,7 @@
 // Key: one key an operator may write, in one place: how it is read, how it is printed, what the
-// manual says of it. The tables are in keys.cc, pool_keys.cc, bgp_keys.cc, peer_keys.cc and
-// policy_keys.cc; parser, renderer and manual walk them, so none of the three can know a key that
-// the others do not.
+// manual says of it. The tables are in keys.cc, pool_keys.cc, bgp_keys.cc,
+// origination_keys.cc, peer_keys.cc and policy_keys.cc; parser, renderer and manual walk them, so
+// none of the three can know a key that the others do not.
 #pragma once
 
 #include <functional>
@@ -69,6 +69,10 @@ const std::vector<Key<bgp::BmpSettings>>& keys<bgp::BmpSettings>();
 template <>
 const std::vector<Key<bgp::BmpStation>>& keys<bgp::BmpStation>();
 template <>
+const std::vector<Key<bgp::AggregateSettings>>& keys<bgp::AggregateSettings>();
+template <>
+const std::vector<Key<bgp::AnnouncementSettings>>& keys<bgp::AnnouncementSettings>();
+template <>
 const std::vector<Key<bgp::RuleMatch>>& keys<bgp::RuleMatch>();
 template <>
 const std::vector<Key<bgp::RuleSet>>& keys<bgp::RuleSet>();
@@ -92,6 +96,8 @@ template <>
 const std::vector<Refusal>& refusals<bgp::Settings>();
 template <>
 const std::vector<Refusal>& refusals<bgp::PeerSettings>();
+template <>
+const std::vector<Refusal>& refusals<bgp::AggregateSettings>();
 template <typename Settings>
 const std::vector<Refusal>& refusals() {
   static const std::vector<Refusal> none;

@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "config/document.h"
 #include "config/keys.h"
+#include "config/originations.h"
 #include "config/policies.h"
 #include "config/reader.h"
 
@@ -311,6 +312,16 @@ void check_peer_source(Reader& reader, const Draft& draft) {
   }
 }
 
+/// The kernel's keys are for one address, of whichever link.
+void check_tcp_ao(Reader& reader, const Draft& draft) {
+  if (draft.settings.tcp_ao.empty() || (!draft.settings.range && !draft.settings.is_unnumbered()))
+    return;
+  const Node* said = draft.node->find("tcp-ao");
+  const Reader::Scope scope(reader, "tcp-ao");
+  reader.fail(said != nullptr ? *said : *draft.node,
+              "is for peers with an address; a range or an unnumbered peer can have a password");
+}
+
 /// What only one peer or only a range can have.
 void check_range(Reader& reader, const Draft& draft) {
   const auto refuse = [&](std::string_view key, std::string_view sentence) {
@@ -454,6 +465,10 @@ Draft read_peer(Reader& reader, const Node& node, const Groups& groups) {
   if (node.find("password") != nullptr && node.find("password-file") != nullptr) {
     reader.fail(*node.find("password-file"), "give either 'password' or 'password-file'");
   }
+  if (draft.settings.password && !draft.settings.tcp_ao.empty()) {
+    reader.fail(node.find("tcp-ao") != nullptr ? *node.find("tcp-ao") : node,
+                "a session is signed by TCP-AO or by TCP MD5; give either 'tcp-ao' or a password");
+  }
   if (draft.settings.name.empty()) draft.settings.name = identity_of(draft.settings).second;
   return draft;
 }
@@ -507,6 +522,7 @@ void read_peers(Reader& reader, const Node& node, const Groups& groups, Config& 
     check_peer_has_address(reader, item);
     if (reader.faults() == before) {
       if (!draft.settings.range) check_peer_address(reader, draft, config.node);
+      check_tcp_ao(reader, draft);
       check_range(reader, draft);
       check_unnumbered(reader, draft);
       check_peer_source(reader, draft);
@@ -533,6 +549,7 @@ void read_bgp(Reader& reader, const Node& node, Config& config) {
   if (const Node* section = node.find("groups")) groups = read_groups(reader, *section);
   if (const Node* section = node.find("peers")) read_peers(reader, *section, groups, config);
   check_policies(reader, node, config.bgp);
+  check_conditions(reader, node, config.bgp);
 }
 
 void read_fib(Reader& reader, const Node& node, fib::Settings& settings) {

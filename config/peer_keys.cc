@@ -9,6 +9,7 @@
 #include "config/key_kinds.h"
 #include "config/password.h"
 #include "config/policies.h"
+#include "config/tcp_ao.h"
 
 namespace weft::config {
 namespace {
@@ -124,6 +125,25 @@ Key<bgp::PeerSettings> password_file() {
   };
   key.absent = "none";
   return key;
+}
+
+std::optional<bgp::DefaultOriginate> read_default_originate(Reader& reader, const Node& node) {
+  if (node.kind == Node::Kind::scalar && node.text == "never") return bgp::DefaultOriginate{};
+  if (node.kind == Node::Kind::scalar && node.text == "always")
+    return bgp::DefaultOriginate{true, std::nullopt};
+  if (node.kind != Node::Kind::scalar || node.text.find('/') == std::string::npos) {
+    reader.fail(node, "must be never, always or a prefix");
+    return std::nullopt;
+  }
+  const bool v6 = node.text.find(':') != std::string::npos;
+  const auto prefix = reader.prefix(node, v6 ? Family::ipv6 : Family::ipv4);
+  if (!prefix) return std::nullopt;
+  return bgp::DefaultOriginate{true, *prefix};
+}
+
+std::string write_default_originate(const bgp::DefaultOriginate& how) {
+  if (!how.on) return "never";
+  return how.condition ? yaml_text(how.condition->text()) : "always";
 }
 
 std::optional<std::vector<Family>> read_families(Reader& reader, const Node& node) {
@@ -412,6 +432,7 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
                 "any interface"),
       password(),
       password_file(),
+      tcp_ao(),
       key_of("families", &PeerSettings::families, "list of ipv4, ipv6",
              "Address families to negotiate (RFC 4760).", read_families, write_families),
       key_of("add-path-receive", &PeerSettings::add_path_receive, "list of ipv4, ipv6",
@@ -510,6 +531,16 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
           "not spoken of"),
       boolean("role-strict", &PeerSettings::role_strict,
               "The peer must say its role, too; with role only."),
+      key_of(
+          "default-originate", &PeerSettings::default_originate, "never, always or a prefix",
+          "The peer is told a default route with this node as next hop, in each family of the "
+          "session and whatever export says. This node itself does not use it. A prefix: only "
+          "while this node uses a learned route for just that prefix, and never told to the peer "
+          "that this route comes from.",
+          read_default_originate, write_default_originate),
+      boolean("unsuppress", &PeerSettings::unsuppress,
+              "The peer is told also what lies inside of aggregates with summary-only, as export "
+              "lets it."),
       boolean("graceful-shutdown", &PeerSettings::graceful_shutdown,
               "Routes with the community graceful-shutdown get LOCAL_PREF 0, so that they are used "
               "last (RFC 8326)."),
@@ -524,8 +555,6 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
 template <>
 const std::vector<Refusal>& refusals<bgp::PeerSettings>() {
   static const std::vector<Refusal> table{
-      {"tcp-ao",
-       "TCP-AO (RFC 5925) is not supported by this version; TCP MD5 is the key 'password'"},
       {"ttl-security", "RFC 5082 is the key 'gtsm'"},
       {"ebgp-multihop", "the hops to the peer are the key 'multihop'"},
       {"next-hop-self", "say next-hop: self"},

@@ -175,6 +175,7 @@ class NameCheck {
 template <typename Members>
 std::string texts(const Members& members) {
   std::vector<std::string> all;
+  all.reserve(members.size());
   for (const auto& each : members) all.push_back(yaml_text(each.text()));
   return fmt::format("[{}]", fmt::join(all, ", "));
 }

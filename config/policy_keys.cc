@@ -46,6 +46,7 @@ template <typename Item, typename Text>
 std::optional<std::string> write_list(const std::vector<Item>& list, Text text) {
   if (list.empty()) return std::nullopt;
   std::vector<std::string> texts;
+  texts.reserve(list.size());
   for (const Item& each : list) texts.push_back(yaml_text(text(each)));
   return fmt::format("[{}]", fmt::join(texts, ", "));
 }
@@ -414,5 +415,7 @@ template std::string write_keys(const RuleMatch&);
 template std::string write_keys(const RuleSet&);
 template std::string write_keys(const RuleSettings&);
 template std::string write_keys(const bgp::BmpStation&);
+template std::string write_keys(const bgp::AggregateSettings&);
+template std::string write_keys(const bgp::AnnouncementSettings&);
 
 }  // namespace weft::config

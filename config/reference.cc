@@ -62,6 +62,8 @@ std::string reference() {
          section<bgp::RuleSettings>("bgp.policies.<name>, a list of rules") +
          section<bgp::RuleMatch>("match of a rule") + section<bgp::RuleSet>("set of a rule") +
          section<bgp::PeerSettings>("bgp.peers and bgp.groups.<name>") +
+         section<bgp::AggregateSettings>("bgp.aggregates, a list of aggregates") +
+         section<bgp::AnnouncementSettings>("bgp.announcements, a list of announcements") +
          section<bgp::BmpSettings>("bgp.bmp") +
          section<bgp::BmpStation>("bgp.bmp.stations, a list of stations") +
          section<fib::Settings>("fib") + section<exporter::Settings>("exporter") +

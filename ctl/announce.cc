@@ -1,19 +1,18 @@
 #include "ctl/announce.h"
 
 #include <fmt/format.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <optional>
 #include <utility>
 #include <variant>
 
 #include "ctl/client.h"
+#include "net/shell_command.h"
 #include "net/time.h"
 
 namespace weft::ctl {
@@ -27,11 +26,6 @@ volatile std::sig_atomic_t stopped = 0;
 
 void say(const std::string& sentence) {
   fmt::print(stderr, "weftctl: {}\n", sentence);
-}
-
-bool succeeds(const std::string& command) {
-  const int status = std::system(command.c_str());
-  return status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 void pause(std::chrono::duration<double> span) {
@@ -102,9 +96,12 @@ bool keep_announced(const HeldAnnouncement& held) {
   ::sigaction(SIGTERM, &stop, nullptr);
   Holder holder(held);
   Health health(held.health);
+  // A service that hangs makes its check hang, too.
+  const auto limit = std::chrono::duration_cast<Clock::duration>(
+      std::chrono::duration<double>(held.health.timeout));
   while (stopped == 0) {
     std::chrono::duration<double> wait(held.health.interval);
-    if (held.health.command.empty() || health.saw(succeeds(held.health.command))) {
+    if (held.health.command.empty() || health.saw(succeeds(held.health.command, limit))) {
       const auto announced = holder.announce();
       if (announced == false) return false;
       if (!announced) wait = std::min<std::chrono::duration<double>>(wait, retry);

@@ -13,8 +13,9 @@ namespace weft::ctl {
 struct HealthCheck {
   /// For /bin/sh -c; empty: always healthy.
   std::string command;
-  /// Seconds.
+  /// Seconds between two runs, and for one at the most.
   double interval = 2;
+  double timeout = 5;
   /// Results in a row that change the verdict.
   unsigned rise = 2;
   unsigned fall = 3;

@@ -135,6 +135,8 @@ constexpr auto fields<DrainRequest> = std::tuple{
     Field{"on", &DrainRequest::on}, Field{"text", &DrainRequest::text, shutdown_text_length, true}};
 
 template <>
+constexpr auto fields<AggregatesRequest> = std::tuple{};
+template <>
 constexpr auto fields<BmpRequest> = std::tuple{};
 
 template <>
@@ -208,12 +210,16 @@ constexpr auto fields<Peer> =
                Field{"capabilities", &Peer::capabilities},
                Field{"families", &Peer::families},
                Field{"last_error", &Peer::last_error},
+               Field{"last_error_seconds", &Peer::last_error_seconds},
+               Field{"last_attempt", &Peer::last_attempt, {}, true},
+               Field{"last_attempt_seconds", &Peer::last_attempt_seconds},
                Field{"messages_received", &Peer::messages_received},
                Field{"messages_sent", &Peer::messages_sent},
                Field{"established_count", &Peer::established_count},
                Field{"graceful_restarts", &Peer::graceful_restarts, {}, true},
                Field{"range", &Peer::range, {}, true},
                Field{"password", &Peer::password, {}, true},
+               Field{"tcp_ao_keys", &Peer::tcp_ao_keys, {}, true},
                Field{"our_capabilities", &Peer::our_capabilities, {}, true},
                Field{"max_send", &Peer::max_send, {}, true},
                Field{"max_receive", &Peer::max_receive, {}, true},
@@ -258,20 +264,24 @@ template <>
 constexpr auto fields<Peers> =
     std::tuple{Field{"peers", &Peers::peers}, Field{"ranges", &Peers::ranges, {}, true}};
 template <>
-constexpr auto fields<Path> = std::tuple{Field{"peer", &Path::peer},
-                                         Field{"path_id", &Path::path_id},
-                                         Field{"next_hop", &Path::next_hop},
-                                         Field{"as_path", &Path::as_path},
-                                         Field{"origin", &Path::origin},
-                                         Field{"local_pref", &Path::local_pref},
-                                         Field{"med", &Path::med},
-                                         Field{"communities", &Path::communities},
-                                         Field{"originator_id", &Path::originator_id},
-                                         Field{"cluster_list", &Path::cluster_list},
-                                         Field{"best", &Path::best},
-                                         Field{"multipath", &Path::multipath},
-                                         Field{"lost_at", &Path::lost_at},
-                                         Field{"stale", &Path::stale, {}, true}};
+constexpr auto fields<Path> =
+    std::tuple{Field{"peer", &Path::peer},
+               Field{"path_id", &Path::path_id},
+               Field{"next_hop", &Path::next_hop},
+               Field{"as_path", &Path::as_path},
+               Field{"origin", &Path::origin},
+               Field{"local_pref", &Path::local_pref},
+               Field{"med", &Path::med},
+               Field{"communities", &Path::communities},
+               Field{"originator_id", &Path::originator_id},
+               Field{"cluster_list", &Path::cluster_list},
+               Field{"best", &Path::best},
+               Field{"multipath", &Path::multipath},
+               Field{"lost_at", &Path::lost_at},
+               Field{"stale", &Path::stale, {}, true},
+               Field{"resolved_through", &Path::resolved_through, {}, true},
+               Field{"igp_metric", &Path::igp_metric},
+               Field{"gateways", &Path::gateways, {}, true}};
 template <>
 constexpr auto fields<Route> = std::tuple{
     Field{"prefix", &Route::prefix}, Field{"source", &Route::source}, Field{"paths", &Route::paths},
@@ -338,6 +348,16 @@ constexpr auto fields<Policy> = std::tuple{Field{"name", &Policy::name},
 template <>
 constexpr auto fields<Policies> = std::tuple{Field{"policies", &Policies::policies}};
 template <>
+constexpr auto fields<Aggregate> = std::tuple{Field{"prefix", &Aggregate::prefix},
+                                              Field{"state", &Aggregate::state},
+                                              Field{"summary_only", &Aggregate::summary_only},
+                                              Field{"contributing", &Aggregate::contributing},
+                                              Field{"advertised", &Aggregate::advertised},
+                                              Field{"age", &Aggregate::age},
+                                              Field{"changes", &Aggregate::changes}};
+template <>
+constexpr auto fields<Aggregates> = std::tuple{Field{"aggregates", &Aggregates::aggregates}};
+template <>
 constexpr auto fields<Station> =
     std::tuple{Field{"name", &Station::name},         Field{"address", &Station::address},
                Field{"port", &Station::port},         Field{"monitor", &Station::monitor},
@@ -376,7 +396,10 @@ constexpr auto fields<Announcement> =
                Field{"med", &Announcement::med},
                Field{"lease", &Announcement::lease},
                Field{"expires_seconds", &Announcement::expires_seconds},
-               Field{"advertised", &Announcement::advertised}};
+               Field{"advertised", &Announcement::advertised},
+               Field{"waits_for", &Announcement::waits_for},
+               Field{"since_seconds", &Announcement::since_seconds},
+               Field{"changes", &Announcement::changes}};
 template <>
 constexpr auto fields<Announcements> =
     std::tuple{Field{"announcements", &Announcements::announcements}};
@@ -696,6 +719,8 @@ constexpr std::string_view method<PoliciesRequest> = "policies";
 template <>
 constexpr std::string_view method<DrainRequest> = "drain";
 template <>
+constexpr std::string_view method<AggregatesRequest> = "aggregates";
+template <>
 constexpr std::string_view method<BmpRequest> = "bmp";
 template <>
 constexpr std::string_view method<FibCheckRequest> = "fib-check";
@@ -780,6 +805,10 @@ struct Due<ContainersRequest> {
 template <>
 struct Due<PoliciesRequest> {
   using Type = Policies;
+};
+template <>
+struct Due<AggregatesRequest> {
+  using Type = Aggregates;
 };
 template <>
 struct Due<BmpRequest> {

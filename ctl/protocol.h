@@ -152,6 +152,11 @@ struct DrainRequest {
   bool operator==(const DrainRequest&) const = default;
 };
 
+/// Aggregates and how many routes contribute to each.
+struct AggregatesRequest {
+  bool operator==(const AggregatesRequest&) const = default;
+};
+
 /// Monitoring stations.
 struct BmpRequest {
   bool operator==(const BmpRequest&) const = default;
@@ -246,7 +251,7 @@ using Request =
                  RoutesRequest, PeerRequest, BlocksRequest, ContainersRequest, PoliciesRequest,
                  DrainRequest, FibCheckRequest, DoctorRequest, ClaimsRequest, IpamCheckRequest,
                  ImportRequest, ReleaseBlockRequest, BfdRequest, AnnounceRequest, WithdrawRequest,
-                 AnnouncementsRequest, MrtRequest, BmpRequest>;
+                 AnnouncementsRequest, MrtRequest, BmpRequest, AggregatesRequest>;
 
 // ---- replies
 
@@ -319,6 +324,10 @@ struct Peer {
   std::vector<PeerFamily> families;
   /// Why the last session ended or the next does not come up; empty when it never did.
   std::string last_error;
+  /// How long ago that was, and a later failure that says less.
+  std::optional<std::uint64_t> last_error_seconds;
+  std::string last_attempt;
+  std::optional<std::uint64_t> last_attempt_seconds;
   std::uint64_t messages_received = 0;
   std::uint64_t messages_sent = 0;
   std::uint64_t established_count = 0;
@@ -328,6 +337,8 @@ struct Peer {
   std::string range;
   /// Its connections are signed (RFC 2385).
   bool password = false;
+  /// Keys of its TCP-AO chain (RFC 5925); 0: none is asked for.
+  std::uint32_t tcp_ao_keys = 0;
   std::vector<std::string> our_capabilities;
   /// Octets of the largest message either way (RFC 8654); 0: no session.
   std::uint32_t max_send = 0;
@@ -420,6 +431,12 @@ struct Path {
   /// RFC 4456 8; empty where the path was not reflected.
   std::string originator_id = {};
   std::vector<std::string> cluster_list = {};
+  /// The route that leads to a next hop on no connected subnet, and its MULTI_EXIT_DISC added to
+  /// those on the way behind it; empty for other next hops.
+  std::string resolved_through = {};
+  std::optional<std::uint32_t> igp_metric = {};
+  /// "10.0.0.1 dev eth1 weight 2": where that leads.
+  std::vector<std::string> gateways = {};
   bool operator==(const Path&) const = default;
 };
 
@@ -515,6 +532,28 @@ struct Policy {
 struct Policies {
   std::vector<Policy> policies;
   bool operator==(const Policies&) const = default;
+};
+
+/// RFC 4271 9.2.2.2.
+struct Aggregate {
+  std::string prefix;
+  /// "announced", "installing" (its blackhole is on its way to the kernel), "idle" (nothing
+  /// contributes)
+  std::string state;
+  bool summary_only = false;
+  /// Prefixes inside of it that have a route.
+  std::uint64_t contributing = 0;
+  /// Peers it is advertised to.
+  std::uint32_t advertised = 0;
+  /// Since it was announced or ceased to be, and how often that has happened.
+  std::chrono::seconds age{0};
+  std::uint64_t changes = 0;
+  bool operator==(const Aggregate&) const = default;
+};
+
+struct Aggregates {
+  std::vector<Aggregate> aggregates;
+  bool operator==(const Aggregates&) const = default;
 };
 
 /// A monitoring station (RFC 7854).
@@ -640,11 +679,16 @@ struct Announcement {
   std::string prefix;
   std::vector<std::string> communities;
   std::optional<std::uint32_t> med;
-  /// "connection", "time", "until withdrawn"
+  /// "connection", "time", "until withdrawn", "configured"
   std::string lease;
   std::optional<std::uint64_t> expires_seconds;
   /// Peers it is advertised to.
   std::uint32_t advertised = 0;
+  /// Of one that is configured: the condition that does not hold; since its conditions hold, or do
+  /// not; and how often that has changed.
+  std::string waits_for = {};
+  std::optional<std::uint64_t> since_seconds = {};
+  std::uint64_t changes = 0;
   bool operator==(const Announcement&) const = default;
 };
 
@@ -683,7 +727,7 @@ struct Failure {
 
 using Reply = std::variant<Failure, Done, Lease, Status, Peers, Routes, Blocks, Containers,
                            Policies, FibCheck, Doctor, ClaimedBlocks, Imported, Findings, Bfd,
-                           Announcements, MrtRecords, Stations>;
+                           Announcements, MrtRecords, Stations, Aggregates>;
 
 /// One line of JSON without the newline.
 std::string encode(const Request& request);

@@ -247,6 +247,18 @@ std::string text_of(const std::vector<PeerRange>& ranges, Style style) {
   return text;
 }
 
+std::string why_down(const Peer& peer) {
+  if (peer.last_attempt.empty()) return harmless(peer.last_error);
+  return fmt::format("{}; then: {}", harmless(peer.last_error), harmless(peer.last_attempt));
+}
+
+/// "hold timer expired, 3m ago"
+std::string failure_text(const std::string& what, std::optional<std::uint64_t> ago) {
+  if (what.empty() || !ago) return dash_if_empty(what);
+  const std::chrono::seconds age(static_cast<std::int64_t>(*ago));
+  return fmt::format("{}, {} ago", harmless(what), duration_text(age));
+}
+
 }  // namespace
 
 std::string table(const Peers& peers, Style style) {
@@ -257,12 +269,12 @@ std::string table(const Peers& peers, Style style) {
     const Tone tone = tone_of_peer(peer);
     const PeerFamily* ipv4 = family_of(peer, "ipv4");
     const PeerFamily* ipv6 = family_of(peer, "ipv6");
-    rows.push_back({tone,
-                    {dash_if_empty(peer.name), dash_if_empty(peer.address),
-                     peer.asn == 0 ? "-" : fmt::format("{}", peer.asn), dash_if_empty(peer.state),
-                     duration_text(peer.since), received_text(ipv4), advertised_text(ipv4),
-                     received_text(ipv6), advertised_text(ipv6),
-                     tone == Tone::good ? "" : harmless(peer.last_error)}});
+    rows.push_back(
+        {tone,
+         {dash_if_empty(peer.name), dash_if_empty(peer.address),
+          peer.asn == 0 ? "-" : fmt::format("{}", peer.asn), dash_if_empty(peer.state),
+          duration_text(peer.since), received_text(ipv4), advertised_text(ipv4),
+          received_text(ipv6), advertised_text(ipv6), tone == Tone::good ? "" : why_down(peer)}});
   }
   return rendered({{"NAME"},
                    {"ADDRESS"},
@@ -421,19 +433,28 @@ std::string table(const Announcements& announcements, Style style) {
   if (announcements.announcements.empty()) return "nothing is announced for local clients\n";
   std::vector<Row> rows;
   for (const Announcement& each : announcements.announcements) {
-    rows.push_back({each.advertised == 0 ? Tone::wrong : Tone::good,
+    const bool waits = !each.waits_for.empty();
+    const std::string told =
+        each.advertised == 0 ? "to nobody" : fmt::format("to {}", each.advertised);
+    rows.push_back({waits                  ? Tone::between
+                    : each.advertised == 0 ? Tone::wrong
+                                           : Tone::good,
                     {dash_if_empty(each.prefix), dash_if_empty(each.lease),
                      each.expires_seconds ? duration_text(std::chrono::seconds(
                                                 static_cast<std::int64_t>(*each.expires_seconds)))
                                           : "-",
                      dash_if_none(each.med), joined(each.communities, " "),
-                     each.advertised == 0 ? "to nobody" : fmt::format("to {}", each.advertised)}});
+                     each.since_seconds ? duration_text(std::chrono::seconds(
+                                              static_cast<std::int64_t>(*each.since_seconds)))
+                                        : "-",
+                     waits ? "waits: " + harmless(each.waits_for) : told}});
   }
   return rendered({{"PREFIX"},
                    {"LEASE"},
                    {"EXPIRES", Align::right},
                    {"MED", Align::right},
                    {"COMMUNITIES"},
+                   {"SINCE", Align::right},
                    {"ADVERTISED"}},
                   rows, style);
 }
@@ -459,6 +480,28 @@ std::string table(const Policies& policies, Style style) {
                      rows, style);
   }
   return text;
+}
+
+std::string table(const Aggregates& aggregates, Style style) {
+  if (aggregates.aggregates.empty()) return "no aggregates are configured (bgp.aggregates)\n";
+  std::vector<Row> rows;
+  for (const Aggregate& each : aggregates.aggregates) {
+    const bool announced = each.state == "announced";
+    const bool told = announced && each.advertised != 0;
+    rows.push_back({told ? Tone::good : Tone::between,
+                    {harmless(each.prefix), harmless(each.state), duration_text(each.age),
+                     fmt::format("{}", each.contributing), each.summary_only ? "yes" : "no",
+                     fmt::format("{}", each.changes),
+                     each.advertised == 0 ? "to nobody" : fmt::format("to {}", each.advertised)}});
+  }
+  return rendered({{"PREFIX"},
+                   {"STATE"},
+                   {"SINCE", Align::right},
+                   {"CONTRIBUTING", Align::right},
+                   {"SUMMARY-ONLY"},
+                   {"CHANGES", Align::right},
+                   {"ADVERTISED"}},
+                  rows, style);
 }
 
 std::string table(const Stations& stations, Style style) {
@@ -548,14 +591,19 @@ std::string detail(const Peer& peer, Style style) {
   const std::string state =
       fmt::format("{} for {}", dash_if_empty(peer.state), duration_text(peer.since));
   text += labelled("state", painted(state, tone, style));
-  text += labelled("last error", dash_if_empty(peer.last_error));
+  text += labelled("last error", failure_text(peer.last_error, peer.last_error_seconds));
+  if (!peer.last_attempt.empty())
+    text += labelled("last attempt", failure_text(peer.last_attempt, peer.last_attempt_seconds));
   text += labelled("address", dash_if_empty(peer.address));
   text += labelled("local address", dash_if_empty(peer.local_address));
   text += labelled("AS", fmt::format("{} {}", peer.asn == 0 ? "-" : fmt::format("{}", peer.asn),
                                      harmless(peer.type)));
   text += labelled("router-id", dash_if_empty(peer.router_id));
   if (!peer.range.empty()) text += labelled("range", harmless(peer.range));
-  text += labelled("authentication", peer.password ? "TCP MD5" : "none");
+  text += labelled("authentication", peer.password ? "TCP MD5"
+                                     : peer.tcp_ao_keys != 0
+                                         ? fmt::format("TCP-AO, {} keys", peer.tcp_ao_keys)
+                                         : "none");
   if (peer.least_ttl != 0) {
     text += labelled("ttl", fmt::format("{} sent, {} or more taken", peer.ttl, peer.least_ttl));
   } else {
@@ -651,6 +699,13 @@ std::string detail(const Route& route, Style style) {
                     {"COMMUNITIES"},
                     {"VERDICT"}},
                    rows, style);
+  for (const Path& path : route.paths) {
+    if (path.resolved_through.empty()) continue;
+    text += labelled("resolved",
+                     fmt::format("{} through {}, metric {}: {}", dash_if_empty(path.next_hop),
+                                 harmless(path.resolved_through), path.igp_metric.value_or(0),
+                                 joined(path.gateways, ", ")));
+  }
   for (const Path& path : route.paths) {
     if (path.originator_id.empty() && path.cluster_list.empty()) continue;
     text +=

@@ -30,6 +30,7 @@ std::string table(const Containers& containers, Style style);
 /// One line a rule, policy by policy, and one for what no rule of it met.
 std::string table(const Policies& policies, Style style);
 /// One line a station.
+std::string table(const Aggregates& aggregates, Style style);
 std::string table(const Stations& stations, Style style);
 /// One line a finding, what is wrong first, each with its command.
 std::string table(const Doctor& doctor, Style style);

@@ -272,6 +272,7 @@ int run(const CLI::App& app, const Options& options) {
     const CLI::App* drain = app.get_subcommand("drain");
     request = DrainRequest{drain->got_subcommand("on"), options.text};
   }
+  if (app.got_subcommand("aggregates")) request = AggregatesRequest{};
   if (app.got_subcommand("bmp")) request = BmpRequest{};
   if (app.got_subcommand("ipam")) {
     const CLI::App* ipam = app.get_subcommand("ipam");
@@ -320,6 +321,11 @@ void add_origination(CLI::App& app, Options& options) {
                    "stay, and announce it only while this shell command succeeds")
       ->excludes(ttl);
   announce->add_option("--health-interval", held.health.interval, "seconds between two checks")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  announce
+      ->add_option("--health-timeout", held.health.timeout,
+                   "seconds after which the command is killed and has failed")
       ->check(CLI::Range(0.1, 3600.0))
       ->capture_default_str();
   announce->add_option("--health-rise", held.health.rise, "successes in a row that announce it")
@@ -380,6 +386,7 @@ int parse_and_run(int argc, char** argv) {
   drain->add_subcommand("on", "from now on, also over restarts")
       ->add_option("--text", options.text, "why, at most 255 octets; peers see it at a shutdown");
   drain->add_subcommand("off", "no longer");
+  app.add_subcommand("aggregates", "aggregates, and how many routes contribute to each");
   app.add_subcommand("bmp", "monitoring stations, and how far each has been told");
   app.add_subcommand("doctor", "what weft needs of this host, and the command where it is not so");
   CLI::App* fib = app.add_subcommand("fib", "the kernel's routes");
@@ -421,7 +428,7 @@ int parse_and_run(int argc, char** argv) {
     return complain(
         usage,
         "say what to show: status, peers, bfd, routes, blocks, containers, policies, bmp, "
-        "announcements, ipam, fib check or doctor; or peer VERB, drain, announce, "
+        "aggregates, announcements, ipam, fib check or doctor; or peer VERB, drain, announce, "
         "withdraw, mrt dump (see weftctl --help)");
   }
   return run(app, options);

@@ -187,6 +187,18 @@ class Daemon {
 
   ctl::Announcements announcements_view(Time now) const {
     ctl::Announcements view = announcements_.view(now);
+    for (const bgp::ConditionalStatus& each : routing_->speaker().conditional()) {
+      ctl::Announcement row;
+      row.prefix = each.what.prefix.text();
+      row.communities = each.what.community_texts();
+      row.med = each.what.med;
+      row.lease = "configured";
+      row.waits_for = each.waits_for;
+      row.since_seconds = static_cast<std::uint64_t>(
+          std::chrono::duration_cast<std::chrono::seconds>(now - each.since).count());
+      row.changes = each.changes;
+      view.announcements.push_back(std::move(row));
+    }
     for (ctl::Announcement& each : view.announcements)
       each.advertised = routing_->speaker().advertised_to(*Prefix::parse(each.prefix));
     return view;
@@ -213,6 +225,7 @@ class Daemon {
             [&](const ctl::ReleaseBlockRequest& release) { answer(released(release)); },
             [&](const ctl::PoliciesRequest&) { answer(policies_view(world())); },
             [&](const ctl::DrainRequest& drain) { answer(drained(drain)); },
+            [&](const ctl::AggregatesRequest&) { answer(aggregates_view(world(), now)); },
             [&](const ctl::BmpRequest&) { answer(stations_view(world(), now)); },
             [&](const ctl::DoctorRequest&) { answer(doctor_view(world())); },
             [&](const ctl::FibCheckRequest& check) { routing_->check_fib(check.repair, answer); },

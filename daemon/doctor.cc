@@ -165,6 +165,20 @@ void keys(const Patient& patient, std::vector<Finding>& found) {
   found.push_back(std::move(finding));
 }
 
+void tcp_ao(const Patient& patient, std::vector<Finding>& found) {
+  if (patient.ao_peers == 0) return;
+  Finding finding{"TCP-AO", State::good, "this kernel has it", "", {}};
+  if (!patient.has_tcp_ao) {
+    finding.state = State::wrong;
+    finding.message = fmt::format(
+        "this kernel has none (CONFIG_TCP_AO, Linux 6.7 or later); peers that have no session "
+        "because of it: {}",
+        patient.ao_peers);
+    finding.command = "grep CONFIG_TCP_AO= /boot/config-$(uname -r)";
+  }
+  found.push_back(std::move(finding));
+}
+
 std::string trimmed(std::string_view text) {
   const auto from = text.find_first_not_of(" \t\r");
   if (from == std::string_view::npos) return {};
@@ -248,6 +262,7 @@ std::vector<Finding> examine(const Patient& patient) {
   }
   veths(patient, found);
   keys(patient, found);
+  tcp_ao(patient, found);
   found.push_back(networkd(patient));
   return found;
 }

@@ -38,6 +38,9 @@ struct Patient {
   bool installs = true;
   /// Peers with a TCP MD5 key; each costs the listening socket room of net.core.optmem_max.
   std::size_t keys = 0;
+  /// Peers that ask for TCP-AO, and whether the kernel has it.
+  std::size_t ao_peers = 0;
+  bool has_tcp_ao = true;
   /// Tests look elsewhere.
   std::filesystem::path proc_sys = "/proc/sys";
   std::filesystem::path root = "/";

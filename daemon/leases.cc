@@ -12,7 +12,6 @@ ctl::ErrorCode code_of(ipam::Refusal::Reason reason) {
     case ipam::Refusal::Reason::bad_request:
       return ctl::ErrorCode::bad_request;
     case ipam::Refusal::Reason::unknown_pool:
-      return ctl::ErrorCode::not_found;
     case ipam::Refusal::Reason::elsewhere:
       return ctl::ErrorCode::not_found;
     case ipam::Refusal::Reason::taken:

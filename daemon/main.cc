@@ -6,11 +6,13 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <exception>
 #include <string>
 
+#include "bgp/tcp_ao.h"
 #include "daemon/daemon.h"
 
 namespace {
@@ -24,6 +26,15 @@ int check(const std::string& path, const weft::config::Defaults& defaults) {
   const auto config = weft::config::load(path, defaults);
   if (config) {
     fmt::print("{}: good\n", path);
+    const auto& peers = config->bgp.peers;
+    const auto signed_peers = std::count_if(peers.begin(), peers.end(),
+                                            [](const auto& peer) { return !peer.tcp_ao.empty(); });
+    if (signed_peers != 0 && !weft::bgp::has_tcp_ao()) {
+      fmt::print(stderr,
+                 "{}: this host's kernel has no TCP-AO (CONFIG_TCP_AO, Linux 6.7 or later); peers "
+                 "that have no session here because of it: {}\n",
+                 path, signed_peers);
+    }
     return 0;
   }
   for (const auto& error : config.error()) fmt::print(stderr, "{}\n", error.text());

@@ -156,7 +156,7 @@ void append_masquerade(std::vector<std::string>& list, const std::vector<Prefix>
   }
   list.push_back(chain("masquerade", "nat", "postrouting", 100));
   for (const auto& [protocol, name] : {std::pair{"ip", "pools"}, std::pair{"ip6", "pools6"}}) {
-    const auto match = [&](const char* op, const char* field) {
+    const auto match = [protocol = protocol, name = name](const char* op, const char* field) {
       return fmt::format(
           R"({{"match":{{"op":"{}","left":{{"payload":{{"protocol":"{}","field":"{}"}}}},"right":"@{}"}}}},)",
           op, protocol, field, name);
@@ -286,7 +286,7 @@ Result<bool> PacketFilter::is_intact(const std::vector<Guarded>& containers) {
   if (!settings_.anti_spoof && !settings_.masquerade) return true;
   const auto now = generation();
   if (now && *now == expected_generation_) return true;
-  const auto listed = is_listed(containers);
+  auto listed = is_listed(containers);
   if (now && listed && *listed) expected_generation_ = *now;
   return listed;
 }

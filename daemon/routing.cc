@@ -18,6 +18,7 @@
 #include "daemon/drain_record.h"
 #include "daemon/fib_check.h"
 #include "daemon/forwarding_record.h"
+#include "daemon/health_checks.h"
 #include "fib/programmer.h"
 #include "net/time.h"
 
@@ -30,8 +31,12 @@ namespace asio = boost::asio;
 const Address container_gateway = Address::ipv4(0xa9fe0101);
 /// How often the kernel's routes are compared with ours although nothing was heard.
 constexpr std::chrono::minutes audit_interval{10};
+/// So many routes ahead the table is told of what it will be asked.
+constexpr std::size_t prefetch_distance = 8;
 /// How long the first dump of the kernel's routes may take before sessions begin all the same.
 constexpr std::chrono::seconds adoption_limit{5};
+/// How long the kernel goes on to drop what an aggregate covered, after its withdrawal.
+constexpr std::chrono::seconds cover_linger{5};
 
 void write_log(const bgp::LogLine& line) {
   switch (line.level) {
@@ -74,9 +79,12 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
                             const Address& router) { router_heard(ifindex, router); }),
         bfd_(io,
              [this](const std::string& peer, const std::string& why) { path_failed(peer, why); }),
+        health_(io, [this](const Prefix& prefix,
+                           const std::string& fault) { service_is(prefix, fault); }),
         table_timer_(io),
         audit_timer_(io),
-        begin_timer_(io) {
+        begin_timer_(io),
+        uncover_timer_(io) {
     if (!settings_.install) return;
     table_.emplace(settings_);
     check_.emplace(*table_, speaker_, [this](const NextHop& hop) { return describe(hop); });
@@ -110,9 +118,9 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     resolve(now);
 
     bgp::Callbacks callbacks;
-    callbacks.routes = [this](std::vector<bgp::RouteChange> changes) { learned(changes); };
+    callbacks.routes = [this](const std::vector<bgp::RouteChange>& changes) { learned(changes); };
     callbacks.sync_done = [this](bgp::SyncDone done) { synced(done); };
-    callbacks.log = [](bgp::LogLine line) { write_log(line); };
+    callbacks.log = [](const bgp::LogLine& line) { write_log(line); };
     callbacks.session_up = [this](const bgp::SessionUp& session) { bfd_.established(session); };
     callbacks.forgotten = [this](const std::string& peer) { bfd_.forgotten(peer); };
     callbacks.served_late = [this](Clock::duration late) {
@@ -129,6 +137,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     }
     follow_links(now);
     bfd_.apply(config.bgp);
+    health_.apply(config.bgp.announcements);
     transport_->poke();
 
     await_notifications();
@@ -173,9 +182,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       }
     }
     for (const Prefix& prefix : shielded_) {
-      if (table_ && !shielded.contains(prefix) && !dropped_.contains(prefix)) {
-        table_->unwant_blackhole(prefix, now);
-      }
+      if (!shielded.contains(prefix)) uncover(prefix, dropped_.contains(prefix), now);
     }
     shielded_ = std::move(shielded);
     originated_ = std::move(wanted);
@@ -198,13 +205,17 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   }
 
   void apply(const bgp::Settings& settings) {
-    speaker_.apply(with_version(settings), Clock::now());
+    const Time now = Clock::now();
+    speaker_.apply(with_version(settings), now);
+    cover_aggregates(now);
+    health_.apply(settings.announcements);
     if (auto listening = transport_->listen(); !listening) {
       spdlog::error("bgp.listen: {}", listening.error().message);
     }
-    follow_links(Clock::now());
+    follow_links(now);
     bfd_.apply(settings);
     transport_->poke();
+    pump();
   }
 
   void check_fib(bool repair, FibCheck::Answer answer) {
@@ -264,12 +275,14 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     stopped_ = true;
     static_cast<void>(routers_.links({}));
     bfd_.stop();
+    health_.stop();
     const std::string farewell = drained_ && !drained_->empty() ? *drained_ : "weftd is stopping";
     speaker_.stop(drained_.has_value(), farewell, Clock::now());
     if (transport_) transport_->poke();
     begin_timer_.cancel();
     table_timer_.cancel();
     audit_timer_.cancel();
+    uncover_timer_.cancel();
     if (notifications_) give_back(*notifications_);
     if (reports_) give_back(*reports_);
     if (programmer_) programmer_->stop();
@@ -503,6 +516,12 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     transport_->poke();
   }
 
+  void service_is(const Prefix& announcement, const std::string& fault) {
+    if (stopped_) return;
+    speaker_.health(announcement, fault, Clock::now());
+    if (transport_) transport_->poke();
+  }
+
   void router_heard(std::uint32_t ifindex, const Address& router) {
     if (stopped_) return;
     speaker_.router_heard(ifindex, router, Clock::now());
@@ -533,7 +552,11 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     // Ids of sets are reused once the speaker lets go of them, so a group is looked up once per
     // round, not kept.
     std::map<bgp::NextHopSet, fib::GroupRef> groups;
-    for (const bgp::RouteChange& change : changes) {
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+      if (i + prefetch_distance < changes.size()) {
+        table_->prefetch(changes[i + prefetch_distance].prefix);
+      }
+      const bgp::RouteChange& change = changes[i];
       drop_packets(change.prefix, change.kind == bgp::RouteKind::blackhole, now);
       if (change.kind != bgp::RouteKind::via) {
         table_->unwant(change.prefix, now);
@@ -548,6 +571,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       table_->want(change.prefix, group->second, now);
     }
     for (const auto& [set, group] : groups) table_->release(group);
+    cover_aggregates(now);
     pump();
   }
 
@@ -559,8 +583,59 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       table_->want_blackhole(prefix, now);
     } else {
       dropped_.erase(prefix);
-      if (!shielded_.contains(prefix)) table_->unwant_blackhole(prefix, now);
+      uncover(prefix, shielded_.contains(prefix), now);
     }
+  }
+
+  /// One who wanted a blackhole does no longer; `others`: of the rest somebody does.
+  void uncover(const Prefix& prefix, bool others, Time now) {
+    if (table_ && !others && !aggregated_.contains(prefix) && !uncover_at_.contains(prefix))
+      table_->unwant_blackhole(prefix, now);
+  }
+
+  /// What no route inside of an aggregate takes must not follow a default route back to whoever
+  /// believed it.
+  void cover_aggregates(Time now) {
+    if (!table_) return;
+    std::set<Prefix> wanted;
+    for (const bgp::AggregateStatus& each : speaker_.aggregates()) {
+      if (each.contributing == 0) continue;
+      wanted.insert(each.prefix);
+      uncover_at_.erase(each.prefix);
+      // Wanted once more, one that stands already is told of once more.
+      if (each.awaits_cover || !aggregated_.contains(each.prefix))
+        table_->want_blackhole(each.prefix, now);
+    }
+    wanted.swap(aggregated_);
+    for (const Prefix& prefix : wanted) {
+      if (!aggregated_.contains(prefix)) uncover_at_.try_emplace(prefix, now + cover_linger);
+    }
+    await_uncover(now);
+  }
+
+  /// Until everybody has heard of the withdrawal, packets still come.
+  void await_uncover(Time now) {
+    if (uncover_at_.empty()) return;
+    Time next = Time::max();
+    for (const auto& [prefix, at] : uncover_at_) next = std::min(next, at);
+    uncover_timer_.expires_after(std::max(next - now, Clock::duration::zero()));
+    uncover_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+      if (!error && !self->stopped_) self->uncover_due();
+    });
+  }
+
+  void uncover_due() {
+    const Time now = Clock::now();
+    std::vector<Prefix> due;
+    for (const auto& [prefix, at] : uncover_at_) {
+      if (at <= now) due.push_back(prefix);
+    }
+    for (const Prefix& prefix : due) {
+      uncover_at_.erase(prefix);
+      uncover(prefix, shielded_.contains(prefix) || dropped_.contains(prefix), now);
+    }
+    await_uncover(now);
+    pump();
   }
 
   void synced(const bgp::SyncDone& done) {
@@ -581,6 +656,10 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     bool covered = false;
     for (const fib::Installed& one : table_->take_installed()) {
       if (one.kind == fib::Kind::learned) learned.push_back(one.prefix);
+      if (one.kind == fib::Kind::blackhole && aggregated_.contains(one.prefix)) {
+        speaker_.covered(one.prefix, now);
+        covered = true;
+      }
       if (one.kind != fib::Kind::blackhole || uncovered_.erase(one.prefix) == 0) continue;
       speaker_.originate(one.prefix, now);
       covered = true;
@@ -636,6 +715,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   exporter::Histogram loop_lag_{exporter::lag_bounds()};
   bgp::RouterSocket routers_;
   BfdLinks bfd_;
+  HealthChecks health_;
   std::optional<bgp::Transport> transport_;
   std::optional<fib::Table> table_;
   std::optional<FibCheck> check_;
@@ -646,10 +726,15 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   asio::steady_timer table_timer_;
   asio::steady_timer audit_timer_;
   asio::steady_timer begin_timer_;
+  asio::steady_timer uncover_timer_;
   std::set<Prefix> originated_;
   std::set<Prefix> shielded_;
   /// Learned blackholes.
   std::set<Prefix> dropped_;
+  /// Aggregates to which something contributes.
+  std::set<Prefix> aggregated_;
+  /// Those of late.
+  std::map<Prefix, Time> uncover_at_;
   /// Of these: not yet announced, for the kernel has not acknowledged their blackhole.
   std::set<Prefix> uncovered_;
   std::map<Prefix, bgp::Origination> for_clients_;

@@ -7,6 +7,8 @@
 #include <set>
 #include <utility>
 
+#include "bgp/tcp_ao.h"
+
 namespace weft::daemon {
 namespace {
 
@@ -64,11 +66,19 @@ ctl::Peer peer_view(const World& world, const bgp::PeerStatus& peer, Time now) {
   view.route_reflector_client = peer.route_reflector_client;
   view.last_error =
       peer.shutdown && peer.last_error.empty() ? "shut down by the operator" : peer.last_error;
+  const auto ago = [&](const std::string& what, Time at) {
+    return what.empty() ? std::optional<std::uint64_t>()
+                        : static_cast<std::uint64_t>(duration_cast<seconds>(now - at).count());
+  };
+  view.last_error_seconds = ago(peer.last_error, peer.last_error_at);
+  view.last_attempt = peer.last_attempt;
+  view.last_attempt_seconds = ago(peer.last_attempt, peer.last_attempt_at);
   view.messages_received = peer.received.messages();
   view.messages_sent = peer.sent.messages();
   view.established_count = peer.established_count;
   view.range = text(peer.range);
   view.password = peer.password;
+  view.tcp_ao_keys = static_cast<std::uint32_t>(peer.tcp_ao_keys);
   view.our_capabilities = peer.our_capabilities;
   view.max_send = static_cast<std::uint32_t>(peer.max_send);
   view.max_receive = static_cast<std::uint32_t>(peer.max_receive);
@@ -89,7 +99,7 @@ ctl::Peer peer_view(const World& world, const bgp::PeerStatus& peer, Time now) {
   return view;
 }
 
-ctl::Path path_view(const bgp::PathStatus& path) {
+ctl::Path path_view(const World& world, const bgp::PathStatus& path) {
   ctl::Path view;
   view.peer = path.peer;
   view.path_id = path.path_id;
@@ -105,6 +115,11 @@ ctl::Path path_view(const bgp::PathStatus& path) {
   view.multipath = path.multipath;
   view.lost_at = path.lost_at;
   view.stale = path.stale;
+  if (path.route_behind) {
+    view.resolved_through = path.route_behind->prefix.text();
+    view.igp_metric = path.route_behind->metric;
+    view.gateways = world.routing.describe(path.gateways);
+  }
   return view;
 }
 
@@ -121,7 +136,7 @@ ctl::Route route_view(const World& world, const bgp::RouteStatus& route) {
   ctl::Route view;
   view.prefix = route.prefix.text();
   view.source = route.kind == bgp::RouteKind::local ? "local" : "bgp";
-  for (const bgp::PathStatus& path : route.paths) view.paths.push_back(path_view(path));
+  for (const bgp::PathStatus& path : route.paths) view.paths.push_back(path_view(world, path));
   if (route.kind == bgp::RouteKind::via) {
     view.next_hops = world.routing.describe(world.routing.speaker().next_hops(route.next_hops));
   }
@@ -193,6 +208,11 @@ Patient patient_of(const World& world) {
     if (held.attached && !held.lease.delegated)
       patient.veths.push_back(host_ifname(held.lease.attachment));
   }
+  for (const bgp::PeerSettings& peer : world.config.bgp.peers) {
+    patient.keys += peer.password ? 1U : 0U;
+    patient.ao_peers += peer.tcp_ao.empty() ? 0U : 1U;
+  }
+  patient.has_tcp_ao = patient.ao_peers == 0 || bgp::has_tcp_ao();
   return patient;
 }
 
@@ -374,6 +394,18 @@ ctl::Policies policies_view(const World& world) {
   return view;
 }
 
+ctl::Aggregates aggregates_view(const World& world, Time now) {
+  ctl::Aggregates view;
+  for (const bgp::AggregateStatus& each : world.routing.speaker().aggregates()) {
+    const char* state = each.originated ? "announced" : each.awaits_cover ? "installing" : "idle";
+    view.aggregates.push_back(
+        {each.prefix.text(), state, each.summary_only, each.contributing,
+         each.originated ? world.routing.speaker().advertised_to(each.prefix) : 0,
+         duration_cast<seconds>(now - each.since), each.changes});
+  }
+  return view;
+}
+
 ctl::Stations stations_view(const World& world, Time now) {
   ctl::Stations view;
   for (const bgp::StationStatus& station : world.routing.speaker().stations()) {
@@ -501,6 +533,7 @@ std::vector<exporter::Pool> pool_metrics(const ipam::Allocator& allocator, Time 
     }
   }
   std::vector<exporter::Pool> rows;
+  rows.reserve(pools.size());
   for (auto& [pool_name, pool] : pools) rows.push_back(std::move(pool));
   return rows;
 }
@@ -545,6 +578,12 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
     }
     add("", policy.import_unmatched, policy.export_unmatched);
   }
+  for (const bgp::AggregateStatus& each : speaker.aggregates())
+    snapshot.aggregates.push_back(
+        {each.prefix.text(), each.originated, each.contributing, each.changes});
+  for (const bgp::ConditionalStatus& each : speaker.conditional())
+    snapshot.announcements.push_back(
+        {each.what.prefix.text(), each.waits_for.empty(), each.changes});
   for (const bgp::StationStatus& station : speaker.stations()) {
     snapshot.stations.push_back({station.name, station.state == bgp::StationState::up,
                                  station.connections, station.counts.messages,

@@ -38,6 +38,7 @@ ctl::Blocks blocks_view(const World& world, Time now);
 ctl::ClaimedBlocks claims_view(const World& world);
 ctl::Containers containers_view(const World& world, Time now);
 ctl::Policies policies_view(const World& world);
+ctl::Aggregates aggregates_view(const World& world, Time now);
 ctl::Stations stations_view(const World& world, Time now);
 ctl::Doctor doctor_view(const World& world);
 /// What the doctor has to look at.

@@ -287,6 +287,29 @@ void add_policies(const Snapshot& s, Exposition& out) {
   out.take({&hits});
 }
 
+void add_aggregates(const Snapshot& s, Exposition& out) {
+  auto announced = gauge("weft_bgp_aggregate_announced", "1 while the aggregate is announced.");
+  auto contributing = gauge("weft_bgp_aggregate_contributing_routes",
+                            "Prefixes inside of the aggregate that have a route.");
+  auto flaps = counter("weft_bgp_aggregate_changes_total",
+                       "Times the aggregate was announced or withdrawn.");
+  for (const Aggregate& each : s.aggregates) {
+    const ClientMetric::Label prefix{"aggregate", each.prefix};
+    announced.add({prefix}, each.announced);
+    contributing.add({prefix}, each.contributing);
+    flaps.add({prefix}, each.changes);
+  }
+  auto holds = gauge("weft_bgp_announcement_announced",
+                     "1 while the conditions of the configured announcement hold.");
+  auto turns = counter("weft_bgp_announcement_changes_total",
+                       "Times the configured announcement was announced or withdrawn.");
+  for (const ConditionalAnnouncement& each : s.announcements) {
+    holds.add({{"announcement", each.prefix}}, each.announced);
+    turns.add({{"announcement", each.prefix}}, each.changes);
+  }
+  out.take({&announced, &contributing, &flaps, &holds, &turns});
+}
+
 void add_stations(const Snapshot& s, Exposition& out) {
   static constexpr std::array<std::string_view, 6> types{
       "route-monitoring", "statistics-report", "peer-down", "peer-up", "initiation", "termination"};
@@ -506,6 +529,7 @@ std::vector<prometheus::MetricFamily> metrics(const Snapshot& snapshot) {
   add_messages(snapshot, out);
   add_prefixes(snapshot, out);
   add_policies(snapshot, out);
+  add_aggregates(snapshot, out);
   add_stations(snapshot, out);
   add_rib(snapshot, out);
   add_fib(snapshot, out);

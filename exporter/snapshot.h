@@ -205,6 +205,22 @@ struct PolicyRule {
   std::uint64_t export_hits = 0;
 };
 
+/// RFC 4271 9.2.2.2.
+struct Aggregate {
+  std::string prefix;
+  bool announced = false;
+  std::uint64_t contributing = 0;
+  /// Times it was announced or withdrawn.
+  std::uint64_t changes = 0;
+};
+
+/// Of the configuration, with its conditions.
+struct ConditionalAnnouncement {
+  std::string prefix;
+  bool announced = false;
+  std::uint64_t changes = 0;
+};
+
 /// A monitoring station of BMP.
 struct Station {
   std::string name;
@@ -248,6 +264,8 @@ struct Snapshot {
   /// By family: ipv4, ipv6.
   std::array<Rib, 2> rib;
   std::vector<PolicyRule> policy_rules;
+  std::vector<Aggregate> aggregates;
+  std::vector<ConditionalAnnouncement> announcements;
   std::vector<Station> stations;
 
   /// None: weftd does not touch the kernel (fib.install: false).

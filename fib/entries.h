@@ -1,6 +1,6 @@
 // Entries: the routes of one family, compactly: 16 octets an IPv4 route (28 IPv6) in chunks that
-// never move, and an open-addressing index of 4-octet slots beside them. DirtySlots: which of them
-// need work. Not here: what they mean.
+// never move, and an open-addressing index of 4-octet slots beside them, where neighbouring
+// prefixes are neighbours. DirtySlots: which of them need work. Not here: what they mean.
 #pragma once
 
 #include <array>
@@ -103,6 +103,14 @@ inline Address restored(const AddressV6& stored) {
   return Address::of(std::as_bytes(std::span(stored)));
 }
 
+inline Neighbourhood neighbourhood_of(AddressV4 stored, unsigned length) {
+  return neighbourhood(std::uint64_t{stored} << 32U, 0, length);
+}
+inline Neighbourhood neighbourhood_of(const AddressV6& stored, unsigned length) {
+  const auto number = [&](std::size_t word) { return std::uint64_t{network_order(stored[word])}; };
+  return neighbourhood(number(0) << 32U | number(1), number(2) << 32U | number(3), length);
+}
+
 template <typename Stored>
 class Entries {
  public:
@@ -122,24 +130,23 @@ class Entries {
   /// Its slot, or none.
   [[nodiscard]] std::uint32_t find(const Prefix& prefix, Kind kind) const {
     if (index_.empty()) return none;
-    Stored address{};
-    store(prefix.address(), address);
-    for (std::size_t at = home(address, prefix.length(), kind);; at = (at + 1) & mask()) {
-      if (index_[at] == 0) return none;
-      const Entry<Stored>& entry = (*this)[index_[at] - 1];
-      if (entry.address == address && entry.length == prefix.length() && entry.kind == kind) {
-        return index_[at] - 1;
-      }
-    }
+    const std::uint32_t there = index_[position(key_of(prefix, kind))];
+    return there == 0 ? none : slot_of(there);
   }
   std::uint32_t find_or_insert(const Prefix& prefix, Kind kind) {
-    const std::uint32_t found = find(prefix, kind);
-    return found != none ? found : insert(prefix, kind);
+    if (index_.empty()) grow();
+    const Key key = key_of(prefix, kind);
+    const std::size_t at = position(key);
+    return index_[at] != 0 ? slot_of(index_[at]) : insert(key, at);
+  }
+  /// Ahead of find() and find_or_insert(), which wait for little else.
+  void prefetch(const Prefix& prefix, Kind kind) const {
+    if (!index_.empty()) __builtin_prefetch(&index_[key_of(prefix, kind).hash & mask()]);
   }
   void erase(std::uint32_t slot) {
     Entry<Stored>& entry = (*this)[slot];
-    std::size_t at = home(entry);
-    while (index_[at] != slot + 1) at = (at + 1) & mask();
+    std::size_t at = hash(entry) & mask();
+    while (index_[at] == 0 || slot_of(index_[at]) != slot) at = (at + 1) & mask();
     close_gap(at);
     entry = Entry<Stored>{};
     entry.length = free_mark;
@@ -159,60 +166,97 @@ class Entries {
   static constexpr std::uint8_t free_mark = 0xff;
   using Chunk = std::array<Entry<Stored>, chunk_size>;
 
+  /// What the index holds: a slot, plus one, below a few bits of the hash, so that few entries of
+  /// other prefixes are looked at.
+  static constexpr unsigned slot_bits = 26;
+  static constexpr std::uint32_t slot_mask = (1U << slot_bits) - 1;
+
+  struct Key {
+    Stored address{};
+    std::uint8_t length = 0;
+    Kind kind = Kind::learned;
+    std::uint64_t hash = 0;
+  };
+
+  static Key key_of(const Prefix& prefix, Kind kind) {
+    Key key;
+    store(prefix.address(), key.address);
+    key.length = static_cast<std::uint8_t>(prefix.length());
+    key.kind = kind;
+    key.hash = hash(key.address, key.length, kind);
+    return key;
+  }
+  static std::uint32_t slot_of(std::uint32_t indexed) { return (indexed & slot_mask) - 1; }
+  static std::uint32_t tag(std::uint64_t hash) {
+    return static_cast<std::uint32_t>(hash >> 58U ^ hash) << slot_bits;
+  }
+
   static std::uint64_t mixed(std::uint64_t value) {
     value = (value ^ value >> 30U) * 0xbf58476d1ce4e5b9U;
     value = (value ^ value >> 27U) * 0x94d049bb133111ebU;
     return value ^ value >> 31U;
   }
-  static std::uint64_t folded(AddressV4 address) { return std::uint64_t{address} << 16U; }
-  static std::uint64_t folded(const AddressV6& a) {
-    return mixed(std::uint64_t{a[0]} << 32U | a[1]) ^ (std::uint64_t{a[2]} << 32U | a[3]);
-  }
   [[nodiscard]] std::size_t mask() const { return index_.size() - 1; }
-  [[nodiscard]] std::size_t home(const Stored& address, unsigned length, Kind kind) const {
+  static std::uint64_t hash(const Stored& address, unsigned length, Kind kind) {
+    const Neighbourhood where = neighbourhood_of(address, length);
     const std::uint64_t rest = length * 4U + static_cast<unsigned>(kind) + 1U;
-    return mixed(folded(address) + rest * 0x9e3779b97f4a7c15U) & mask();
+    const std::uint64_t folded = where.low == 0 ? where.high : mixed(where.high) ^ where.low;
+    return (mixed(folded + rest * 0x9e3779b97f4a7c15U) & ~neighbours) | where.number;
   }
-  [[nodiscard]] std::size_t home(const Entry<Stored>& entry) const {
-    return home(entry.address, entry.length, entry.kind);
+  static std::uint64_t hash(const Entry<Stored>& entry) {
+    return hash(entry.address, entry.length, entry.kind);
+  }
+  /// Where it stands in the index, or the empty place where it would.
+  [[nodiscard]] std::size_t position(const Key& key) const {
+    const std::uint32_t tagged = tag(key.hash);
+    std::size_t at = key.hash & mask();
+    for (; index_[at] != 0; at = (at + 1) & mask()) {
+      if ((index_[at] & ~slot_mask) != tagged) continue;
+      const Entry<Stored>& entry = (*this)[slot_of(index_[at])];
+      if (entry.address == key.address && entry.length == key.length && entry.kind == key.kind) {
+        break;
+      }
+    }
+    return at;
   }
 
-  std::uint32_t insert(const Prefix& prefix, Kind kind) {
-    if ((size_ + 1) * 5 > index_.size() * 4) grow();
+  std::uint32_t insert(const Key& key, std::size_t at) {
+    if ((size_ + 1) * 8 > index_.size() * 5) {
+      grow();
+      at = position(key);
+    }
     std::uint32_t slot = end_;
     if (!free_.empty()) {
       slot = free_.back();
       free_.pop_back();
     } else {
+      assert(end_ < slot_mask);
       if (end_ % chunk_size == 0) chunks_.push_back(std::make_unique<Chunk>());
       ++end_;
     }
     Entry<Stored>& entry = (*this)[slot];
     entry = Entry<Stored>{};
-    store(prefix.address(), entry.address);
-    entry.length = static_cast<std::uint8_t>(prefix.length());
-    entry.kind = kind;
-    place(slot);
+    entry.address = key.address;
+    entry.length = key.length;
+    entry.kind = key.kind;
+    index_[at] = tag(key.hash) | (slot + 1);
     ++size_;
     return slot;
   }
-  void place(std::uint32_t slot) {
-    std::size_t at = home((*this)[slot]);
-    while (index_[at] != 0) at = (at + 1) & mask();
-    index_[at] = slot + 1;
-  }
   void grow() {
-    const std::size_t larger = index_.empty() ? 64 : index_.size() * 2;
-    const std::vector<std::uint32_t> old =
-        std::exchange(index_, std::vector<std::uint32_t>(larger));
-    for (const std::uint32_t entry : old) {
-      if (entry != 0) place(entry - 1);
+    index_.assign(index_.empty() ? 64 : index_.size() * 2, 0);
+    for (std::uint32_t slot = 0; slot < end_; ++slot) {
+      if (!live(slot)) continue;
+      const std::uint64_t hashed = hash((*this)[slot]);
+      std::size_t at = hashed & mask();
+      while (index_[at] != 0) at = (at + 1) & mask();
+      index_[at] = tag(hashed) | (slot + 1);
     }
   }
   /// Moves up what would no longer be found past the hole at `gap`.
   void close_gap(std::size_t gap) {
     for (std::size_t at = (gap + 1) & mask(); index_[at] != 0; at = (at + 1) & mask()) {
-      const std::size_t wanted = home((*this)[index_[at] - 1]);
+      const std::size_t wanted = hash((*this)[slot_of(index_[at])]) & mask();
       if (((at - wanted) & mask()) < ((at - gap) & mask())) continue;
       index_[gap] = index_[at];
       gap = at;

@@ -226,7 +226,7 @@ std::vector<Member> NextHopObjects::encoded(const std::vector<MemberRef>& member
   encoded.reserve(members.size());
   for (const MemberRef& member : members) {
     std::uint32_t weight = std::max<std::uint32_t>(member.weight, 1);
-    if (greatest > 256) weight = std::max(weight * 256 / greatest, 1U);
+    if (greatest > largest_weight) weight = std::max(weight * largest_weight / greatest, 1U);
     encoded.push_back({singles_[member.single].id, static_cast<std::uint16_t>(weight)});
   }
   return encoded;

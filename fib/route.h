@@ -47,10 +47,13 @@ struct Route {
   bool operator==(const Route&) const = default;
 };
 
+/// Of a member, before Linux 6.12: net/ipv4/nexthop.c refused the last of the eight bits' values.
+inline constexpr std::uint16_t largest_weight = 255;
+
 /// A member of a nexthop group.
 struct Member {
   std::uint32_t id = 0;
-  /// 1..256 (the kernel of Debian 12 keeps eight bits).
+  /// 1..largest_weight.
   std::uint16_t weight = 1;
 
   bool operator==(const Member&) const = default;

@@ -118,7 +118,7 @@ void put(netlink::Batch& batch, const NextHopObject& object, Mode mode) {
   std::vector<nexthop_grp> entries;
   entries.reserve(object.members.size());
   for (const Member& member : object.members) {
-    assert(member.weight > 0 && member.weight <= 256);
+    assert(member.weight > 0 && member.weight <= largest_weight);
     nexthop_grp entry{};
     entry.id = member.id;
     entry.weight = static_cast<std::uint8_t>(member.weight - 1);

@@ -58,6 +58,10 @@ void Table::want(const Prefix& prefix, GroupRef group, Time now) {
 void Table::unwant(const Prefix& prefix, Time now) {
   state_->unwant(prefix, Kind::learned, now);
 }
+void Table::prefetch(const Prefix& prefix) const {
+  state_->with(prefix.family(),
+               [&](const auto& half) { half.entries.prefetch(prefix, Kind::learned); });
+}
 
 void Table::want_blackhole(const Prefix& block, Time now) {
   if (!block.is_host()) state_->want(block, Kind::blackhole, fixed_target, now);

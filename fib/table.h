@@ -124,6 +124,8 @@ class Table {
   /// A learned route. Costs a hash look-up, no allocation per route.
   void want(const Prefix& prefix, GroupRef group, Time now);
   void unwant(const Prefix& prefix, Time now);
+  /// Some prefixes ahead of want() or unwant(), which wait for memory more than for anything else.
+  void prefetch(const Prefix& prefix) const;
   /// The blackhole under an owned block; a full-length block gets none (the container's route is
   /// the block).
   void want_blackhole(const Prefix& block, Time now);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -106,6 +107,9 @@ struct Table::State {
   Half<AddressV4> v4{Family::ipv4, {}, {}, {}, {}, {}, {}, {}, {}};
   Half<AddressV6> v6{Family::ipv6, {}, {}, {}, {}, {}, {}, {}, {}};
   std::unordered_map<Prefix, std::vector<Foreign>> foreign;
+  /// Lengths (IPv6: 128 more) at which there has been one: most routes of ours need look no
+  /// further.
+  std::bitset<288> foreign_lengths;
   std::unordered_map<Prefix, Fight> fights;
   /// Routes that went while a dump was under way, which may be older than that.
   std::set<Identity> gone;
@@ -299,8 +303,11 @@ struct Table::State {
     if (notices.size() < notice_limit) notices.push_back({warning, std::move(message)});
   }
 
+  static std::size_t shape_of(const Prefix& prefix) {
+    return prefix.length() + (prefix.family() == Family::ipv6 ? 128U : 0U);
+  }
   [[nodiscard]] const Foreign* foreign_at(const Prefix& prefix, std::uint32_t metric) const {
-    if (foreign.empty()) return nullptr;
+    if (foreign.empty() || !foreign_lengths[shape_of(prefix)]) return nullptr;
     const auto found = foreign.find(prefix);
     if (found == foreign.end()) return nullptr;
     for (const Foreign& one : found->second) {
@@ -321,6 +328,7 @@ struct Table::State {
       if (all.empty()) foreign.erase(route.prefix);
       return;
     }
+    foreign_lengths.set(shape_of(route.prefix));
     all.push_back({route.metric, route.protocol, dump_number});
   }
 

@@ -99,6 +99,8 @@ void Table::State::take_routes(Half<Stored>& half, Batch& batch, bool hold, Time
       break;
     }
   }
+  const std::size_t waiting = half.dirty.size() + half.lazy.size() + half.removals.size();
+  batch.routes.reserve(std::min(batch_limit, batch.routes.size() + waiting));
   take_from(half, half.dirty, batch, now);
   if (!hold) take_from(half, half.removals, batch, now);
   take_from(half, half.lazy, batch, now);

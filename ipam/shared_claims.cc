@@ -147,7 +147,8 @@ void SharedClaims::learn(const kv::KeyValue& now, bool deleted) {
 
 kv::Request SharedClaims::send(Purpose purpose, kv::Request request, Time now,
                                kv::KeyValue wanted) {
-  pending_ = Pending{purpose, wanted.key, wanted, now};
+  std::string key = wanted.key;
+  pending_ = Pending{purpose, std::move(key), std::move(wanted), now};
   return request;
 }
 

@@ -146,6 +146,24 @@ TEST(Decision, ComparesMedOfAnyAsWhenTold) {
   EXPECT_EQ(paths[1].rung, Rung::med);
 }
 
+TEST(Decision, SaysByHowMuchAPathLost) {
+  Candidate best;
+  Candidate loser;
+  const auto lost_at = [&](Rung rung) {
+    loser.rung = rung;
+    return margin(loser, best);
+  };
+  loser.local_pref = 50;
+  loser.origin = 2;
+  loser.igp_metric = 7;
+  loser.router_id = 0x0a000002;
+  EXPECT_EQ(lost_at(Rung::local_pref), "50 against 100");
+  EXPECT_EQ(lost_at(Rung::origin), "incomplete against igp");
+  EXPECT_EQ(lost_at(Rung::igp_metric), "7 against 0");
+  EXPECT_EQ(lost_at(Rung::router_id), "10.0.0.2 against 0.0.0.0");
+  EXPECT_EQ(lost_at(Rung::next_hop), "") << "there is no more or less of it";
+}
+
 TEST(Multipath, StopsAtTheLimitWithTheLowestRouterIds) {
   std::vector<Candidate> paths;
   for (unsigned n = 6; n > 0; --n) paths.push_back(candidate(n));

@@ -387,6 +387,46 @@ TEST(Peer, ResetComesBack) {
   EXPECT_EQ(bench.take<ConnectTo>().size(), 1U);
 }
 
+// What was said is worth more than that nobody answers since.
+TEST(Peer, KeepsTheTellingErrorBesideLaterAttempts) {
+  Bench bench;
+  const auto call = [&] {
+    for (int second = 0; second < 3600; ++second) {
+      bench.advance(1s);
+      const auto calls = bench.take<ConnectTo>();
+      if (!calls.empty()) return calls.back().connection;
+    }
+    ADD_FAILURE() << "never connects";
+    return ConnectionId{};
+  };
+  const auto attempt = [&](const char* why) { bench.peer.failed(call(), why, bench.now); };
+  attempt("Connection timed out");
+  EXPECT_THAT(bench.peer.last_error(), HasSubstr("timed out"));
+  attempt("Connection refused");
+  EXPECT_THAT(bench.peer.last_error(), HasSubstr("refused"));
+  attempt("Connection timed out");
+  EXPECT_THAT(bench.peer.last_error(), HasSubstr("refused"));
+  EXPECT_THAT(bench.peer.last_attempt(), HasSubstr("timed out"));
+
+  const ConnectionId on = call();
+  bench.peer.opened(on, here, bench.now);
+  bench.establish(on);
+  EXPECT_EQ(bench.peer.last_attempt(), "");
+  bench.hear(on, cease(Fault::AdministrativeShutdown, "upgrade"));
+  const Time then = bench.now;
+  attempt("Connection refused");
+  attempt("No route to host");
+  EXPECT_THAT(bench.peer.last_error(), HasSubstr("upgrade"));
+  EXPECT_EQ(bench.peer.last_error_at(), then);
+  EXPECT_EQ(bench.peer.last_attempt(), "cannot connect: No route to host");
+  EXPECT_EQ(bench.peer.last_attempt_at(), bench.now);
+
+  bench.peer.start(bench.now);
+  attempt("No route to host");
+  EXPECT_EQ(bench.peer.last_error(), "cannot connect: No route to host") << "begun anew";
+  EXPECT_EQ(bench.peer.last_attempt(), "");
+}
+
 TEST(Peer, ShowsWhatThePeersOperatorWrote) {
   Bench bench;
   const ConnectionId on = bench.connect();

@@ -46,6 +46,9 @@ Said any_words(Random& random) {
         Attributes made = path_of({65001 + random.below(2), 65010});
         made.med = random.below(3);
         if (random.below(3) == 0) made.local_pref = 100 + random.below(2);
+        // 2^28 or 2^29 octets per second.
+        if (random.below(4) != 0)
+          made.extended_communities = {{0x4004fde94d800000U + (random.below(2) << 23U)}};
         words.emplace_back(made);
       }
     }
@@ -75,7 +78,9 @@ std::string outcome(const Said& said, Random& random) {
     for (const RouteChange& change : changes) {
       std::string& route = fib[change.prefix];
       route = std::to_string(static_cast<int>(change.kind));
-      for (const NextHop& hop : rib.next_hops(change.next_hops)) route += hop.gateway.text() + " ";
+      for (const NextHop& hop : rib.next_hops(change.next_hops)) {
+        route += hop.gateway.text() + "*" + std::to_string(hop.weight) + " ";
+      }
     }
   };
   for (const Said::value_type* turn : turns) {

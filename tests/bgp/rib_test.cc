@@ -152,7 +152,7 @@ TEST_F(RibTest, RefusesSpecialNextHops) {
                               "::", "::1", "ff02::1"}) {
     const auto id = rib_.next_hop(PeerId{1}, address(special));
     EXPECT_TRUE(rib_.next_hop(*id).special) << special;
-    EXPECT_FALSE(rib_.next_hop(*id).resolved) << special;
+    EXPECT_TRUE(rib_.next_hop(*id).resolved.empty()) << special;
   }
 }
 
@@ -160,11 +160,11 @@ TEST_F(RibTest, FindsLinkLocalNextHopsBehindTheSession) {
   RibPeer unnumbered{true, RouterId{9}, address("fe80::1"), 12};
   rib_.attach(PeerId{9}, unnumbered);
   const auto one = *rib_.next_hop(PeerId{9}, address("fe80::1"), address("fe80::1"));
-  EXPECT_EQ(rib_.next_hop(one).resolved, (NextHop{address("fe80::1"), 12, 1}));
+  EXPECT_EQ(rib_.next_hop(one).resolved, (NextHops{{address("fe80::1"), 12, 1}}));
   const auto both = *rib_.next_hop(PeerId{9}, address("2001:db8::9"), address("fe80::1"));
-  EXPECT_EQ(rib_.next_hop(both).resolved, (NextHop{address("fe80::1"), 12, 1}));
+  EXPECT_EQ(rib_.next_hop(both).resolved, (NextHops{{address("fe80::1"), 12, 1}}));
   const auto unknown = *rib_.next_hop(PeerId{1}, address("fe80::1"));
-  EXPECT_FALSE(rib_.next_hop(unknown).resolved);
+  EXPECT_TRUE(rib_.next_hop(unknown).resolved.empty());
 }
 
 TEST_F(RibTest, FollowsAPeerToAnotherInterface) {
@@ -211,8 +211,32 @@ TEST_F(RibTest, SweepsOnlyWhatWasNotAnnouncedAgain) {
   EXPECT_EQ(decided(), Texts{}) << "stale paths go on carrying traffic";
   announce(1, "10.1.0.0/16", path_of({65001}));
   announce(1, "10.2.0.0/16", path_of({65001, 65002}));
-  rib_.sweep_stale(PeerId{1}, Family::ipv4);
+  rib_.drop(PeerId{1}, Family::ipv4, Rib::Which::stale);
   EXPECT_EQ(decided(), Texts{"10.3.0.0/16 gone"});
+}
+
+// All are marked at once as long as none is stale; what is stale already stays so.
+TEST_F(RibTest, MarksAnewWhatIsHeldAndWhatIsStale) {
+  for (int life = 0; life < 3; ++life) {
+    announce(1, "10.1.0.0/16", path_of({65001}));
+    announce(1, "10.2.0.0/16", path_of({65001}));
+    announce(2, "10.3.0.0/16", path_of({65002}));
+    EXPECT_EQ(rib_.counts(PeerId{1}, Family::ipv4).stale, 0U);
+    rib_.mark_stale(PeerId{1}, Family::ipv4);
+    announce(1, "10.1.0.0/16", path_of({65001}));
+    EXPECT_EQ(rib_.counts(PeerId{1}, Family::ipv4).stale, 1U);
+    rib_.mark_stale(PeerId{1}, Family::ipv4);
+    EXPECT_EQ(rib_.counts(PeerId{1}, Family::ipv4).stale, 2U);
+    EXPECT_EQ(rib_.counts(PeerId{2}, Family::ipv4).stale, 0U);
+    EXPECT_TRUE(rib_.route(prefix("10.1.0.0/16"))->paths[0].stale);
+    EXPECT_FALSE(rib_.route(prefix("10.3.0.0/16"))->paths[0].stale);
+    announce(1, "10.2.0.0/16", path_of({65001}));
+    rib_.drop(PeerId{1}, Family::ipv4, Rib::Which::stale);
+    decide();
+    EXPECT_FALSE(rib_.route(prefix("10.1.0.0/16")));
+    EXPECT_EQ(rib_.counts(PeerId{1}, Family::ipv4).received, 1U);
+    EXPECT_EQ(rib_.counts(PeerId{1}, Family::ipv4).stale, 0U);
+  }
 }
 
 TEST_F(RibTest, KeepsPathsWithIdsApart) {

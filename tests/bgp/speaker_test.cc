@@ -20,7 +20,6 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using testing::UnorderedElementsAre;
 
 constexpr Time t0{1h};
 
@@ -88,6 +87,8 @@ struct Bench {
   bool reading = true;
   /// Peers ask for graceful restart: they keep forwarding.
   bool preserving = false;
+  /// And for so long after their restart time (RFC 9494).
+  std::chrono::seconds long_lived{3600};
 
   Far& far(const std::string& name) { return fars[name]; }
 
@@ -220,6 +221,8 @@ struct Bench {
       for (const AfiSafi family : open.capabilities.families)
         restart.families.push_back({family, true});
       open.capabilities.graceful_restart = restart;
+      for (const AfiSafi family : open.capabilities.families)
+        open.capabilities.long_lived.push_back({family, true, long_lived});
     }
     speaker.opened(far.connection, address(("192.0." + std::to_string(number) + ".1").c_str()),
                    now);
@@ -250,6 +253,7 @@ struct Bench {
     std::vector<std::byte> encoded;
     encode_attributes(attributes, true, encoded);
     std::vector<Nlri> nlri;
+    nlri.reserve(prefixes.size());
     for (const Prefix& each : prefixes) nlri.push_back({each, 0});
     const auto& session = far("tor" + std::to_string(number)).negotiated;
     const PathNextHop via{address(("192.0." + std::to_string(number) + ".2").c_str()), {}};
@@ -318,7 +322,7 @@ TEST(Speaker, LearnsInstallsAndForgets) {
   EXPECT_EQ(route->paths.size(), 2U);
   EXPECT_TRUE(route->paths[0].best);
   EXPECT_TRUE(route->paths[1].multipath);
-  EXPECT_FALSE(route->paths[1].lost_at.empty());
+  EXPECT_EQ(route->paths[1].lost_at, "router id (10.0.1.2 against 10.0.1.1)");
   bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
   bench.drain();
   EXPECT_EQ(bench.fib.at(prefix("10.64.1.0/26")).size(), 1U);
@@ -635,6 +639,193 @@ TEST(Speaker, ApplyTouchesOnlyWhatChanged) {
   EXPECT_EQ(bench.far("tor1").farewell->fault, Fault::AdministrativeShutdown);
 }
 
+// RFC 4271 9.2.2.2; RFC 9774: the paths of what is inside are left out, no AS_SET stands for them.
+TEST(Speaker, AnAggregateStandsForWhatIsInside) {
+  Settings settings = node(2);
+  settings.peers[1].export_filter = Filter::accept;
+  AggregateSettings aggregate;
+  aggregate.what.prefix = prefix("10.64.0.0/16");
+  aggregate.summary_only = true;
+  settings.aggregates = {aggregate};
+  Bench bench(settings);
+  bench.establish(1);
+  bench.establish(2);
+  const Far& far = bench.far("tor2");
+  bench.announce(1, {prefix("10.64.1.0/26"), prefix("10.65.1.0/26")});
+  EXPECT_EQ(far.paths.at(prefix("10.64.0.0/16")), "65001");
+  EXPECT_TRUE(far.attributes.at(prefix("10.64.0.0/16")).atomic_aggregate);
+  EXPECT_EQ(far.attributes.at(prefix("10.64.0.0/16")).aggregator,
+            (Aggregator{settings.asn, settings.router_id}));
+  EXPECT_FALSE(far.table.contains(prefix("10.64.1.0/26")));
+  EXPECT_TRUE(far.table.contains(prefix("10.65.1.0/26")));
+  settings.peers[1].unsuppress = true;
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_TRUE(far.table.contains(prefix("10.64.1.0/26"))) << "for this peer";
+  settings.peers[1].unsuppress = false;
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_FALSE(far.table.contains(prefix("10.64.1.0/26")));
+  settings.aggregates[0].summary_only = false;
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_TRUE(far.table.contains(prefix("10.64.1.0/26")));
+  EXPECT_EQ(bench.status("tor2").established_count, 1U);
+  settings.aggregates[0].summary_only = true;
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_FALSE(far.table.contains(prefix("10.64.1.0/26")));
+  EXPECT_TRUE(far.table.contains(prefix("10.64.0.0/16")));
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  EXPECT_THAT(far.table, IsEmpty());
+}
+
+TEST(Speaker, OriginatesADefaultRouteForThePeerThatIsToHaveOne) {
+  Settings settings = node(2);
+  settings.peers[0].default_originate.on = true;
+  Bench bench(settings);
+  bench.establish(1);
+  bench.establish(2);
+  EXPECT_EQ(bench.far("tor1").table.at(prefix("0.0.0.0/0")).address, address("192.0.1.1"));
+  EXPECT_EQ(bench.far("tor1").paths.at(prefix("0.0.0.0/0")), "65001");
+  EXPECT_TRUE(bench.far("tor1").table.contains(prefix("::/0")));
+  EXPECT_THAT(bench.far("tor2").table, IsEmpty());
+  EXPECT_EQ(bench.changes, 0U) << "the FIB hears nothing of it";
+  EXPECT_EQ(bench.speaker.route(prefix("0.0.0.0/0"))->kind, RouteKind::none);
+
+  bench.announce(2, {prefix("0.0.0.0/0")});
+  EXPECT_EQ(bench.fib.at(prefix("0.0.0.0/0")).size(), 1U) << "what is learned is used";
+  EXPECT_EQ(bench.far("tor1").paths.at(prefix("0.0.0.0/0")), "65001");
+
+  settings.peers[0].default_originate.on = false;
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_THAT(bench.far("tor1").table, IsEmpty());
+  EXPECT_EQ(bench.status("tor1").established_count, 1U);
+}
+
+TEST(Speaker, ADefaultRouteMayDependOnAnotherRoute) {
+  Settings settings = node(2);
+  settings.peers[0].default_originate = {true, prefix("10.9.0.0/16")};
+  Bench bench(settings);
+  bench.establish(1);
+  bench.establish(2);
+  EXPECT_THAT(bench.far("tor1").table, IsEmpty());
+  bench.announce(2, {prefix("10.9.0.0/16")});
+  EXPECT_TRUE(bench.far("tor1").table.contains(prefix("0.0.0.0/0")));
+  EXPECT_TRUE(bench.far("tor1").table.contains(prefix("::/0")));
+  bench.announce(2, {prefix("10.9.0.0/16")}, {Asn{65001}});  // a loop: not to be used
+  EXPECT_THAT(bench.far("tor1").table, IsEmpty());
+}
+
+// Or two nodes that do so for each other keep it up after the way out has gone.
+TEST(Speaker, ADefaultRouteIsNotToldToWhoeverItDependsOn) {
+  Settings settings = node(2);
+  for (PeerSettings& each : settings.peers) each.default_originate = {true, prefix("10.9.0.0/16")};
+  Bench bench(settings);
+  bench.establish(1);
+  bench.establish(2);
+  const auto is_told = [&](const char* peer) {
+    return bench.far(peer).table.contains(prefix("0.0.0.0/0"));
+  };
+  bench.announce(1, {prefix("10.9.0.0/16")});
+  EXPECT_FALSE(is_told("tor1"));
+  EXPECT_TRUE(is_told("tor2"));
+  bench.announce(2, {prefix("10.9.0.0/16")}, {Asn{65102}, Asn{65200}});
+  EXPECT_FALSE(is_told("tor1"));
+  EXPECT_TRUE(is_told("tor2"));
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  EXPECT_FALSE(is_told("tor2")) << "the condition holds by its own route now";
+}
+
+// One thing leads to the other at once, not with whatever happens next.
+TEST(Speaker, AnAnnouncementWithAConditionMakesTheAggregateAroundIt) {
+  Settings settings = node(2);
+  AggregateSettings aggregate;
+  aggregate.what.prefix = prefix("10.64.0.0/16");
+  settings.aggregates = {aggregate};
+  AnnouncementSettings service;
+  service.what.prefix = prefix("10.64.1.1/32");
+  service.when_route = prefix("10.0.0.0/8");
+  settings.announcements = {service};
+  Bench bench(settings);
+  bench.establish(1);
+  bench.establish(2);
+  bench.tick();
+  const Far& far = bench.far("tor2");
+  ASSERT_FALSE(far.table.contains(aggregate.what.prefix));
+
+  bench.announce(1, {*service.when_route});
+  bench.tick();
+  EXPECT_TRUE(far.table.contains(service.what.prefix));
+  EXPECT_TRUE(far.table.contains(aggregate.what.prefix));
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  bench.tick();
+  EXPECT_FALSE(far.table.contains(service.what.prefix));
+  EXPECT_FALSE(far.table.contains(aggregate.what.prefix));
+}
+
+TEST(Speaker, EndOfRibWaitsForAggregatesAndServices) {
+  Settings settings = node(1);
+  settings.peers[0].export_filter = Filter::accept;
+  AggregateSettings aggregate;
+  aggregate.what.prefix = prefix("10.64.0.0/16");
+  settings.aggregates = {aggregate};
+  AnnouncementSettings service;
+  service.what.prefix = prefix("2001:db8::7/128");
+  service.health_command = "true";
+  settings.announcements = {service};
+  Bench bench(settings);
+  bench.speaker.wait_for_install(true, bench.now);
+  bench.speaker.originate(prefix("10.64.1.0/26"), bench.now);
+  bench.establish(1);
+  const Far& far = bench.far("tor1");
+  EXPECT_TRUE(far.table.contains(prefix("10.64.1.0/26")));
+  EXPECT_THAT(far.ended, IsEmpty());
+  bench.speaker.covered(aggregate.what.prefix, bench.now);
+  bench.drain();
+  EXPECT_TRUE(far.table.contains(aggregate.what.prefix));
+  EXPECT_THAT(far.ended, ElementsAre(Family::ipv4));
+  bench.speaker.health(service.what.prefix, {}, bench.now);
+  bench.drain();
+  EXPECT_TRUE(far.table.contains(service.what.prefix));
+  EXPECT_THAT(far.ended, ElementsAre(Family::ipv4, Family::ipv6));
+}
+
+TEST(Speaker, AnnouncesWhileItsConditionsHold) {
+  Settings settings = node(2);
+  AnnouncementSettings service;
+  service.what.prefix = prefix("192.0.2.7/32");
+  service.when_route = prefix("10.9.0.0/16");
+  service.health_file = "/run/well";
+  AnnouncementSettings backup;
+  backup.what.prefix = prefix("10.10.0.0/16");
+  backup.unless_route = prefix("10.9.0.0/16");
+  settings.announcements = {service, backup};
+  Bench bench(settings);
+  bench.establish(1);
+  bench.establish(2);
+  const Far& far = bench.far("tor1");
+  EXPECT_THAT(far.table, IsEmpty()) << "a peer may still say that 10.9.0.0/16 is there";
+  for (const char* each : {"tor1", "tor2"}) {
+    bench.end_of_rib(each, Family::ipv4);
+    bench.end_of_rib(each, Family::ipv6);
+  }
+  bench.tick();
+  EXPECT_TRUE(far.table.contains(backup.what.prefix));
+  bench.announce(2, {prefix("10.9.0.0/16")});
+  EXPECT_THAT(far.table, IsEmpty());
+  bench.speaker.health(service.what.prefix, {}, bench.now);
+  bench.drain();
+  EXPECT_TRUE(far.table.contains(service.what.prefix));
+  bench.speaker.health(service.what.prefix, "ill", bench.now);
+  bench.drain();
+  EXPECT_THAT(far.table, IsEmpty());
+}
+
 TEST(Speaker, AnExportFilterChangesWithoutAReset) {
   Settings settings = node(2);
   Bench bench(settings);
@@ -830,6 +1021,104 @@ TEST(Speaker, LosingALargePeerIsDoneInSlices) {
   EXPECT_THAT(bench.fib, IsEmpty());
 }
 
+// The same for what a peer that came back has not said again.
+TEST(Speaker, WhatIsStaleIsSweptInSlices) {
+  Bench bench;
+  bench.preserving = true;
+  bench.establish(1);
+  bench.announce(1, many(50'000));
+  bench.tick();
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  EXPECT_EQ(bench.status("tor1").families[0].stale, 50'000U) << "marked at once";
+  bench.drain();
+  bench.tick(10s);
+  bench.establish(1);
+  bench.announce(1, many(3));
+  bench.tick();
+  EXPECT_EQ(bench.status("tor1").families[0].stale, 49'997U);
+  bench.changes = 0;
+  bench.end_of_rib("tor1", Family::ipv4);
+  EXPECT_GT(bench.changes, 10'000U);
+  EXPECT_LT(bench.changes, 20'000U) << "not all in one go";
+  EXPECT_LT(bench.speaker.deadline(), bench.now) << "and the rest is due";
+  // Said again before the sweep came to it: it stays.
+  bench.announce(1, {many(50'000).back()});
+  bench.tick();
+  EXPECT_EQ(bench.fib.size(), 4U);
+  EXPECT_EQ(bench.status("tor1").families[0].stale, 0U);
+  EXPECT_EQ(bench.status("tor1").families[0].received, 4U);
+}
+
+// Lost once more before all of that is done: what it had not said again goes, the rest is kept.
+TEST(Speaker, ASweepThatALossInterruptsEndsBeforeTheNextMark) {
+  Bench bench;
+  bench.preserving = true;
+  bench.establish(1);
+  bench.announce(1, many(50'000));
+  bench.tick();
+  for (int life = 0; life < 2; ++life) {
+    bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+    bench.drain();
+    if (life == 1) break;
+    bench.tick(10s);
+    bench.establish(1);
+    bench.announce(1, many(3));
+    bench.end_of_rib("tor1", Family::ipv4);
+  }
+  bench.tick();
+  EXPECT_EQ(bench.fib.size(), 3U);
+  EXPECT_EQ(bench.status("tor1").families[0].stale, 3U);
+  EXPECT_EQ(bench.status("tor1").families[0].received, 3U);
+}
+
+TEST(Speaker, ALargeTableGrowsOldInSlices) {
+  Settings settings = node();
+  settings.peers[0].long_lived_stale_time = 3600s;
+  Bench bench(settings);
+  bench.preserving = true;
+  bench.establish(1);
+  bench.announce(1, many(50'000));
+  bench.tick();
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  bench.tick(119s);
+  const auto old = [&](std::size_t which) {
+    const auto route = bench.speaker.route(many(50'000)[which]);
+    return route && !route->paths.empty() &&
+           testing::Matches(testing::Contains("llgr-stale"))(route->paths[0].communities);
+  };
+  bench.now += 2s;
+  bench.speaker.tick(bench.now);
+  EXPECT_TRUE(old(0));
+  EXPECT_FALSE(old(49'999)) << "not all in one go";
+  EXPECT_LT(bench.speaker.deadline(), bench.now) << "and the rest is due";
+  bench.tick();
+  EXPECT_TRUE(old(49'999));
+  EXPECT_EQ(bench.fib.size(), 50'000U);
+  EXPECT_EQ(bench.status("tor1").families[0].stale, 50'000U);
+  bench.establish(1);
+  bench.announce(1, many(50'000));
+  bench.tick();
+  EXPECT_FALSE(old(0) || old(49'999));
+}
+
+// The sanitizers see whether what was held for the next slice outlives the tables.
+TEST(Speaker, MayEndWhileATableGrowsOld) {
+  Settings settings = node();
+  settings.peers[0].long_lived_stale_time = 3600s;
+  Bench bench(settings);
+  bench.preserving = true;
+  bench.establish(1);
+  bench.announce(1, many(20'000));
+  bench.tick();
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  bench.tick(119s);
+  bench.now += 2s;
+  bench.speaker.tick(bench.now);
+  EXPECT_LT(bench.speaker.deadline(), bench.now) << "there is more to do";
+}
+
 // What leads through a peer that is gone is told before its routes are.
 TEST(Speaker, TellsOfALostGatewayBeforeTheWork) {
   Bench bench(node(2));
@@ -936,6 +1225,38 @@ TEST(Speaker, OnlyAPeerThatIsLostTakesItsGatewayAlong) {
   const GatewayChange over{address("192.0.2.2"), 2, true};
   EXPECT_THAT(bench.speaker.take_gateway_changes(), ElementsAre(lost, over));
   EXPECT_THAT(bench.fib, IsEmpty()) << "and the restart time of the first has passed";
+}
+
+// RFC 9494 4.3: the mark stays until the peer announces the route again, whatever policy says anew.
+TEST(Speaker, ANewPolicyLeavesRoutesLongLivedStale) {
+  Settings settings = node(1);
+  settings.peers[0].long_lived_stale_time = 600s;
+  Bench bench(settings);
+  bench.preserving = true;
+  bench.long_lived = 600s;
+  const Prefix route = prefix("10.64.1.0/26");
+  const Prefix other = prefix("10.64.2.0/26");
+  bench.establish(1);
+  bench.announce(1, {route, other});
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  bench.tick(130s);
+  const auto path = [&](const Prefix& of) { return bench.speaker.route(of)->paths.at(0); };
+  ASSERT_THAT(path(route).communities, ElementsAre("llgr-stale"));
+
+  bench.establish(1);
+  bench.announce(1, {other});
+  RuleSettings rule;
+  rule.name = "all";
+  rule.set.local_pref = 77;
+  settings.policies = {{"all", {rule}}};
+  settings.peers[0].import_filter = Filter{"all"};
+  bench.speaker.apply(settings, bench.now);
+  bench.tick();
+  EXPECT_EQ(path(route).local_pref, 77U);
+  EXPECT_THAT(path(route).communities, ElementsAre("llgr-stale"));
+  EXPECT_EQ(path(other).local_pref, 77U);
+  EXPECT_THAT(path(other).communities, IsEmpty());
 }
 
 // While the selection is deferred the kernel still leads where an earlier life has led it.

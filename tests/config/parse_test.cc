@@ -257,6 +257,47 @@ TEST(ConfigParse, ReadsThePasswordFromItsFileAndNeverPrintsIt) {
             std::string::npos);
 }
 
+TEST(ConfigParse, ReadsATcpAoChainAndNeverPrintsItsSecrets) {
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / ("weft-ao-" + std::to_string(::getpid()));
+  std::ofstream(file) << "s3cret\n";
+  std::filesystem::permissions(file, std::filesystem::perms(0600));
+  const std::string secret = ", secret-file: " + file.string();
+  const auto chain = [&](const std::string& keys) {
+    return peer("address: 192.0.2.1, tcp-ao: [" + keys + "]");
+  };
+  const std::string one = "{send-id: 1, receive-id: 2" + secret + "}";
+  const Config config = config_of(
+      chain(one + ", {send-id: 3, receive-id: 4, algorithm: aes-128-cmac-96" + secret + "}"));
+  ASSERT_EQ(config.bgp.peers.size(), 1U);
+  const auto& keys = config.bgp.peers[0].tcp_ao;
+  ASSERT_EQ(keys.size(), 2U);
+  EXPECT_EQ(keys[0].send_id, 1);
+  EXPECT_EQ(keys[0].receive_id, 2);
+  EXPECT_EQ(keys[0].algorithm, bgp::TcpAoAlgorithm::hmac_sha1_96);
+  EXPECT_EQ(keys[1].algorithm, bgp::TcpAoAlgorithm::aes_128_cmac_96);
+  EXPECT_EQ(keys[1].secret, Secret("s3cret"));
+  EXPECT_THAT(render(config), testing::Not(HasSubstr("s3cret")));
+  EXPECT_EQ(config_of(render(config)), config);
+
+  EXPECT_THAT(faults_of(chain("")), HasSubstr("must list 1 to 8 keys"));
+  EXPECT_THAT(faults_of(chain("{send-id: 1, receive-id: 2}")),
+              HasSubstr("'secret-file' is missing"));
+  EXPECT_THAT(faults_of(chain("{send-id: 256, receive-id: 2" + secret + "}")),
+              HasSubstr("'256' is not a whole number, 0..255"));
+  EXPECT_THAT(faults_of(chain("{send-id: 1, receive-id: 2, algorithm: md5" + secret + "}")),
+              HasSubstr("must be hmac-sha1-96, aes-128-cmac-96 or hmac-sha256"));
+  EXPECT_THAT(faults_of(chain(one + ", {send-id: 5, receive-id: 2" + secret + "}")),
+              HasSubstr("has an id of a key before it"));
+  EXPECT_THAT(faults_of(peer("address: 192.0.2.1, password: a, tcp-ao: [" + one + "]")),
+              HasSubstr("give either 'tcp-ao' or a password"));
+  EXPECT_THAT(faults_of(peer("listen: 192.0.2.0/24, tcp-ao: [" + one + "]")),
+              HasSubstr("is for peers with an address"));
+  EXPECT_THAT(faults_of(peer("interface: eth0, tcp-ao: [" + one + "]")),
+              HasSubstr("is for peers with an address"));
+  std::filesystem::remove(file);
+}
+
 TEST(ConfigRender, PrintsEveryDefault) {
   const std::string text = render(
       config_of(node_lines + "pools: {c: {ipv4: 10.64.0.0/16, claim: {static: {index: 0}}}}\n"

@@ -3,12 +3,15 @@
 //
 //   # RFC 7606 7.1: why this case is there
 //   session: internal add-path           (optional; words of `sessions` below)
-//   in: ffff...                          (whole messages in hex, to the line "out:"; '#' begins a
-//   comment) out: treat-as-withdraw: ORIGIN undefined value withdraw 10.0.0.0/8
+//   in: ffff...                          (whole messages in hex; '#' begins a comment)
+//   out:
+//   treat-as-withdraw: ORIGIN undefined value
+//   withdraw 10.0.0.0/8
 //
-// The first line must cite the clause the case stands for.
+// The first line must cite the clause the case stands for. A *.script file is a whole session: what
+// happens to a speaker, line by line (script.h), and all that it does.
 #include <fmt/format.h>
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -17,11 +20,14 @@
 #include <iostream>
 #include <map>
 #include <regex>
+#include <set>
 #include <sstream>
 
 #include "bgp/message.h"
 #include "bgp/update.h"
 #include "tests/bgp/hex.h"
+#include "tests/conformance/describe.h"
+#include "tests/conformance/script.h"
 
 namespace weft::bgp {
 namespace {
@@ -41,6 +47,7 @@ Inbound usual_session() {
 
 const std::map<std::string, std::function<void(Inbound&)>> sessions{
     {"internal", [](Inbound& s) { s.external = false; }},
+    {"from-65002", [](Inbound& s) { s.peer_as = Asn{65002}; }},
     {"two-octet-as", [](Inbound& s) { s.negotiated.four_octet_as = false; }},
     {"ipv4-only", [](Inbound& s) { s.negotiated.families = {{ipv4}}; }},
     {"ipv6-only", [](Inbound& s) { s.negotiated.families = {{ipv6}}; }},
@@ -90,70 +97,14 @@ Case read_case(const std::filesystem::path& path) {
   return result;
 }
 
-std::string text(const NlriRange& range, std::string_view verb, std::string_view suffix) {
-  std::string result;
-  for (const Nlri& nlri : range) {
-    result += fmt::format("{} {}", verb, nlri.prefix.text());
-    if (range.path_ids) result += fmt::format(" path {}", nlri.path_id);
-    result += fmt::format("{}\n", suffix);
-  }
-  return result;
-}
-
-std::string text(const Update& update) {
-  std::string result;
-  for (const AttributeError& error : update.errors()) {
-    result += fmt::format("{}: {} {}\n", name(error.handling), name(error.type), error.reason);
-  }
-  for (const NlriRange& range : update.withdrawals()) result += text(range, "withdraw", "");
-  for (const Announcement& each : update.announcements()) {
-    result += text(each.nlri, "announce", " via " + each.next_hop.text());
-  }
-  if (!update.announcements().empty()) result += text(update.attributes()) + '\n';
-  if (update.end_of_rib()) result += "end-of-rib " + text(*update.end_of_rib()) + '\n';
-  return result.empty() ? "nothing\n" : result;
-}
-
-std::string text(const Open& open) {
-  std::string result = fmt::format("open as {} hold {} id {}\n", open.asn.value,
-                                   open.hold_time.count(), open.id.text());
-  for (const std::string& line : text(open.capabilities)) result += "  " + line + '\n';
-  return result;
-}
-
-std::string text(const RouteRefresh& refresh) {
-  constexpr std::array kinds{"request", "begin", "end"};
-  return fmt::format("route-refresh {} {}\n", kinds.at(static_cast<std::size_t>(refresh.subtype)),
-                     text(refresh.family));
-}
-
-std::string notify(const Notification& notification) {
-  return "notify " + text(notification) + '\n';
-}
-
-std::string text(const std::optional<RouteRefresh>& refresh) {
-  return refresh ? text(*refresh) : "ignored\n";
-}
-
-template <typename T>
-std::string text_or_notify(const Result<T, Notification>& decoded) {
-  return decoded ? text(*decoded) : notify(decoded.error());
-}
-
-std::string text(const Frame& frame, UpdateDecoder& updates) {
-  switch (frame.type) {
-    case MessageType::open:
-      return text_or_notify(decode_open(frame.body()));
-    case MessageType::update:
-      return text_or_notify(updates.decode(frame.body()));
-    case MessageType::notification:
-      return "notification " + text(decode_notification(frame.body())) + '\n';
-    case MessageType::keepalive:
-      return "keepalive\n";
-    case MessageType::route_refresh:
-      return text_or_notify(decode_route_refresh(frame));
-  }
-  return "unknown\n";
+/// A file up to and with the line "out:", and what stands behind it.
+std::pair<std::string, std::string> halves(const std::filesystem::path& path) {
+  std::stringstream all;
+  all << std::ifstream(path).rdbuf();
+  const std::string text = all.str();
+  const std::size_t end = text.find("\nout:\n");
+  if (end == std::string::npos) return {text, ""};
+  return {text.substr(0, end + 6), text.substr(end + 6)};
 }
 
 /// Everything the octets lead to, up to the first NOTIFICATION or the end.
@@ -162,14 +113,18 @@ std::string answer(const Case& given) {
   std::string result;
   for (Bytes rest = given.in; !rest.empty();) {
     const auto message = next_message(rest, given.session.negotiated.max_receive);
-    if (!message) return result + notify(message.error());
+    if (!message) return result + describe_refusal(message.error());
     if (!*message) return result + fmt::format("{} octets wait for more\n", rest.size());
-    const std::string said = text(**message, updates);
+    const std::string said = describe(**message, updates);
     result += said;
     if (said.rfind("notify", 0) == 0) return result;
     rest = rest.subspan((*message)->size());
   }
   return result;
+}
+
+bool is_script(const std::filesystem::path& path) {
+  return path.extension() == ".script";
 }
 
 class Conformance : public testing::Test {
@@ -178,10 +133,11 @@ class Conformance : public testing::Test {
 
  private:
   void TestBody() override {
-    const Case given = read_case(path_);
-    EXPECT_TRUE(std::regex_search(given.head, std::regex("^# (RFC \\d+|draft-)")))
+    const auto [head, out] = halves(path_);
+    EXPECT_TRUE(std::regex_search(head, std::regex("^# (RFC \\d+|draft-)")))
         << path_ << " must cite the clause it stands for";
-    EXPECT_EQ(given.out, answer(given)) << path_ << "\n" << given.head;
+    EXPECT_EQ(out, is_script(path_) ? transcript(head) : answer(read_case(path_))) << path_ << "\n"
+                                                                                   << head;
   }
   std::filesystem::path path_;
 };
@@ -189,16 +145,72 @@ class Conformance : public testing::Test {
 std::vector<std::filesystem::path> cases_below(const std::filesystem::path& directory) {
   std::vector<std::filesystem::path> paths;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
-    if (entry.path().extension() == ".case") paths.push_back(entry.path());
+    if (entry.path().extension() == ".case" || is_script(entry.path()))
+      paths.push_back(entry.path());
   }
   std::sort(paths.begin(), paths.end());
   return paths;
 }
 
 void regenerate(const std::filesystem::path& path) {
-  const Case given = read_case(path);
-  std::ofstream(path) << given.head << answer(given);
+  const std::string head = halves(path).first;
+  const std::string said = is_script(path) ? transcript(head) : answer(read_case(path));
+  std::ofstream(path) << head << said;
 }
+
+/// RFCs of which no octets of a session tell, and where they are proven.
+const std::map<std::string, std::string_view> proven_elsewhere{
+    {"2385", "tests/system: keys are the kernel's"},
+    {"3765", "tests/bgp/import_test.cc, adj_out_test.cc: what goes to other peers"},
+    {"4861", "tests/bgp/router_discovery_test.cc"},
+    {"5082", "tests/system: TTLs are the kernel's"},
+    {"5881", "tests/bfd"},
+    {"5882", "tests/bfd"},
+    {"5883", "tests/bfd"},
+    {"5925", "tests/system: keys are the kernel's"},
+    {"5926", "tests/system: keys are the kernel's"},
+    {"6396", "tests/bgp/mrt_test.cc"},
+    {"6996", "tests/bgp/as_path_rules_test.cc"},
+    {"7611", "tests/bgp/attributes_test.cc: a name of a community"},
+    {"7854", "tests/bgp/bmp_test.cc, monitoring_test.cc"},
+    {"7938", "tests/bgp/decision_test.cc"},
+    {"8671", "tests/bgp/monitored_speaker_test.cc"},
+    {"9069", "tests/bgp/monitored_speaker_test.cc"},
+};
+
+std::set<std::string> rfcs_of(const std::string& text) {
+  static const std::regex pattern("RFC (\\d{4})");
+  std::set<std::string> found;
+  for (std::sregex_iterator at(text.begin(), text.end(), pattern), end; at != end; ++at)
+    found.insert((*at)[1]);
+  return found;
+}
+
+/// What the headers of the speaker say they implement is cited by a case.
+class Coverage : public testing::Test {
+ public:
+  explicit Coverage(std::filesystem::path cases) : cases_(std::move(cases)) {}
+
+ private:
+  void TestBody() override {
+    std::set<std::string> cited;
+    for (const auto& path : cases_below(cases_)) {
+      std::string first;
+      std::getline(std::ifstream(path) >> std::ws, first);
+      cited.merge(rfcs_of(first));
+    }
+    std::map<std::string, std::string> missing;
+    for (const auto& entry : std::filesystem::directory_iterator(cases_ / "../../bgp")) {
+      if (entry.path().extension() != ".h") continue;
+      for (const std::string& rfc : rfcs_of(halves(entry.path()).first)) {
+        if (!cited.contains(rfc) && !proven_elsewhere.contains(rfc))
+          missing[rfc] = entry.path().filename();
+      }
+    }
+    EXPECT_THAT(missing, testing::IsEmpty()) << "cite them in a case, or say where they are proven";
+  }
+  std::filesystem::path cases_;
+};
 
 int run(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
@@ -207,7 +219,13 @@ int run(int argc, char** argv) {
     std::cerr << "usage: conformance [--regenerate] DIR\n";
     return 2;
   }
-  for (const auto& path : cases_below(argv[argc - 1])) {
+  const std::filesystem::path directory = argv[argc - 1];
+  if (!anew) {
+    testing::RegisterTest("Coverage", "EveryRfcOfTheSpeakerIsCited", nullptr, nullptr, __FILE__,
+                          __LINE__,
+                          [directory]() -> testing::Test* { return new Coverage(directory); });
+  }
+  for (const auto& path : cases_below(directory)) {
     if (anew) {
       regenerate(path);
       continue;

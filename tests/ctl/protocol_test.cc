@@ -42,6 +42,7 @@ std::vector<Request> every_request() {
       ContainersRequest{},
       PoliciesRequest{},
       BmpRequest{},
+      AggregatesRequest{},
       DrainRequest{true, "new memory"},
       DrainRequest{false, ""},
       FibCheckRequest{},
@@ -202,6 +203,7 @@ Peers full_peers() {
   peer.established_count = 1;
   peer.range = "192.0.2.0/24";
   peer.password = true;
+  peer.tcp_ao_keys = 2;
   peer.our_capabilities = {"route-refresh"};
   peer.max_send = 4096;
   peer.max_receive = 65535;
@@ -241,7 +243,23 @@ std::vector<Answer> every_answer() {
       "10.64.2.192/26",
       "bgp",
       {{"tor1", "192.0.2.1", "65001 {65010,65011}", "igp", 100, 0, {"65001:1"}, true, false, ""},
-       {"tor2", "192.0.2.3", "", "incomplete", {}, {}, {}, false, true, "as-path"}},
+       {"tor2",
+        "192.0.2.3",
+        "",
+        "incomplete",
+        {},
+        {},
+        {},
+        false,
+        true,
+        "as-path",
+        false,
+        7,
+        "192.0.2.9",
+        {"192.0.2.8"},
+        "10.0.0.0/8",
+        5,
+        {"192.0.2.3 dev eth1 weight 2"}}},
       {"192.0.2.1 dev eth1"},
       "installed"};
   return {
@@ -269,6 +287,8 @@ std::vector<Answer> every_answer() {
                                          "containers", std::chrono::seconds(9), "attached"}}}},
       {PoliciesRequest{},
        Policies{{{"in", {"tor1"}, {}, {{"bogons", "reject", 3, 0}, {"2", "accept", 4, 0}}, 1, 0}}}},
+      {AggregatesRequest{},
+       Aggregates{{{"10.64.0.0/16", "announced", true, 3, 2, std::chrono::seconds(9), 4}}}},
       {BmpRequest{}, Stations{{{"noc",
                                 "198.51.100.7",
                                 11019,

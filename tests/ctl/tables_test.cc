@@ -120,6 +120,18 @@ TEST(PeersTable, MarksWhatIsDown) {
 )");
 }
 
+TEST(PeersTable, ShowsTheTellingErrorAndWhatFailedAfterIt) {
+  Peer peer = some_peers().peers[1];
+  peer.last_error_seconds = 3600;
+  peer.last_attempt = "cannot connect: Connection refused";
+  peer.last_attempt_seconds = 2;
+  EXPECT_THAT(table(Peers{{peer}, {}}, plain),
+              HasSubstr("  hold timer expired; then: cannot connect: Connection refused\n"));
+  EXPECT_THAT(detail(peer, plain),
+              HasSubstr("  last error     hold timer expired, 1h ago\n"
+                        "  last attempt   cannot connect: Connection refused, 2s ago\n"));
+}
+
 TEST(PeersTable, HasALineForEachRange) {
   Peers peers;
   peers.ranges = {{"hosts", "192.0.2.0/24", 3, 64, 0}, {"full", "192.0.3.0/24", 2, 2, 17}};
@@ -282,6 +294,32 @@ policy from-tor
 )");
 }
 
+TEST(AggregatesTable, ShowsWhatContributesAndWhoHears) {
+  const Aggregates aggregates{
+      {{"10.64.0.0/16", "announced", true, 3, 2, std::chrono::seconds(151), 1},
+       {"10.65.0.0/16", "installing", false, 1, 0, std::chrono::seconds(1), 12},
+       {"10.66.0.0/16", "idle", false, 0, 0, std::chrono::seconds(9), 0}}};
+  EXPECT_EQ("\n" + table(aggregates, plain),
+            R"(
+  PREFIX        STATE       SINCE  CONTRIBUTING  SUMMARY-ONLY  CHANGES  ADVERTISED
+  10.64.0.0/16  announced   2m31s             3  yes                 1  to 2
+~ 10.65.0.0/16  installing     1s             1  no                 12  to nobody
+~ 10.66.0.0/16  idle           9s             0  no                  0  to nobody
+)");
+}
+
+TEST(AnnouncementsTable, ShowsWhatAConfiguredOneWaitsFor) {
+  Announcement announcement;
+  announcement.prefix = "192.0.2.7/32";
+  announcement.lease = "configured";
+  announcement.waits_for = "/run/well is not there";
+  announcement.since_seconds = 61;
+  const std::string text = table(Announcements{{announcement}}, plain);
+  EXPECT_NE(text.find("~ 192.0.2.7/32"), std::string::npos) << text;
+  EXPECT_NE(text.find("1m1s"), std::string::npos) << text;
+  EXPECT_NE(text.find("waits: /run/well is not there"), std::string::npos) << text;
+}
+
 TEST(StationsTable, ShowsHowFarEachHasBeenTold) {
   Station noc;
   noc.name = "noc";
@@ -311,6 +349,7 @@ TEST(StationsTable, ShowsHowFarEachHasBeenTold) {
 }
 
 TEST(EmptyLists, SaySoInWords) {
+  EXPECT_EQ(table(Aggregates{}, plain), "no aggregates are configured (bgp.aggregates)\n");
   EXPECT_EQ(table(Stations{}, plain), "no stations are configured (bgp.bmp.stations)\n");
   EXPECT_EQ(table(Policies{}, plain), "no policies are configured (bgp.policies)\n");
   EXPECT_EQ(table(Peers{}, plain), "no peers are configured (bgp.peers)\n");

@@ -140,6 +140,14 @@ TEST_F(DoctorTest, CountsTheRoomForKeys) {
   EXPECT_EQ(about("net.core.optmem_max").command, "sysctl -w net.core.optmem_max=131072");
 }
 
+TEST_F(DoctorTest, SaysWhoHasNoSessionWithoutTcpAo) {
+  patient_.ao_peers = 2;
+  EXPECT_EQ(about("TCP-AO").state, State::good);
+  patient_.has_tcp_ao = false;
+  EXPECT_EQ(about("TCP-AO").state, State::wrong);
+  EXPECT_THAT(about("TCP-AO").message, HasSubstr("no session because of it: 2"));
+}
+
 TEST_F(DoctorTest, FindsWhatNetworkdWouldDoToOurRoutes) {
   EXPECT_EQ(about("systemd-networkd").message, "does not run");
   write("run/systemd/netif/state", "");

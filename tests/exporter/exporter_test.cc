@@ -63,6 +63,8 @@ Snapshot some_snapshot() {
   s.peers = {some_peer("tor1")};
   s.rib = {Rib{1, 3, 6}, Rib{1, 2, 4}};
   s.policy_rules = {{"in", "bogons", 3, 4}};
+  s.aggregates = {{"10.64.0.0/16", true, 3, 5}};
+  s.announcements = {{"192.0.2.7/32", false, 6}};
   s.stations = {{"noc", true, 2, {9, 8, 7, 6, 5, 4}, 1000, 3, 12, 1, 2, 4096}};
   s.fib = {Fib{3, 1, 4, 0}, Fib{2, 1, 4, 1}};
   s.fib_fast_groups = false;
@@ -136,6 +138,11 @@ TEST(Metrics, SayWhatTheSnapshotSays) {
         "weft_bgp_prefix_limit{peer=\"tor1\",family=\"ipv4\"} 10000\n",
         "weft_bgp_policy_rule_hits_total{policy=\"in\",rule=\"bogons\",direction=\"import\"} 3\n",
         "weft_bgp_policy_rule_hits_total{policy=\"in\",rule=\"bogons\",direction=\"export\"} 4\n",
+        "weft_bgp_aggregate_announced{aggregate=\"10.64.0.0/16\"} 1\n",
+        "weft_bgp_aggregate_contributing_routes{aggregate=\"10.64.0.0/16\"} 3\n",
+        "weft_bgp_announcement_announced{announcement=\"192.0.2.7/32\"} 0\n",
+        "weft_bgp_aggregate_changes_total{aggregate=\"10.64.0.0/16\"} 5\n",
+        "weft_bgp_announcement_changes_total{announcement=\"192.0.2.7/32\"} 6\n",
         "weft_bmp_station_up{station=\"noc\"} 1\n",
         "weft_bmp_connections_total{station=\"noc\"} 2\n",
         "weft_bmp_messages_total{station=\"noc\",type=\"route-monitoring\"} 9\n",

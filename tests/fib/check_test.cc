@@ -9,7 +9,6 @@
 namespace weft::fib {
 namespace {
 
-using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 

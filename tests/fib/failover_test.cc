@@ -56,6 +56,23 @@ class Failover : public Desk {
   GroupRef three_;
 };
 
+using Groups = Desk;
+
+TEST_F(Groups, HaveWeightsThatEveryKernelTakes) {
+  const Prefix to = Prefix::parse("10.0.0.0/24").value();
+  for (const auto& [wanted, given] : {std::pair(255, 255), {256, 255}, {1000, 255}, {2, 2}}) {
+    const GroupRef uneven = table->group({hop(2), hop(3, static_cast<std::uint16_t>(wanted))});
+    table->want(to, uneven, now);
+    table->release(uneven);
+    rest();
+    const Route& there = kernel.routes.at({to, kernel.settings.metric});
+    const auto& members = kernel.nexthops.at(there.nexthop_id).members;
+    ASSERT_EQ(members.size(), 2U);
+    EXPECT_EQ(members[0].weight, 1) << wanted;
+    EXPECT_EQ(members[1].weight, given) << wanted;
+  }
+}
+
 TEST_F(Failover, IsOneMessageAGroupAndNoRoute) {
   reachable(2, false);
   const auto batch = table->take_express(now);

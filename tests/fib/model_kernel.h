@@ -21,7 +21,7 @@ class ModelKernel {
  public:
   using Key = std::pair<Prefix, std::uint32_t>;
 
-  explicit ModelKernel(Settings given) : settings(std::move(given)) {}
+  explicit ModelKernel(Settings given) : settings(given) {}
 
   Settings settings;
   std::map<std::uint32_t, NextHopObject> nexthops;
@@ -124,6 +124,7 @@ class ModelKernel {
     if (!object.is_group() && dead_links.count(object.ifindex) != 0) return ENETDOWN;
     for (const Member& member : object.members) {
       if (nexthops.count(member.id) == 0) return EINVAL;
+      if (member.weight == 0 || member.weight > 255) return EINVAL;  // as before Linux 6.12
     }
     nexthops[object.id] = object;
     return 0;

@@ -53,7 +53,7 @@ class Allocation : public testing::Test {
   }
   Release del(const std::string& container, int second,
               std::optional<std::uint64_t> sequence = std::nullopt) {
-    const Release release = allocator_.release({"net", container, "eth0"}, sequence, at(second));
+    Release release = allocator_.release({"net", container, "eth0"}, sequence, at(second));
     allocator_.apply(release.changes);
     return release;
   }
@@ -70,6 +70,7 @@ class Allocation : public testing::Test {
 
 TEST_F(Allocation, UsesEveryAddressOfEveryOwnBlockAndNoOther) {
   std::vector<std::string> given;
+  given.reserve(8);
   for (int i = 0; i < 8; ++i) given.push_back(address(fmt::format("c{}", i)));
   EXPECT_THAT(given, testing::ElementsAre("10.64.0.8", "10.64.0.9", "10.64.0.10", "10.64.0.11",
                                           "10.64.0.12", "10.64.0.13", "10.64.0.14", "10.64.0.15"));
@@ -359,7 +360,7 @@ TEST_F(Allocation, AReservationLeavesTheHolderAlone) {
 }
 
 TEST_F(Allocation, AskedForAddressesAreGivenOrRefusedWithTheReason) {
-  const auto ask = [&](const std::string& container, std::vector<std::string> addresses,
+  const auto ask = [&](const std::string& container, const std::vector<std::string>& addresses,
                        int second = 0, std::uint64_t inode = 0) {
     AllocateRequest wanted = request(container, inode);
     for (const std::string& text : addresses) wanted.addresses.push_back(*Address::parse(text));

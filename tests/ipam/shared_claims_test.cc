@@ -148,7 +148,10 @@ enum class Crash { never, before_store, after_store };
 class Host {
  public:
   Host(World& world, std::string name, std::string incarnation = "1", std::string boot = "b1")
-      : world_(world), name_(std::move(name)), incarnation_(std::move(incarnation)), boot_(boot) {
+      : world_(world),
+        name_(std::move(name)),
+        incarnation_(std::move(incarnation)),
+        boot_(std::move(boot)) {
     start();
   }
 
@@ -285,7 +288,7 @@ class Host {
 
 class Shared : public testing::Test {
  protected:
-  void pass(int time, std::vector<Host*> hosts) {
+  void pass(int time, const std::vector<Host*>& hosts) {
     for (int i = 0; i < time; ++i) {
       world.now += seconds(1);
       if (world.etcd.up) world.etcd.expire(world.now);

@@ -43,11 +43,12 @@ class Hostile {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     ::inet_pton(AF_INET, from.c_str(), &address.sin_addr);
-    ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    const bool bound =
+        ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
     ::inet_pton(AF_INET, "192.0.2.1", &address.sin_addr);
     address.sin_port = htons(179);
-    connected =
-        ::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    connected = bound && ::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address),
+                                   sizeof address) == 0;
   }
 
   bool connected = false;

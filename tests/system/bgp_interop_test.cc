@@ -25,7 +25,6 @@ using system_test::Process;
 using system_test::shell;
 using system_test::TwoHosts;
 using testing::HasSubstr;
-using testing::Not;
 
 Prefix prefix(const char* text) {
   return Prefix::parse(text).value();
@@ -41,9 +40,9 @@ class Host {
   explicit Host(const Settings& settings)
       : speaker_(settings, 1, Clock::now()),
         transport_(io_, speaker_,
-                   {[this](std::vector<RouteChange> changes) { take(changes); },
+                   {[this](const std::vector<RouteChange>& changes) { take(changes); },
                     [this](SyncDone done) { synced[done.family] = !done.timed_out; },
-                    [this](LogLine line) { log += line.text + "\n"; }}) {
+                    [this](const LogLine& line) { log += line.text + "\n"; }}) {
     const auto index = ::if_nametoindex("weft0");
     subnets = {{address("192.0.2.1"), prefix("192.0.2.0/24"), index},
                {address("fd00::1"), prefix("fd00::/64"), index}};
@@ -543,7 +542,8 @@ class RawPeer {
     to.sin_family = AF_INET;
     to.sin_port = htons(179);
     to.sin_addr.s_addr = htonl(0xc0000201);
-    ::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to);
+    // Answered later, if at all: the socket does not wait.
+    static_cast<void>(::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to));
   }
   /// What has arrived so far, by type.
   std::map<MessageType, int> hear() {

@@ -19,7 +19,6 @@ namespace {
 
 using nlohmann::json;
 using std::chrono::seconds;
-using testing::HasSubstr;
 
 constexpr seconds patience{60};
 

@@ -10,7 +10,6 @@
 namespace weft {
 namespace {
 
-using lab::Output;
 using nlohmann::json;
 
 class Filter : public system_test::Hosts {

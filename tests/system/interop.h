@@ -101,8 +101,9 @@ class Pair {
 
   // ---- weftd
 
-  void start_weft() {
-    write_weft_config(row.weft);
+  void start_weft() { start_weft(row.weft); }
+  void start_weft(const std::string& peer) {
+    write_weft_config(peer);
     std::filesystem::create_directories(file("state"));
     weftd = std::make_unique<Process>(
         hosts.a,

@@ -134,6 +134,64 @@ void speaks_for_another_as(Pair& pair) {
   EXPECT_EQ(route["routes"][0]["paths"][0]["as_path"], "64999 65002");
 }
 
+json first_path(const Pair& pair, const std::string& prefix) {
+  const json reply = pair.ctl("routes " + prefix);
+  if (!reply.is_object() || reply["routes"].empty()) return json::object();
+  return reply["routes"][0]["paths"][0];
+}
+bool is_long_lived(const Pair& pair, const std::string& prefix) {
+  return first_path(pair, prefix).value("communities", json::array()).dump().find("llgr-stale") !=
+         std::string::npos;
+}
+
+/// RFC 9494: it is away for longer than its restart time, and its routes stay as a last resort.
+void keeps_the_routes_of_who_is_long_away(Pair& pair) {
+  both_ways(pair);
+  EXPECT_THAT(pair.capabilities(), testing::Contains(HasSubstr("long-lived")));
+  pair.stop_other(SIGKILL);
+  for (const char* route : {"198.51.100.0/24", "2001:db8:1::/48"}) {
+    MUST(pair.until([&] { return is_long_lived(pair, route); }));
+    EXPECT_TRUE(first_path(pair, route).value("stale", false)) << pair.story();
+  }
+  EXPECT_THAT(pair.weftctl("peers peer"), HasSubstr("long-lived"));
+  pair.start_other();
+  both_ways(pair);
+  MUST(pair.until([&] {
+    return !first_path(pair, "198.51.100.0/24").value("stale", true) &&
+           !is_long_lived(pair, "198.51.100.0/24") && !is_long_lived(pair, "2001:db8:1::/48");
+  }));
+}
+
+/// The same the other way round.
+void is_kept_when_long_away(Pair& pair) {
+  both_ways(pair);
+  const auto is_kept = [&](const char* route) {
+    const std::string said = pair.other_route(route);
+    return said.find("llgr-stale") != std::string::npos ||
+           said.find("(65535,6)") != std::string::npos;
+  };
+  pair.weftd->end(SIGKILL);
+  MUST(pair.until([&] { return is_kept("10.64.0.0/26") && is_kept("fd64::/122"); }));
+  pair.start_weft();
+  both_ways(pair);
+  MUST(pair.until([&] {
+    return pair.other_knows("10.64.0.0/26") && !is_kept("10.64.0.0/26") && !is_kept("fd64::/122");
+  }));
+}
+
+const Dialect bird_long_lived{
+    "graceful restart on; graceful restart time 1; long lived graceful restart on; "
+    "long lived stale time 3600;"};
+const Dialect frr_long_lived{
+    " bgp graceful-restart\n bgp graceful-restart restart-time 1\n"
+    " bgp long-lived-graceful-restart stale-time 3600\n"};
+const Dialect gobgp_long_lived{
+    "[neighbors.graceful-restart.config]\nenabled = true\nrestart-time = 1\n"
+    "long-lived-enabled = true\n",
+    "[neighbors.afi-safis.mp-graceful-restart.config]\nenabled = true\n"
+    "[neighbors.afi-safis.long-lived-graceful-restart.config]\nenabled = true\n"
+    "restart-time = 3600\n"};
+
 const Dialect bird_password{"password \"s3cret\";"};
 const Dialect frr_password{" neighbor WEFT password s3cret\n"};
 /// Among the keys of [neighbors.config], which its table may not name twice.
@@ -194,6 +252,18 @@ const std::vector<Row>& rows() {
        .check = speaks_for_another_as,
        .weft = "local-as: 64999",
        .weft_as = "64999"},
+      {.name = "LongLived",
+       .check = keeps_the_routes_of_who_is_long_away,
+       .weft = "long-lived-stale-time: 600",
+       .bird = bird_long_lived,
+       .frr = frr_long_lived,
+       .gobgp = gobgp_long_lived},
+      {.name = "LongLivedOurs",
+       .check = is_kept_when_long_away,
+       .weft = "restart-time: 1, long-lived-stale-time: 600",
+       .bird = bird_long_lived,
+       .frr = frr_long_lived,
+       .gobgp = gobgp_long_lived},
       {.name = "TellsShutdownText", .check = tells_the_reason_of_a_shutdown},
       {.name = "ShutdownText",
        .check = hears_the_reason_of_a_shutdown,

@@ -244,6 +244,50 @@ TEST_F(ReflectorInterop, ReflectsBetweenBirdFrrAndGobgp) {
   EXPECT_THAT(gobgp("global rib"), testing::HasSubstr("{ClusterList: [10.255.0.1]}"));
 }
 
+TEST_F(ReflectorInterop, OriginatesWhatDependsOnRoutesOfBirdAndFrr) {
+  start_bird();
+  start_frr();
+  Settings settings = reflector();
+  settings.peers.pop_back();  // GoBGP
+  AggregateSettings aggregate;
+  aggregate.what.prefix = *Prefix::parse("10.0.0.0/8");
+  aggregate.summary_only = true;
+  settings.aggregates = {aggregate};
+  settings.peers[1].default_originate = {true, Prefix::parse("10.2.0.0/16").value()};
+  AnnouncementSettings service;
+  service.what.prefix = *Prefix::parse("203.0.113.7/32");
+  service.when_route = *Prefix::parse("10.2.0.0/16");
+  settings.announcements = {service};
+  Reflector weft(settings);
+  ASSERT_TRUE(weft.all_established()) << weft.log << logs();
+  const auto frr_has = [&](const std::string& prefix, bool yes) {
+    return weft.until([&] { return (frr(prefix).find("Paths:") != std::string::npos) == yes; });
+  };
+
+  EXPECT_TRUE(weft.hears([&] { return frr("10.0.0.0/8"); }, "aggregated by 65001 192.0.2.1"))
+      << frr("10.0.0.0/8");
+  EXPECT_THAT(frr("10.0.0.0/8"), testing::HasSubstr("atomic-aggregate"));
+  EXPECT_TRUE(weft.hears([&] { return bird("10.0.0.0/8"); }, "BGP.aggregator: 192.0.2.1 AS65001"))
+      << bird("10.0.0.0/8");
+  EXPECT_TRUE(frr_has("0.0.0.0/0", true)) << frr("0.0.0.0/0");
+  EXPECT_TRUE(frr_has("203.0.113.7/32", true)) << frr("203.0.113.7/32");
+  EXPECT_TRUE(frr_has("10.2.0.0/16", false)) << "summary-only";
+  EXPECT_EQ(bird("0.0.0.0/0").find("192.0.2.1"), std::string::npos) << "FRR alone asked for it";
+  const auto contributing = [&](std::uint64_t count) {
+    return weft.until([&] { return weft.speaker().aggregates().front().contributing == count; });
+  };
+  EXPECT_TRUE(contributing(3)) << "of BIRD, of FRR and of both";
+
+  shell("birdc -s " + file("bird.ctl") + " disable static1");
+  EXPECT_TRUE(frr_has("0.0.0.0/0", false)) << frr("0.0.0.0/0");
+  EXPECT_TRUE(frr_has("203.0.113.7/32", false)) << frr("203.0.113.7/32");
+  EXPECT_TRUE(frr_has("10.0.0.0/8", true)) << "FRR's own routes are inside of it, too";
+  EXPECT_TRUE(contributing(2));
+  shell("birdc -s " + file("bird.ctl") + " enable static1");
+  EXPECT_TRUE(frr_has("0.0.0.0/0", true)) << frr("0.0.0.0/0");
+  EXPECT_TRUE(frr_has("203.0.113.7/32", true)) << frr("203.0.113.7/32");
+}
+
 Settings with_add_path(AddPathSend::Paths paths) {
   Settings settings = reflector();
   for (PeerSettings& each : settings.peers) {

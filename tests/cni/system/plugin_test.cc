@@ -562,7 +562,7 @@ TEST_F(Plugin, ContainersGetWhatTheirRuntimeAsksFor) {
                                "sysctl":{"net.ipv4.conf.IFNAME.nonsense":"1"}})"});
   EXPECT_EQ(code(broken), 999);
   EXPECT_THAT(broken.out, HasSubstr("nonsense"));
-  EXPECT_EQ(test::World::in(world_.host(), "ip -o link show type veth").out.find("\n"),
+  EXPECT_EQ(test::World::in(world_.host(), "ip -o link show type veth").out.find('\n'),
             test::World::in(world_.host(), "ip -o link show type veth").out.size() - 1)
       << "what failed left nothing";
 }

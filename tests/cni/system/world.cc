@@ -104,7 +104,7 @@ World::~World() {
 }
 
 std::string World::add_namespace(const std::string& name) {
-  const std::string full = fmt::format("weft-{}-{}", ::getpid(), name);
+  std::string full = fmt::format("weft-{}-{}", ::getpid(), name);
   const Output output = run({"ip", "netns", "add", full});
   if (output.status != 0) throw std::runtime_error("ip netns add: " + output.err);
   namespaces_.push_back(full);

@@ -10,8 +10,6 @@
 namespace weft::fib {
 namespace {
 
-using testing::Test;
-
 TEST_F(Rig, EcmpGroupCarriesTraffic) {
   start();
   EXPECT_TRUE(programmer_->fast_groups());

@@ -1,0 +1,86 @@
+// What a Speaker originates on its own: aggregates, announcements with conditions, and default
+// routes for those who get one.
+#include "bgp/speaker_world.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace weft::bgp {
+namespace {
+
+const std::array<Prefix, 2> default_routes{Prefix(), Prefix(Address::ipv6({}), 0)};
+
+bool is_learned(RouteKind kind) {
+  return kind == RouteKind::via || kind == RouteKind::blackhole;
+}
+
+}  // namespace
+
+void Speaker::World::watch_routes() {
+  // Without anything to watch for, a full table pays nothing.
+  if (settings.aggregates.empty() && settings.announcements.empty() && default_conditions.empty())
+    return tables->rib.watch_routes({});
+  tables->rib.watch_routes([this](const Prefix& prefix, RouteKind before, RouteKind now) {
+    aggregates.route(prefix, before, now);
+    // Whom it is learned from may matter, too.
+    if (default_conditions.contains(prefix)) default_condition_changed = true;
+    if (is_learned(before) != is_learned(now)) conditional.learned(prefix, is_learned(now));
+  });
+}
+
+std::optional<Attributes> Speaker::World::wanted(const Prefix& prefix) const {
+  if (const auto known = originated.find(prefix); known != originated.end())
+    return known->second.attributes();
+  if (const Origination* announced = conditional.originated(prefix)) return announced->attributes();
+  if (const AggregateSettings* aggregate = aggregates.originated(prefix))
+    return attributes_of(*aggregate, settings.asn, settings.router_id);
+  return std::nullopt;
+}
+
+void Speaker::World::originate_again(const Prefix& prefix) {
+  if (const auto attributes = wanted(prefix)) {
+    tables->originate(prefix, *attributes);
+  } else {
+    tables->rib.withdraw(PeerId::local, prefix);
+  }
+}
+
+void Speaker::World::configure_origination(Time now) {
+  aggregates.configure(settings.aggregates, now);
+  conditional.configure(settings.announcements, now);
+  tables->rib.each_route([&](const Prefix& prefix, RouteKind kind) {
+    aggregates.route(prefix, RouteKind::none, kind);
+    conditional.learned(prefix, is_learned(kind));
+  });
+}
+
+void Speaker::World::offer_defaults() {
+  default_conditions.clear();
+  bool wanted = false;
+  for (const PeerSettings& peer : settings.peers) {
+    wanted = wanted || peer.default_originate.on;
+    if (peer.default_originate.condition)
+      default_conditions.insert(*peer.default_originate.condition);
+  }
+  for (const Prefix& each : default_routes) {
+    if (wanted) {
+      tables->offer(each, Origination{each, {}, {}, {}}.attributes());
+    } else {
+      tables->rib.withdraw_offer(each);
+    }
+  }
+}
+
+bool Speaker::World::follow_routes(Time now) {
+  if (std::exchange(default_condition_changed, false)) {
+    for (const Prefix& each : default_routes) tables->rib.look_again(each);
+  }
+  const std::vector<Prefix> announced = conditional.step(now);
+  const std::vector<Prefix> aggregated = aggregates.step(now);
+  for (const Prefix& prefix : announced) originate_again(prefix);
+  for (const Prefix& prefix : aggregated) originate_again(prefix);
+  if (!aggregated.empty()) tables->rib.suppress(aggregates.suppressing());
+  return !announced.empty() || !aggregated.empty();
+}
+
+}  // namespace weft::bgp
