@@ -108,7 +108,7 @@ void withdraw(netlink::Socket& socket, const std::vector<Target>& targets, std::
   }
   // A route that is gone already is none of our concern; a link that could not be marked shows when
   // it stays.
-  socket.transact(batch, netlink::Batch::Ack::each);
+  socket.transact(batch, netlink::Batch::Ack::last);
 }
 
 void delete_all(netlink::Socket& socket, std::vector<Job> jobs, std::uint32_t group,
