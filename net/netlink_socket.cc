@@ -161,8 +161,6 @@ Outcome Socket::transact(Batch& batch, Batch::Ack ack) {
   buffer_.resize(std::max(buffer_.size(), answer_size));
   for (bool done = false; !done;) {
     const Received received = receive_into(buffer_, fd(), 0);
-    // Longer than an answer: of a dump that was given up.
-    if (received.code == EMSGSIZE) continue;
     if (received.arrival != Arrival::data) {
       outcome.broken = failure(received.code, "waiting for the kernel's answer");
       return outcome;
