@@ -17,7 +17,8 @@ namespace {
 /// All of stdin, or one octet more than will be taken.
 std::string read_input() {
   std::string input;
-  char buffer[16 * 1024];
+  // Configurations are short, and every page of a larger one costs a fault.
+  char buffer[2 * 1024];
   while (input.size() <= config_limit) {
     const ssize_t size = ::read(STDIN_FILENO, buffer, sizeof buffer);
     if (size < 0 && errno == EINTR) continue;
