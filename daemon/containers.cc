@@ -438,6 +438,8 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     const Removed done = std::move(waiting->second.front());
     waiting->second.erase(waiting->second.begin());
     if (waiting->second.empty()) removed_.erase(waiting);
+    // Its routes were withdrawn before the link was to go.
+    if (!removed.failure.empty()) repair_routes(std::nullopt);
     done(removed.failure);
   }
 
