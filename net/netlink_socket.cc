@@ -1,7 +1,7 @@
 #include "net/netlink_socket.h"
 
+#include <libmnl/libmnl.h>
 #include <linux/filter.h>
-#include <linux/netlink.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -74,31 +74,42 @@ Refusal refusal(const Message& error) {
   return refusal;
 }
 
+void Socket::Close::operator()(mnl_socket* socket) const {
+  mnl_socket_close(socket);
+}
+
+Socket::Socket(mnl_socket* socket) : socket_(socket) {}
+Socket::Socket(Socket&& other) noexcept = default;
+Socket& Socket::operator=(Socket&& other) noexcept = default;
+Socket::~Socket() = default;
+
 Result<Socket> Socket::open(int protocol) {
-  Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
-  if (!fd) return failure(errno, "opening a netlink socket").error();
-  // Without a port of its own choice, each socket gets one from the kernel.
-  sockaddr_nl address{};
-  address.nl_family = AF_NETLINK;
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  socklen_t size = sizeof address;
-  if (::bind(fd.get(), generic, size) != 0 || ::getsockname(fd.get(), generic, &size) != 0) {
+  Socket socket(mnl_socket_open2(protocol, SOCK_CLOEXEC));
+  if (!socket.socket_) return failure(errno, "opening a netlink socket").error();
+  if (mnl_socket_bind(socket.socket_.get(), 0, MNL_SOCKET_AUTOPID) < 0) {
     return failure(errno, "binding a netlink socket").error();
   }
   // Refused by kernels that lack them: then answers are longer, texts missing, filters applied by
   // us alone.
   for (const int option : {NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK}) {
-    const int on = 1;
-    ::setsockopt(fd.get(), SOL_NETLINK, option, &on, sizeof on);
+    int on = 1;
+    mnl_socket_setsockopt(socket.socket_.get(), option, &on, sizeof on);
   }
-  Socket socket(std::move(fd), address.nl_pid);
   socket.timeout(std::chrono::seconds(10));
   return socket;
 }
 
+int Socket::fd() const {
+  return mnl_socket_get_fd(socket_.get());
+}
+
+std::uint32_t Socket::port() const {
+  return mnl_socket_get_portid(socket_.get());
+}
+
 Result<void> Socket::join(unsigned group) {
-  const auto wanted = static_cast<int>(group);
-  if (::setsockopt(fd(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &wanted, sizeof wanted) != 0) {
+  auto wanted = static_cast<int>(group);
+  if (mnl_socket_setsockopt(socket_.get(), NETLINK_ADD_MEMBERSHIP, &wanted, sizeof wanted) < 0) {
     return failure(errno, "joining a netlink group").error();
   }
   return {};
@@ -134,10 +145,7 @@ std::uint32_t Socket::take_sequence(std::size_t count) {
 
 Result<void, Refusal> Socket::send(const Batch& batch) {
   const Bytes bytes = batch.bytes();
-  sockaddr_nl kernel{};
-  kernel.nl_family = AF_NETLINK;
-  if (::sendto(fd(), bytes.data(), bytes.size(), 0, reinterpret_cast<const sockaddr*>(&kernel),
-               sizeof kernel) < 0) {
+  if (mnl_socket_sendto(socket_.get(), bytes.data(), bytes.size()) < 0) {
     return failure(errno, "sending to the kernel");
   }
   return {};

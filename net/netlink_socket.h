@@ -1,4 +1,4 @@
-// Socket: a netlink socket. Requests block until the kernel has answered each message,
+// Socket: a netlink socket over libmnl. Requests block until the kernel has answered each message,
 // answers are matched by sequence number; dumps are strict (the kernel honours the filter or
 // refuses) and repeated when they were interrupted. A socket belongs to the network namespace its
 // thread was in at open(). No Asio, no threads.
@@ -8,15 +8,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "net/fd.h"
 #include "net/netlink.h"
 #include "net/result.h"
 
+struct mnl_socket;
 struct sock_fprog;
 
 namespace weft::netlink {
@@ -67,9 +67,13 @@ class Socket {
   /// `protocol` is NETLINK_ROUTE or another NETLINK_*.
   static Result<Socket> open(int protocol = NETLINK_ROUTE);
 
-  [[nodiscard]] int fd() const { return fd_.get(); }
+  Socket(Socket&& other) noexcept;
+  Socket& operator=(Socket&& other) noexcept;
+  ~Socket();
+
+  [[nodiscard]] int fd() const;
   /// The address the kernel knows this socket by: nlmsg_pid of what it causes.
-  [[nodiscard]] std::uint32_t port() const { return port_; }
+  [[nodiscard]] std::uint32_t port() const;
 
   /// One RTNLGRP_*.
   Result<void> join(unsigned group);
@@ -107,12 +111,14 @@ class Socket {
   static constexpr int dump_retry_limit = 8;
 
  private:
-  Socket(Fd fd, std::uint32_t port) : fd_(std::move(fd)), port_(port) {}
+  struct Close {
+    void operator()(mnl_socket* socket) const;
+  };
+  explicit Socket(mnl_socket* socket);
   Result<void, Refusal> dump_once(Batch& batch, const std::function<void(const Message&)>& visit,
                                   bool& interrupted);
 
-  Fd fd_;
-  std::uint32_t port_ = 0;
+  std::unique_ptr<mnl_socket, Close> socket_;
   std::vector<std::byte> buffer_;
   std::uint32_t sequence_ = 1;
 };
