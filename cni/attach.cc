@@ -214,6 +214,13 @@ Result<void> write_setting(const std::string& path, std::string_view value) {
   return {};
 }
 
+/// Otherwise the kernel gives a link addresses of its own, and at each change of it looks through
+/// all IPv6 routes of the host. Where this cannot be written, it only takes longer.
+void turn_ipv6_off(const std::string& ifname) {
+  static_cast<void>(
+      write_setting(fmt::format("/proc/sys/net/ipv6/conf/{}/disable_ipv6", ifname), "1"));
+}
+
 Result<void, Failure> write_ipv6_settings(
     const std::string& ifname,
     std::initializer_list<std::pair<const char*, std::string_view>> settings) {
@@ -236,7 +243,7 @@ class Steps {
     return batch_;
   }
   Result<void, Failure> run(netlink::Socket& socket) {
-    const netlink::Outcome outcome = socket.transact(batch_, netlink::Batch::Ack::each);
+    const netlink::Outcome outcome = socket.transact(batch_, netlink::Batch::Ack::last);
     if (outcome.ok()) return {};
     const netlink::Refusal& first = outcome.first();
     return refused(outcome.broken ? "wiring the container" : doing_[first.index], first);
@@ -290,14 +297,13 @@ Result<void, Failure> Ends::check_absent(const std::string& ifname) {
 }
 
 Result<bool, Failure> Ends::has_default_route(Family family, const std::string& ifname) {
-  const auto own = find_link(container_, ifname);
-  if (!own) return refused("looking for " + ifname, own.error());
   netlink::Batch batch;
   rtmsg head{};
   head.rtm_family = family == Family::ipv4 ? AF_INET : AF_INET6;
   head.rtm_table = RT_TABLE_MAIN;
   batch.begin(RTM_GETROUTE, 0, head);
-  bool found = false;
+  // 0: through several, or through a nexthop object.
+  std::vector<std::uint32_t> devices;
   const auto done = container_.dump(
       batch,
       [&](const netlink::Message& message) {
@@ -307,14 +313,18 @@ Result<bool, Failure> Ends::has_default_route(Family family, const std::string& 
           return;
         }
         const auto device = message.attributes<rtmsg>().find(RTA_OIF);
-        found |= !*own || !device || device->u32() != (*own)->index;
+        devices.push_back(device ? device->u32() : 0);
       },
-      [&] { found = false; });
+      [&] { devices.clear(); });
   // A namespace in which nobody has made a route yet has no main table.
   if (!done && done.error().code != ENOENT) {
     return refused("default routes of the container", done.error());
   }
-  return found;
+  if (devices.empty()) return false;
+  const auto own = find_link(container_, ifname);
+  if (!own) return refused("looking for " + ifname, own.error());
+  return std::any_of(devices.begin(), devices.end(),
+                     [&](std::uint32_t device) { return !*own || device != (*own)->index; });
 }
 
 template <typename Change>
@@ -392,6 +402,8 @@ Result<void, Failure> Ends::wire_host(const Wiring& wiring, Indexes indexes) {
     auto written = write_ipv6_settings(
         wiring.host_ifname, {{"accept_dad", "0"}, {"accept_ra", "0"}, {"forwarding", "1"}});
     if (!written) return written;
+  } else {
+    turn_ipv6_off(wiring.host_ifname);
   }
   Steps steps;
   if (wiring.ipv4) put_no_proxy_delay(steps.next("setting proxy_delay"), indexes.host);

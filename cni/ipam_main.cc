@@ -3,6 +3,5 @@
 #include "cni/program.h"
 
 int main() {
-  using namespace weft;
-  return cni::run({"weft-ipam", cni::Role::ipam, cni::serve_ipam});
+  return weft::cni::run(weft::cni::ipam_plugin());
 }

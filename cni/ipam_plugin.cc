@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "cni/gc.h"
 #include "cni/weftd.h"
 #include "net/netns.h"
 
@@ -68,23 +67,8 @@ Success given(const ctl::Lease& lease, const NetworkConfig& config) {
   return success;
 }
 
-Result<std::string, Failure> serve_ipam(const Request& request, const std::string& socket) {
-  const Weftd weftd(request, socket);
-  switch (request.command) {
-    case Command::add:
-      return add(request, weftd);
-    case Command::del:
-      return del(request, weftd);
-    case Command::check:
-      return check(request, weftd);
-    case Command::gc:
-      return collect(request, weftd);
-    case Command::status:
-      return status(weftd);
-    case Command::version:
-      break;
-  }
-  return version_text();
+Program ipam_plugin() {
+  return {"weft-ipam", Role::ipam, add, del, check};
 }
 
 }  // namespace weft::cni

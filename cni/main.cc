@@ -36,5 +36,5 @@ int main(int argc, char** argv) {
   // Runtimes give no arguments.
   const std::vector<std::string_view> words(argv, argv + argc);
   if (words.size() > 1 && words[1] == "install") return install({words.begin() + 2, words.end()});
-  return cni::run({"weft", cni::Role::main, cni::serve});
+  return cni::run(cni::plugin());
 }

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "cni/attach.h"
-#include "cni/gc.h"
 #include "cni/weftd.h"
 #include "net/veth.h"
 
@@ -148,23 +147,8 @@ Result<std::string, Failure> check(const Request& request, const Weftd& weftd) {
 
 }  // namespace
 
-Result<std::string, Failure> serve(const Request& request, const std::string& socket) {
-  const Weftd weftd(request, socket);
-  switch (request.command) {
-    case Command::add:
-      return add(request, weftd);
-    case Command::del:
-      return del(request, weftd);
-    case Command::check:
-      return check(request, weftd);
-    case Command::gc:
-      return collect(request, weftd);
-    case Command::status:
-      return status(weftd);
-    case Command::version:
-      break;
-  }
-  return version_text();
+Program plugin() {
+  return {"weft", Role::main, add, del, check};
 }
 
 }  // namespace weft::cni

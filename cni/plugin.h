@@ -1,17 +1,11 @@
-// The plugin's commands, each one function: ask weftd, change or check the container, say what to
-// print. Not here: how the request came in and how the answer goes out (main.cc). I/O.
+// weft-cni's own commands, each one function: ask weftd, change or check the container, say what to
+// print. Not here: how the request came in and how the answer goes out (program.cc). I/O.
 #pragma once
 
-#include <string>
-
-#include "cni/request.h"
-#include "cni/result.h"
-#include "net/result.h"
+#include "cni/program.h"
 
 namespace weft::cni {
 
-/// What goes to stdout; empty for the commands that print nothing. `socket` overrides the
-/// configuration's when it is not empty. Warnings go to stderr.
-Result<std::string, Failure> serve(const Request& request, const std::string& socket);
+Program plugin();
 
 }  // namespace weft::cni

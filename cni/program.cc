@@ -8,6 +8,8 @@
 #include <exception>
 #include <string_view>
 
+#include "cni/gc.h"
+
 namespace weft::cni {
 
 namespace {
@@ -15,7 +17,8 @@ namespace {
 /// All of stdin, or one octet more than will be taken.
 std::string read_input() {
   std::string input;
-  char buffer[16 * 1024];
+  // Configurations are short, and every page of a larger one costs a fault.
+  char buffer[2 * 1024];
   while (input.size() <= config_limit) {
     const ssize_t size = ::read(STDIN_FILENO, buffer, sizeof buffer);
     if (size < 0 && errno == EINTR) continue;
@@ -43,6 +46,25 @@ int fail(const Failure& failure, std::string_view version) {
   return EXIT_FAILURE;
 }
 
+Result<std::string, Failure> carry_out(const Program& program, const Request& request) {
+  const Weftd weftd(request, variable("WEFT_SOCKET"));
+  switch (request.command) {
+    case Command::add:
+      return program.add(request, weftd);
+    case Command::del:
+      return program.del(request, weftd);
+    case Command::check:
+      return program.check(request, weftd);
+    case Command::gc:
+      return collect(request, weftd);
+    case Command::status:
+      return status(weftd);
+    case Command::version:
+      break;
+  }
+  return version_text();
+}
+
 int serve(const Program& program) {
   const Environment environment{variable("CNI_COMMAND"),       variable("CNI_CONTAINERID"),
                                 variable("CNI_NETNS"),         variable("CNI_IFNAME"),
@@ -57,7 +79,7 @@ int serve(const Program& program) {
   const std::string input = environment.command == "VERSION" ? std::string() : read_input();
   const auto request = parse(environment, input, program.role);
   if (!request) return fail(request.error(), version_for_errors(input));
-  const auto output = program.serve(*request, variable("WEFT_SOCKET"));
+  const auto output = carry_out(program, *request);
   if (!output) return fail(output.error(), request->config.cni_version);
   if (!output->empty() && !print(*output)) return EXIT_FAILURE;
   return EXIT_SUCCESS;

@@ -18,8 +18,10 @@ namespace {
 
 using Kind = ClientError::Kind;
 
-/// Octets asked for in one recv().
-constexpr std::size_t chunk = 64UL * 1024;
+/// Octets asked for in one recv(): at first what a reply to weft-cni needs, for every page costs it
+/// a fault; what is longer is read in ever larger pieces.
+constexpr std::size_t first_chunk = 2UL * 1024;
+constexpr std::size_t largest_chunk = 64UL * 1024;
 
 std::string reason(int error) {
   std::array<char, 128> buffer{};
@@ -142,6 +144,7 @@ Result<std::string, ClientError> Client::receive_line(Time deadline) {
                                                     path_, reply_limit)};
     }
     if (auto ready = wait(POLLIN, deadline); !ready) return ready.error();
+    const std::size_t chunk = std::clamp(searched, first_chunk, largest_chunk);
     received_.resize(searched + chunk);
     const ssize_t got = ::recv(fd_.get(), received_.data() + searched, chunk, MSG_DONTWAIT);
     const int error = errno;

@@ -89,6 +89,11 @@ class Claims::Loop : public std::enable_shared_from_this<Loop> {
     });
   }
 
+  /// Without a store there is nothing to claim or to give back; the timer looks for rivals.
+  void usage_changed() {
+    if (etcd_ || has_lost_) poke();
+  }
+
   void stop() {
     stopped_ = true;
     boost::system::error_code ignored;  // a timer that cannot be cancelled finds stopped_ set
@@ -294,7 +299,7 @@ Result<void> Claims::apply(const ipam::Settings& settings) {
   return loop_->configure(settings);
 }
 void Claims::poke() {
-  loop_->poke();
+  loop_->usage_changed();
 }
 void Claims::stop() {
   loop_->stop();

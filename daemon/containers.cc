@@ -225,8 +225,12 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     return {};
   }
 
-  void repair_routes() {
+  void repair_routes(const std::optional<Address>& address) {
     if (repair_pending_ || stopped_) return;
+    if (address) {
+      const ipam::Lease* lease = allocator_.find(*address);
+      if (lease == nullptr || removed_.contains(lease->host_ifname)) return;
+    }
     repair_pending_ = true;
     repair_timer_.expires_after(repair_delay);
     repair_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
@@ -439,6 +443,8 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     const Removed done = std::move(waiting->second.front());
     waiting->second.erase(waiting->second.begin());
     if (waiting->second.empty()) removed_.erase(waiting);
+    // Its routes were withdrawn before the link was to go.
+    if (!removed.failure.empty()) repair_routes(std::nullopt);
     done(removed.failure);
   }
 
@@ -512,21 +518,24 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     if (!filter_) return;
     const auto intact = filter_->is_intact(guarded());
     if (intact && *intact) return;
+    make_filter_anew();
+  }
+
+  void make_filter_anew() {
     spdlog::warn("the nft table inet weft was changed by somebody else and is made anew");
     replace_filter();
   }
 
   Result<void> guard(const ipam::Lease& lease) {
     if (!filter_ || !is_guarded(lease) || filter_->add(guarded_as(lease))) return {};
-    // The table is gone, or not as it was.
-    replace_filter();
+    make_filter_anew();
     if (filter_ || statistics_.filter_fault.empty()) return {};
     return Error{statistics_.filter_fault};
   }
 
   void unguard(const ipam::Lease& lease) {
     if (!filter_ || !is_guarded(lease)) return;
-    if (const auto done = filter_->remove(guarded_as(lease)); !done) replace_filter();
+    if (const auto done = filter_->remove(guarded_as(lease)); !done) make_filter_anew();
   }
 
   Result<void> carry_out(const ipam::Audit& audit) {
@@ -680,8 +689,8 @@ Result<void> Containers::apply(const ipam::Settings& settings, const FilterSetti
 void Containers::on_blocks_changed(std::function<void()> handler) {
   loop_->blocks_changed = std::move(handler);
 }
-void Containers::repair_routes() {
-  loop_->repair_routes();
+void Containers::repair_routes(const std::optional<Address>& address) {
+  loop_->repair_routes(address);
 }
 void Containers::stop() {
   loop_->stop();

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -89,8 +90,9 @@ class Containers {
   Result<void> apply(const ipam::Settings& settings, const FilterSettings& filter);
   /// Called whenever the set of blocks to be announced may have changed.
   void on_blocks_changed(std::function<void()> handler);
-  /// A container's host route was taken away: puts back all that are missing, soon.
-  void repair_routes();
+  /// The host route of an address was taken away, or of any: puts back all that are missing, soon,
+  /// unless it is of a container that goes.
+  void repair_routes(const std::optional<Address>& address);
   /// Answers nothing more; containers stay as they are.
   void stop();
 

@@ -73,7 +73,8 @@ class Daemon {
     if (!routing) return routing.error();
     routing_ = std::move(*routing);
     containers_->on_blocks_changed([this] { announce(); });
-    routing_->on_container_route_lost([this] { containers_->repair_routes(); });
+    routing_->on_container_route_lost(
+        [this](const std::optional<Address>& address) { containers_->repair_routes(address); });
     auto claims = Claims::start(io_, config_.ipam, config_.node.name, options_.takeover_identity,
                                 *containers_, *routing_, [this] { announce(); });
     if (!claims) return claims.error();

@@ -2,12 +2,15 @@
 
 #include <endian.h>
 #include <fmt/format.h>
+#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <net/if.h>
 #include <nftables/libnftables.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -43,13 +46,44 @@ std::vector<std::pair<const char*, std::string>> elements(const Guarded& contain
   return list;
 }
 
-std::string each(const char* verb, const Guarded& container) {
-  std::string list;
-  for (const auto& [set, value] : elements(container)) {
-    if (!list.empty()) list += ',';
-    list += element(verb, set, value);
+/// As the kernel compares it: fields of whole registers, the name padded with NULs.
+std::vector<std::byte> key(const std::string& host_ifname, const std::optional<Address>& address) {
+  std::vector<std::byte> octets(IFNAMSIZ);
+  std::memcpy(octets.data(), host_ifname.data(),
+              std::min<std::size_t>(host_ifname.size(), IFNAMSIZ));
+  if (address) {
+    const Bytes more = address->octets();
+    octets.insert(octets.end(), more.begin(), more.end());
   }
-  return commands(list);
+  return octets;
+}
+
+void put_element(netlink::Batch& batch, std::uint16_t message, const char* set,
+                 const std::vector<std::byte>& key) {
+  const std::uint16_t flags = message == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0;
+  batch.begin((NFNL_SUBSYS_NFTABLES << 8) | message, flags,
+              nfgenmsg{NFPROTO_INET, NFNETLINK_V0, 0});
+  batch.put_text(NFTA_SET_ELEM_LIST_TABLE, "weft");
+  batch.put_text(NFTA_SET_ELEM_LIST_SET, set);
+  const std::size_t list = batch.nest(NLA_F_NESTED | NFTA_SET_ELEM_LIST_ELEMENTS);
+  const std::size_t one = batch.nest(NLA_F_NESTED | NFTA_LIST_ELEM);
+  const std::size_t value = batch.nest(NLA_F_NESTED | NFTA_SET_ELEM_KEY);
+  batch.put(NFTA_DATA_VALUE, key);
+  batch.end_nest(value);
+  batch.end_nest(one);
+  batch.end_nest(list);
+}
+
+void put_elements(netlink::Batch& batch, std::uint16_t message, const Guarded& container) {
+  const std::string& ifname = container.host_ifname;
+  put_element(batch, message, "veths", key(ifname, {}));
+  if (container.ipv4) put_element(batch, message, "addresses", key(ifname, container.ipv4));
+  if (container.ipv6) put_element(batch, message, "addresses6", key(ifname, container.ipv6));
+}
+
+/// The bounds of a transaction.
+void put_bound(netlink::Batch& batch, std::uint16_t type) {
+  batch.begin(type, 0, nfgenmsg{AF_UNSPEC, NFNETLINK_V0, htobe16(NFNL_SUBSYS_NFTABLES)});
 }
 
 std::string set(const char* name, const char* type, const std::string& more) {
@@ -133,6 +167,31 @@ void append_masquerade(std::vector<std::string>& list, const std::vector<Prefix>
   }
 }
 
+/// One transaction without libnftables, which reads all of the machine's rules before each.
+Result<void> commit_elements(netlink::Socket& socket, netlink::Batch& batch) {
+  const std::uint32_t first = socket.take_sequence(batch.count());
+  batch.stamp(first, netlink::Batch::Ack::each);
+  if (const auto sent = socket.send(batch); !sent) return sent.error().error();
+  // All answers are there when send() returns. Whether the bounds have one depends on the kernel,
+  // the elements between them always do.
+  std::size_t taken = 0;
+  for (;;) {
+    const netlink::Received received = socket.receive(false);
+    if (received.arrival == netlink::Arrival::nothing) break;
+    if (received.arrival != netlink::Arrival::data) return Error{"nft: its answer was lost"};
+    netlink::Messages messages(received.bytes);
+    while (const auto message = messages.next()) {
+      const std::size_t index = message->sequence - first;
+      if (message->type != NLMSG_ERROR || index >= batch.count()) continue;
+      const netlink::Refusal answer = netlink::refusal(*message);
+      if (answer.code != 0) return answer.error().within("nft");
+      if (index != 0 && index + 1 != batch.count()) ++taken;
+    }
+  }
+  if (taken + 2 != batch.count()) return Error{"nft: no answer"};
+  return {};
+}
+
 }  // namespace
 
 void PacketFilter::Free::operator()(nft_ctx* context) const {
@@ -189,20 +248,26 @@ Result<void> PacketFilter::commit(const std::string& json) {
 
 Result<void> PacketFilter::add(const Guarded& container) {
   if (!settings_.anti_spoof) return {};
-  return commit(each("add", container));
+  netlink::Batch batch;
+  put_bound(batch, NFNL_MSG_BATCH_BEGIN);
+  put_elements(batch, NFT_MSG_NEWSETELEM, container);
+  put_bound(batch, NFNL_MSG_BATCH_END);
+  auto done = commit_elements(socket_, batch);
+  if (done) ++expected_generation_;
+  return done;
 }
 
 Result<void> PacketFilter::remove(const Guarded& container) {
   if (!settings_.anti_spoof) return {};
+  netlink::Batch batch;
+  put_bound(batch, NFNL_MSG_BATCH_BEGIN);
   // Put first, for what is not there cannot be deleted, and one that is missing fails all.
-  std::string list;
-  for (const char* verb : {"add", "delete"}) {
-    for (const auto& [name, value] : elements(container)) {
-      if (!list.empty()) list += ',';
-      list += element(verb, name, value);
-    }
-  }
-  return commit(commands(list));
+  put_elements(batch, NFT_MSG_NEWSETELEM, container);
+  put_elements(batch, NFT_MSG_DELSETELEM, container);
+  put_bound(batch, NFNL_MSG_BATCH_END);
+  auto done = commit_elements(socket_, batch);
+  if (done) ++expected_generation_;
+  return done;
 }
 
 Result<std::uint32_t> PacketFilter::generation() {

@@ -1,8 +1,8 @@
 // PacketFilter: weft's own nft table "inet weft", and nothing of any other table. What comes out of
 // a container's veth bears the container's own addresses, or is dropped: one rule a family over a
 // set of (interface, address), so thousands of containers cost what one does. Optionally what
-// leaves the pools is masqueraded. Through libnftables' JSON: about 0.1 ms a container. Containers
-// keep the table while weftd is away. I/O.
+// leaves the pools is masqueraded. The table is made through libnftables, the elements of a
+// container without it. Containers keep the table while weftd is away. I/O.
 #pragma once
 
 #include <cstdint>

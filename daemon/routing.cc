@@ -288,7 +288,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     if (programmer_) programmer_->stop();
   }
 
-  std::function<void()> container_route_lost;
+  std::function<void(const std::optional<Address>&)> container_route_lost;
 
   [[nodiscard]] const bgp::Speaker& speaker() const { return speaker_; }
   [[nodiscard]] const fib::Table* table() const { return table_ ? &*table_ : nullptr; }
@@ -411,7 +411,6 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   void notified() {
     const Time now = Clock::now();
     bool subnets_changed = false;
-    bool container_route = false;
     // What is left after read_limit datagrams makes the descriptor readable again.
     monitor_->read([&](const fib::Event& event) {
       std::visit(Overloaded{
@@ -431,8 +430,8 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
                      [&](const fib::RouteEvent& change) {
                        const fib::Route& route = change.route;
                        if (route.protocol == fib::route_protocol && change.deleted &&
-                           route.nexthop_id == 0 && route.ifindex != 0) {
-                         container_route = true;
+                           route.nexthop_id == 0 && route.ifindex != 0 && container_route_lost) {
+                         container_route_lost(route.prefix.address());
                        }
                        if (table_) table_->observed(change, now);
                      },
@@ -442,7 +441,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
                      [&](const fib::Overrun&) {
                        spdlog::warn("the kernel dropped notifications; its tables are read again");
                        subnets_changed = true;
-                       container_route = true;
+                       if (container_route_lost) container_route_lost(std::nullopt);
                        if (table_) table_->overrun(now);
                      },
                  },
@@ -452,7 +451,6 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       resolve(now);
       follow_links(now);
     }
-    if (container_route && container_route_lost) container_route_lost();
     pump();
   }
 
@@ -787,7 +785,7 @@ void Routing::stop() {
 void Routing::check_fib(bool repair, std::function<void(ctl::Reply)> answer) {
   loop_->check_fib(repair, std::move(answer));
 }
-void Routing::on_container_route_lost(std::function<void()> handler) {
+void Routing::on_container_route_lost(std::function<void(const std::optional<Address>&)> handler) {
   loop_->container_route_lost = std::move(handler);
 }
 const bgp::Speaker& Routing::speaker() const {

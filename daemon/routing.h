@@ -69,9 +69,9 @@ class Routing {
   /// Of the connection of a session; none when it is gone.
   [[nodiscard]] std::optional<bgp::TcpFacts> tcp_facts(bgp::ConnectionId connection) const;
 
-  /// Called after a route of protocol weft that leads straight to a link was taken away by somebody
-  /// else.
-  void on_container_route_lost(std::function<void()> handler);
+  /// Called after a route of protocol weft that leads straight to a link was taken away, with its
+  /// address; with none when any may have been.
+  void on_container_route_lost(std::function<void(const std::optional<Address>&)> handler);
 
   /// `weftctl fib check`; answers later, on the main loop.
   void check_fib(bool repair, std::function<void(ctl::Reply)> answer);

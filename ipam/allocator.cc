@@ -120,9 +120,12 @@ BlockState Allocator::state_of(const BlockId& id) const {
 }
 
 Allocator::OwnedBlock& Allocator::block_of(const BlockId& id) {
-  const auto [entry, made] =
-      blocks_.try_emplace(id, OwnedBlock{Block(id.capacity()), BlockState::draining});
-  if (made) reserve(id, entry->second.ordinals);
+  // Not made before it is known to be new: a block is up to a few hundred KiB.
+  auto entry = blocks_.find(id);
+  if (entry == blocks_.end()) {
+    entry = blocks_.emplace(id, OwnedBlock{Block(id.capacity()), BlockState::draining}).first;
+    reserve(id, entry->second.ordinals);
+  }
   return entry->second;
 }
 

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -15,9 +16,42 @@ namespace {
 
 /// Dumps come in pieces of at most 32 KiB once the kernel has seen a reader with room for them.
 constexpr std::size_t receive_size = 65536;
+/// Room for an acknowledgement, or for a link with all its attributes.
+constexpr std::size_t answer_size = 4096;
 
 Refusal failure(int code, const char* doing) {
   return {code, std::string(doing) + ": " + std::strerror(code), 0};
+}
+
+/// What a recv() that failed found.
+Received missed(int code) {
+  if (code == EAGAIN || code == EWOULDBLOCK) return {Arrival::nothing, {}, ETIMEDOUT};
+  if (code == ENOBUFS) return {Arrival::overrun, {}, ENOBUFS};
+  return {Arrival::failed, {}, code};
+}
+
+Received receive_into(std::vector<std::byte>& buffer, int fd, int flags) {
+  for (;;) {
+    const ssize_t size = recv(fd, buffer.data(), buffer.size(), MSG_TRUNC | flags);
+    if (size >= 0 && static_cast<std::size_t>(size) <= buffer.size()) {
+      return {Arrival::data, Bytes(buffer).first(static_cast<std::size_t>(size)), 0};
+    }
+    if (size >= 0) return {Arrival::overrun, {}, EMSGSIZE};  // truncated: the rest is lost
+    if (errno != EINTR) return missed(errno);
+  }
+}
+
+/// What was just asked for, in no larger a buffer than it needs: a plugin lives for a millisecond,
+/// and every page of a buffer costs it a fault.
+Received receive_answer(std::vector<std::byte>& buffer, int fd) {
+  while (buffer.size() < receive_size) {
+    const ssize_t size = recv(fd, nullptr, 0, MSG_PEEK | MSG_TRUNC);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return missed(errno);
+    buffer.resize(std::max({buffer.size(), static_cast<std::size_t>(size), answer_size}));
+    break;
+  }
+  return receive_into(buffer, fd, 0);
 }
 
 }  // namespace
@@ -44,7 +78,7 @@ void Socket::Close::operator()(mnl_socket* socket) const {
   mnl_socket_close(socket);
 }
 
-Socket::Socket(mnl_socket* socket) : socket_(socket), buffer_(receive_size) {}
+Socket::Socket(mnl_socket* socket) : socket_(socket) {}
 Socket::Socket(Socket&& other) noexcept = default;
 Socket& Socket::operator=(Socket&& other) noexcept = default;
 Socket::~Socket() = default;
@@ -118,18 +152,8 @@ Result<void, Refusal> Socket::send(const Batch& batch) {
 }
 
 Received Socket::receive(bool wait) {
-  for (;;) {
-    const ssize_t size =
-        recv(fd(), buffer_.data(), buffer_.size(), MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT));
-    if (size >= 0 && static_cast<std::size_t>(size) <= buffer_.size()) {
-      return {Arrival::data, Bytes(buffer_).first(static_cast<std::size_t>(size)), 0};
-    }
-    if (size >= 0) return {Arrival::overrun, {}, EMSGSIZE};  // truncated: the rest is lost
-    if (errno == EINTR) continue;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return {Arrival::nothing, {}, ETIMEDOUT};
-    if (errno == ENOBUFS) return {Arrival::overrun, {}, ENOBUFS};
-    return {Arrival::failed, {}, errno};
-  }
+  buffer_.resize(receive_size);
+  return receive_into(buffer_, fd(), wait ? 0 : MSG_DONTWAIT);
 }
 
 Outcome Socket::transact(Batch& batch, Batch::Ack ack) {
@@ -142,8 +166,9 @@ Outcome Socket::transact(Batch& batch, Batch::Ack ack) {
     outcome.broken = sent.error();
     return outcome;
   }
+  buffer_.resize(std::max(buffer_.size(), answer_size));
   for (bool done = false; !done;) {
-    const Received received = receive(true);
+    const Received received = receive_into(buffer_, fd(), 0);
     if (received.arrival != Arrival::data) {
       outcome.broken = failure(received.code, "waiting for the kernel's answer");
       return outcome;
@@ -176,7 +201,7 @@ Result<void, Refusal> Socket::query(Batch& batch,
   batch.stamp(sequence, Batch::Ack::each);
   if (auto sent = send(batch); !sent) return sent.error();
   for (;;) {
-    const Received received = receive(true);
+    const Received received = receive_answer(buffer_, fd());
     if (received.arrival != Arrival::data) {
       return failure(received.code, "waiting for the kernel's answer");
     }
@@ -213,8 +238,9 @@ Result<void, Refusal> Socket::dump_once(Batch& batch,
   batch.add_flags(NLM_F_DUMP);
   batch.stamp(sequence, Batch::Ack::none);
   if (auto sent = send(batch); !sent) return sent.error();
-  for (;;) {
-    const Received received = receive(true);
+  for (bool first = true;; first = false) {
+    // The kernel makes the pieces of a long dump as large as it has seen a reader take.
+    const Received received = first ? receive_answer(buffer_, fd()) : receive(true);
     if (received.arrival != Arrival::data) return failure(received.code, "waiting for a dump");
     Messages messages(received.bytes);
     while (const auto message = messages.next()) {

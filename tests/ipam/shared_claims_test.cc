@@ -15,6 +15,7 @@
 namespace weft::ipam {
 namespace {
 
+using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::HasSubstr;
 using testing::SizeIs;
@@ -202,6 +203,7 @@ class Host {
           !std::get<kv::Txn>(*step.request).when.empty() &&
           std::get<kv::Txn>(*step.request).when[0].key.find("/pool/") != std::string::npos;
       if (claims && crash == Crash::before_store) return false;
+      if (claims && before_claim) before_claim(std::get<kv::Txn>(*step.request));
       if (!world_.etcd.up || !reaches_etcd) {
         core->answered(kv::Fault{"unreachable"}, world_.now);
         continue;
@@ -259,6 +261,8 @@ class Host {
   Crash crash = Crash::never;
   bool reaches_etcd = true;
   bool lose_answers = false;
+  /// What others do between this host's look and its claim.
+  std::function<void(const kv::Txn&)> before_claim;
   /// Peers that have not taken the withdrawal yet.
   std::set<BlockId> not_yet_withdrawn;
 
@@ -404,6 +408,56 @@ TEST_F(Shared, LostRace) {
   one.run();
   ASSERT_THAT(one.in(ClaimState::owned), SizeIs(1));
   EXPECT_NE(one.in(ClaimState::owned)[0], wanted);
+}
+
+TEST_F(Shared, AfterEightLostRacesInARowItClaimsAtEverLongerIntervals) {
+  Host one(world, "h1");
+  one.settings.pools[0].ipv4 = *Prefix::parse("10.64.0.0/24");
+  one.settings.pools[0].ipv6 = *Prefix::parse("fd64::/120");
+  one.start();
+  // Whatever it reaches for, somebody else has had a moment before.
+  std::uint64_t races = 0;
+  one.before_claim = [&](const kv::Txn& claim) {
+    ++races;
+    for (const kv::Operation& operation : claim.then) {
+      const auto* put = std::get_if<kv::Put>(&operation);
+      if (put == nullptr || put->key.find("/pool/") == std::string::npos) continue;
+      kv::Put theirs = *put;
+      const auto name = theirs.value.find("h1");
+      ASSERT_NE(name, std::string::npos) << theirs.value;
+      theirs.value.replace(name, 2, "h2");
+      ASSERT_TRUE(
+          std::get<kv::TxnAnswer>(world.etcd.transact({{{put->key, 0}}, {theirs}, {}})).succeeded);
+    }
+  };
+  one.run();
+  EXPECT_EQ(races, races_before_backoff + 1) << "eight of them cost nothing but the next try";
+  EXPECT_EQ(one.core->statistics().at("p").lost_races, races);
+  EXPECT_THAT(one.in(ClaimState::claiming), SizeIs(0));
+  for (const int tenths : {2, 4, 8, 16, 32, 50, 50}) {
+    const std::uint64_t before = races;
+    int waited = 0;
+    while (races == before && waited < 1000) {
+      world.now += milliseconds(100);
+      ++waited;
+      one.run();
+    }
+    EXPECT_EQ(races, before + 1);
+    EXPECT_EQ(waited, tenths);
+  }
+
+  one.before_claim = nullptr;
+  pass(5, {&one});
+  EXPECT_THAT(one.in(ClaimState::owned), SizeIs(1));
+  // A race that was won begins the count anew.
+  one.before_claim = [&](const kv::Txn&) { ++races; };
+  const std::uint64_t before = races;
+  one.add("c1");
+  one.add("c2");
+  one.add("c3");
+  one.run();
+  EXPECT_EQ(races, before + 1) << "at once";
+  EXPECT_THAT(one.in(ClaimState::owned), SizeIs(2));
 }
 
 TEST_F(Shared, AHostThatDiesIsFreeWhenItsLeaseEndsAndBgpForgotIt) {

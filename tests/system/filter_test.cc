@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <set>
 #include <string>
 
 #include "tests/system/hosts.h"
@@ -21,6 +22,27 @@ class Filter : public system_test::Hosts {
 
   std::string table() { return run("host1", {"nft", "list", "table", "inet", "weft"}).out; }
   bool guarded(const std::string& ifname) { return table().find(ifname) != std::string::npos; }
+
+  /// By the number that the kernel gave it: one that is made anew has another.
+  std::string handle() { return table_entry("table")["handle"].dump(); }
+  std::set<std::string> elements(const std::string& set) {
+    std::set<std::string> found;
+    const json listed = table_entry("set", set);
+    for (const json& value : listed.value("elem", json::array())) found.insert(value.dump());
+    return found;
+  }
+  json table_entry(const std::string& kind, const std::string& name = "weft") {
+    const std::string out = run("host1", {"nft", "-j", "-a", "list", "table", "inet", "weft"}).out;
+    const json all = json::parse(out, nullptr, false);
+    for (const json& entry : all.value("nftables", json::array())) {
+      if (entry.contains(kind) && entry[kind].value("name", "") == name) return entry[kind];
+    }
+    ADD_FAILURE() << "no " << kind << ' ' << name << " in " << out;
+    return json::object();
+  }
+  static std::string pair(const std::string& ifname, const std::string& address) {
+    return json{{"concat", {ifname, address}}}.dump();
+  }
 
   bool ping_as(const std::string& container, const std::string& source, const std::string& to) {
     return run("host1",
@@ -105,6 +127,50 @@ TEST_F(Filter, ContainersSpeakWithTheirOwnAddressesOnly) {
     return !run("host1", {"nft", "list", "table", "inet", "weft"}).ok();
   }));
   EXPECT_EQ(run("host1", {"nft", "list", "table", "inet", "other"}).out, other);
+}
+
+TEST_F(Filter, ElementsComeAndGoInTheTableThatStands) {
+  start("host1");
+  add_container("host1", "web");
+  const std::string made = handle();
+  std::set<std::string> veths;
+  std::set<std::string> addresses;
+  std::set<std::string> addresses6;
+  add_container("host1", "db");
+  const json held = ctl("host1", {"containers"})["containers"];
+  for (const json& one : held) {
+    const std::string ifname = one["host_ifname"];
+    veths.insert(json(ifname).dump());
+    addresses.insert(pair(ifname, one["ipv4"]));
+    addresses6.insert(pair(ifname, one["ipv6"]));
+  }
+  ASSERT_EQ(veths.size(), 2U);
+  EXPECT_EQ(elements("veths"), veths);
+  EXPECT_EQ(elements("addresses"), addresses);
+  EXPECT_EQ(elements("addresses6"), addresses6);
+  // An ADD that comes again finds its elements there.
+  EXPECT_TRUE(run("host1", {"ip", "-n", "db", "link", "del", "eth0"}).ok());
+  EXPECT_TRUE(cni("ADD", "host1", "db").ok());
+  // An element that somebody took away is no reason to fail, nor to make all anew.
+  const std::string db =
+      held[0]["attachment"]["container"] == "db" ? held[0]["host_ifname"] : held[1]["host_ifname"];
+  ASSERT_TRUE(
+      run("host1", {"nft", "delete", "element", "inet", "weft", "veths", "{ \"" + db + "\" }"})
+          .ok());
+  EXPECT_TRUE(cni("DEL", "host1", "db").ok());
+  EXPECT_TRUE(cni("DEL", "host1", "db").ok());
+  EXPECT_EQ(elements("veths").size(), 1U);
+  EXPECT_EQ(elements("addresses").size(), 1U);
+  EXPECT_EQ(elements("addresses6").size(), 1U);
+  // Others change their own tables: weft looks, and sees that its own is as it should be.
+  ASSERT_TRUE(run("host1", {"nft", "add", "table", "inet", "other"}).ok());
+  run("host1", {"weftctl", "ipam", "check", "--repair"});
+  EXPECT_EQ(handle(), made);
+  EXPECT_TRUE(cni("DEL", "host1", "web").ok());
+  EXPECT_TRUE(elements("veths").empty());
+  EXPECT_TRUE(elements("addresses").empty());
+  EXPECT_TRUE(elements("addresses6").empty());
+  EXPECT_EQ(handle(), made) << weftd_.at("host1").output();
 }
 
 TEST_F(Filter, ATrustedNetworkMaySpeakForOthers) {

@@ -341,6 +341,62 @@ TEST_F(Ipam, CheckNamesWhatDiffersAndRepairs) {
   EXPECT_EQ(block()["held"], 1);
 }
 
+TEST_F(Ipam, ContainersOutliveTheDatabase) {
+  configure("");
+  start("host1");
+  const std::string web = add_container("host1", "web");
+  const std::string db = add_container("host1", "db");
+  const json before = ctl("host1", {"containers"})["containers"];
+  constexpr const char* names = "ip -o link show type veth | cut -d: -f2";
+  const std::string links = must(names);
+  // Taken away under a weftd that runs, damaged, and gone with weftd killed.
+  for (const char* loss : {"rm /var/lib/weft/weft.db*", "truncate -s 0 /var/lib/weft/weft.db*",
+                           "for f in /var/lib/weft/weft.db*; do dd if=/dev/urandom of=$f bs=4096 "
+                           "count=4 conv=notrunc status=none; done"}) {
+    must(loss);
+    // The containers do not notice, nor is anything of theirs touched by what weftd answers now.
+    must("ip netns add late");
+    cni("ADD", "host1", "late");
+    EXPECT_TRUE(ping("host1", "web", "10.0.0.0")) << loss;
+    stop("host1", SIGKILL);
+    EXPECT_TRUE(ping("host1", "web", "10.0.0.0")) << loss;
+    start("host1");
+    for (const json& lease : before) {
+      const json now = held(lease["attachment"]["container"]);
+      ASSERT_FALSE(now.is_null()) << loss << weftd_.at("host1").output();
+      EXPECT_EQ(now["ipv4"], lease["ipv4"]) << loss;
+      EXPECT_EQ(now["ipv6"], lease["ipv6"]) << loss;
+      EXPECT_EQ(now["host_ifname"], lease["host_ifname"]) << loss;
+    }
+    EXPECT_TRUE(ping("host1", "web", "10.0.0.0")) << loss;
+    EXPECT_TRUE(ping("host1", "db", "10.0.0.0")) << loss;
+    // Nobody is given what they have.
+    const std::string app = add_container("host1", "app");
+    EXPECT_NE(app, "");
+    EXPECT_NE(app, web);
+    EXPECT_NE(app, db);
+    EXPECT_TRUE(cni("DEL", "host1", "late").ok());
+    EXPECT_EQ(findings({}), "[]") << loss;
+    EXPECT_TRUE(cni("DEL", "host1", "app").ok());
+    must("ip netns del app && ip netns del late");
+  }
+  EXPECT_EQ(must(names), links);
+  EXPECT_TRUE(cni("DEL", "host1", "web").ok());
+  EXPECT_TRUE(cni("DEL", "host1", "db").ok());
+  EXPECT_EQ(block()["held"], 0);
+}
+
+TEST_F(Ipam, ALostRouteIsPutBackWithoutAnAudit) {
+  configure("", 3600);
+  start("host1");
+  const std::string web = add_container("host1", "web");
+  for (int i = 0; i < 2; ++i) {
+    must("ip route del " + web);
+    EXPECT_TRUE(eventually([&] { return !must("ip route show proto 87 " + web).empty(); }));
+  }
+  EXPECT_EQ(findings({}), "[]");
+}
+
 TEST_F(Ipam, BlocksOfOneAddressHaveNoBlackhole) {
   must("cat > /run/weft.yaml && mount --bind /run/weft.yaml /etc/weft/weft.yaml",
        "node: {asn: 4200000011, router-id: 10.255.0.11}\n"

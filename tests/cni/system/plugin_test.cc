@@ -465,7 +465,13 @@ TEST_F(Plugin, OneFamilyOnly) {
     const std::string netns = world_.add_namespace(ipv4 ? "four" : "six");
     const auto output = add("c1", netns);
     ASSERT_EQ(output.status, 0) << output.out;
-    EXPECT_EQ(json::parse(output.out)["ips"].size(), 1U);
+    const json result = json::parse(output.out);
+    EXPECT_EQ(result["ips"].size(), 1U);
+    // The kernel gives the host end no IPv6 addresses of its own beside an IPv4 container.
+    const std::string host = result["interfaces"][0]["name"];
+    const std::string off =
+        test::World::in(world_.host(), "sysctl -n net.ipv6.conf." + host + ".disable_ipv6").out;
+    EXPECT_EQ(off, ipv4 ? "1\n" : "0\n");
     EXPECT_EQ(test::World::in(world_.host(),
                               ipv4 ? "ping -c 1 -W 1 10.64.0.128" : "ping -c 1 -W 1 fd64:0:0:1::80")
                   .status,

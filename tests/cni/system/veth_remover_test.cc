@@ -76,6 +76,18 @@ TEST_F(Removal, AnswersOnTheAnnouncementNotOnTheAcknowledgement) {
   EXPECT_TRUE(list_container_routes(*socket_)->empty());
 }
 
+TEST_F(Removal, LinksThatComeDoNotWakeItThoseThatGoDo) {
+  const auto wakes_within = [&](int milliseconds) {
+    pollfd readable{remover_->fd(), POLLIN, 0};
+    return ::poll(&readable, 1, milliseconds) == 1;
+  };
+  make_veths(world_.add_namespace("c"), 3);
+  EXPECT_FALSE(wakes_within(0)) << "each of them was announced before the program came back";
+  ASSERT_EQ(test::World::in(world_.host(), "ip link del weft1").status, 0);
+  EXPECT_TRUE(wakes_within(10'000));
+  EXPECT_TRUE(remover_->take().empty()) << "nobody asked for that one";
+}
+
 TEST_F(Removal, WhatIsNotThereIsRemovedAlready) {
   remove(7);
   std::vector<std::string> failures;
