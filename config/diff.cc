@@ -36,6 +36,8 @@ std::vector<std::string> fixed_keys_changed(const Config& running, const Config&
   compare("fib.resilient-buckets", running.fib.resilient_buckets, wanted.fib.resilient_buckets);
   compare("fib.resilient-idle-time", running.fib.resilient_idle_time,
           wanted.fib.resilient_idle_time);
+  compare("fib.resilient-unbalanced-time", running.fib.resilient_unbalanced_time,
+          wanted.fib.resilient_unbalanced_time);
   compare("fib.metric", running.fib.metric, wanted.fib.metric);
   return keys;
 }

@@ -20,6 +20,7 @@
 #include "daemon/forwarding_record.h"
 #include "daemon/health_checks.h"
 #include "fib/programmer.h"
+#include "fib/resilient_groups.h"
 #include "net/time.h"
 
 namespace weft::daemon {
@@ -105,6 +106,13 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     monitor_.emplace(std::move(*monitor));
     notifications_.emplace(io_, monitor_->fd());
     if (table_) {
+      if (settings_.resilient_buckets && !fib::has_resilient_groups()) {
+        has_resilient_groups_ = false;
+        table_->plain_groups();
+        spdlog::warn(
+            "this kernel has no resilient nexthop groups (Linux 5.13): they are plain in spite of "
+            "fib.resilient-buckets");
+      }
       table_->start(now);
       table_->fast_groups(programmer_->fast_groups());
       table_->tell_installed(settings_.wait_install);
@@ -293,6 +301,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   [[nodiscard]] const bgp::Speaker& speaker() const { return speaker_; }
   [[nodiscard]] const fib::Table* table() const { return table_ ? &*table_ : nullptr; }
   [[nodiscard]] bool fast_groups() const { return !programmer_ || programmer_->fast_groups(); }
+  [[nodiscard]] bool has_resilient_groups() const { return has_resilient_groups_; }
   [[nodiscard]] const exporter::Histogram& loop_lag() const { return loop_lag_; }
   [[nodiscard]] BfdStatus bfd() const { return bfd_.status(); }
   [[nodiscard]] std::uint64_t overruns() const { return monitor_ ? monitor_->overruns() : 0; }
@@ -741,6 +750,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   std::vector<ConnectedSubnet> resolved_;
   std::set<Family> families_synced_;
   std::map<std::uint32_t, LinkState> link_states_;
+  bool has_resilient_groups_ = true;
   bool stopped_ = false;
 };
 
@@ -796,6 +806,9 @@ const fib::Table* Routing::table() const {
 }
 bool Routing::fast_groups() const {
   return loop_->fast_groups();
+}
+bool Routing::has_resilient_groups() const {
+  return loop_->has_resilient_groups();
 }
 std::uint64_t Routing::monitor_overruns() const {
   return loop_->overruns();

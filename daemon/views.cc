@@ -212,6 +212,8 @@ Patient patient_of(const World& world) {
     patient.keys += peer.password ? 1U : 0U;
     patient.ao_peers += peer.tcp_ao.empty() ? 0U : 1U;
   }
+  patient.resilient = world.config.fib.resilient_buckets.has_value();
+  patient.has_resilient_groups = world.routing.has_resilient_groups();
   patient.has_tcp_ao = patient.ao_peers == 0 || bgp::has_tcp_ao();
   return patient;
 }

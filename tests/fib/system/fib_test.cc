@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "fib/resilient_groups.h"
 #include "net/netlink_socket.h"
 #include "tests/fib/system/rig.h"
 
@@ -245,10 +246,12 @@ TEST_F(Rig, GroupChangesWhenAGatewayIsDeclaredDead) {
 }
 
 TEST_F(Rig, ResilientGroupsAndRouteMtu) {
-  if (shell("ip nexthop add id 77 group 78 type resilient buckets 8").text.find("Unsupported") !=
-      std::string::npos) {
-    GTEST_SKIP() << "this kernel has no resilient groups";
-  }
+  run("ip nexthop add id 78 via 192.0.2.0 dev d0");
+  const bool has = shell("ip nexthop add id 77 group 78 type resilient buckets 8").status == 0;
+  run("ip nexthop del id 78");
+  EXPECT_EQ(has_resilient_groups(), has);
+  EXPECT_EQ(ip("nexthop show"), "") << "asking leaves nothing behind";
+  if (!has) GTEST_SKIP() << "this kernel has no resilient groups";
   start();
   want("10.9.0.0/24", both());
   ASSERT_TRUE(settled());
@@ -258,6 +261,7 @@ TEST_F(Rig, ResilientGroupsAndRouteMtu) {
   Settings settings;
   settings.resilient_buckets = 64;
   settings.resilient_idle_time = std::chrono::seconds(30);
+  settings.resilient_unbalanced_time = std::chrono::seconds(90);
   settings.route_mtu = 1400;
   start(settings);
   want("10.9.0.0/24", both());
@@ -267,7 +271,8 @@ TEST_F(Rig, ResilientGroupsAndRouteMtu) {
       [&] { return ip("nexthop show proto 87").find("type resilient") != std::string::npos; }));
   EXPECT_TRUE(pump([&] { return table_->snapshot().groups == 1; })) << ip("nexthop show");
   const std::string groups = ip("-d nexthop show groups");
-  EXPECT_NE(groups.find("buckets 64 idle_timer 30"), std::string::npos) << groups;
+  EXPECT_NE(groups.find("buckets 64 idle_timer 30 unbalanced_timer 90"), std::string::npos)
+      << groups;
   EXPECT_NE(ip("route show 10.9.0.0/24").find("mtu 1400"), std::string::npos);
   EXPECT_TRUE(pings());
   // Adopted again as it is.
