@@ -190,9 +190,10 @@ void Speaker::World::attach(Neighbour& who, const Session& session) {
   // A peer several hops away is no gateway, whichever link the session leaves by.
   const bool on_its_link = peer.multihop == 1 || peer.is_unnumbered() || on_link(who);
   tables->rib.attach(
-      who.id, {session.external, session.theirs.id, *who.peer.address(),
-               on_its_link ? who.ifindex : 0, !session.external && peer.route_reflector_client,
-               peer.name, peer.allow_own_as, !session.external || peer.multihop > 1});
+      who.id,
+      {session.external, session.theirs.id, *who.peer.address(), on_its_link ? who.ifindex : 0,
+       !session.external && peer.route_reflector_client, peer.name, peer.allow_own_as,
+       !session.external || peer.multihop > 1, peer.placement()});
 }
 
 ImportRules Speaker::World::import_rules(const Neighbour& who, const Session& session) const {

@@ -62,6 +62,8 @@ Impact impact_of(const bgp::PeerSettings& before, const bgp::PeerSettings& after
   same.blackhole = after.blackhole;
   same.default_originate = after.default_originate;
   same.unsuppress = after.unsuppress;
+  same.table = after.table;
+  same.metric = after.metric;
   same.range_limit = after.range_limit;
   same.delay_open = after.delay_open;
   same.password_file = after.password_file;

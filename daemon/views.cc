@@ -486,6 +486,7 @@ void add_fib(exporter::Snapshot& snapshot, const fib::Table& table, const Routin
                    fib.routes[i][static_cast<std::size_t>(fib::Kind::blackhole)],
                    fib.routes[i][static_cast<std::size_t>(fib::Kind::gateway)], fib.drift[i]};
   }
+  snapshot.fib_tables = fib.tables;
   snapshot.fib_fast_groups = routing.fast_groups();
   snapshot.fib_pending = fib.pending;
   snapshot.fib_failed = fib.failed;

@@ -84,7 +84,6 @@ void Table::prefetch(const Prefix& prefix) const {
 }
 
 void Table::want_blackhole(const Prefix& block, Time now, PlaceRef where) {
-  if (block.is_host()) return;
   const std::uint32_t table = state_->places[where.value].table;
   state_->want(block, Kind::blackhole, fixed_target, now, state_->first_of_table(table));
 }

@@ -147,8 +147,8 @@ class Table {
   void unwant(const Prefix& prefix, Time now);
   /// Some prefixes ahead of want() or unwant(), which wait for memory more than for anything else.
   void prefetch(const Prefix& prefix) const;
-  /// The blackhole under an owned block; a full-length block gets none (the container's route is
-  /// the block).
+  /// The blackhole under an owned block, which every other route of the same prefix wins against;
+  /// or one that a peer asked for.
   void want_blackhole(const Prefix& block, Time now, PlaceRef where = {});
   void unwant_blackhole(const Prefix& block, Time now, PlaceRef where = {});
   /// <address>/32 dev lo scope link, so that proxy ARP answers without a default route. IPv4.
