@@ -158,7 +158,8 @@ TEST_F(KernelTables, ChangeByAReloadWithoutAGapAndByARestartWithoutARest) {
     std::string prefix;
     words >> first;
     if (first != "Deleted") {
-      if (line.find("table 2000") != std::string::npos) stands.insert(first);
+      if (first.rfind("10.10", 0) == 0 && line.find("table 2000") != std::string::npos)
+        stands.insert(first);
       continue;
     }
     words >> prefix;
@@ -176,6 +177,7 @@ TEST_F(KernelTables, ChangeByAReloadWithoutAGapAndByARestartWithoutARest) {
   stop("host1", SIGTERM);
   EXPECT_EQ(count("2000", "20"), all) << "kernel routes outlive weftd";
   write(replaced(good, ", table: 100", ""));
+  bird("tor1", "enable");  // or its End-of-RIB is waited for
   start("host1");
   ASSERT_TRUE(eventually([&] { return count("main", "20") == all; })) << shown("main");
   EXPECT_TRUE(eventually([&] { return shown("2000", "").empty(); })) << shown("2000", "");
