@@ -27,8 +27,9 @@ using ipam::PoolSettings;
 constexpr std::uint32_t local_table = 255;
 constexpr std::string_view local_table_is_taken =
     "255 is the kernel's own table local; 254 is main";
-/// Different pairs of table and metric that peers name.
-constexpr std::size_t placement_limit = 64;
+/// Different pairs of table and metric that peers name: with a place for blackholes in each table
+/// the FIB has room for some more than twice as many.
+constexpr std::size_t placement_limit = 48;
 
 /// Where to point for a key: at its value, or at the mapping that lacks it.
 const Node& at(const Node& mapping, std::string_view key) {
@@ -389,7 +390,6 @@ void check_table(Reader& reader, const Draft& draft) {
   reader.fail(draft.at("table"), local_table_is_taken);
 }
 
-/// The FIB numbers them, and needs some room while routes move.
 void check_placements(Reader& reader, const Node& node,
                       const std::vector<bgp::PeerSettings>& peers) {
   std::set<Placement> all;

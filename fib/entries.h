@@ -134,7 +134,7 @@ class Entries {
 
   /// Its slot, or none.
   [[nodiscard]] std::uint32_t find(const Prefix& prefix, Kind kind, std::uint8_t place = 0) const {
-    if (index_.empty()) return none;
+    if (!any_at(place)) return none;
     const std::uint32_t there = index_[position(key_of(prefix, kind, place))];
     return there == 0 ? none : slot_of(there);
   }
@@ -144,6 +144,8 @@ class Entries {
     const std::size_t at = position(key);
     return index_[at] != 0 ? slot_of(index_[at]) : insert(key, at);
   }
+  /// Of most places most tables have none.
+  [[nodiscard]] bool any_at(std::uint8_t place) const { return at_place_[place] != 0; }
   /// Ahead of find() and find_or_insert(), which wait for little else.
   void prefetch(const Prefix& prefix, Kind kind) const {
     if (!index_.empty()) __builtin_prefetch(&index_[key_of(prefix, kind, 0).hash & mask()]);
@@ -153,6 +155,7 @@ class Entries {
     std::size_t at = hash(entry) & mask();
     while (index_[at] == 0 || slot_of(index_[at]) != slot) at = (at + 1) & mask();
     close_gap(at);
+    --at_place_[entry.place];
     entry = Entry<Stored>{};
     entry.length = free_mark;
     free_.push_back(slot);
@@ -250,6 +253,7 @@ class Entries {
     entry.kind = key.kind;
     entry.place = key.place & 0x7f;
     index_[at] = tag(key.hash) | (slot + 1);
+    ++at_place_[key.place];
     ++size_;
     return slot;
   }
@@ -277,6 +281,8 @@ class Entries {
   std::vector<std::unique_ptr<Chunk>> chunks_;
   std::vector<std::uint32_t> index_;
   std::vector<std::uint32_t> free_;
+  /// Entries, by place.
+  std::array<std::uint32_t, most_places> at_place_{};
   std::uint32_t end_ = 0;
   std::size_t size_ = 0;
 };

@@ -137,7 +137,7 @@ class Table {
   void release(GroupRef group);
   [[nodiscard]] NextHops next_hops(GroupRef group) const;
 
-  /// For want(). Lasts until most_places others were asked for and no route stands there.
+  /// For want(). Lasts until most_places others were asked for while no route stood there.
   PlaceRef place(const Placement& where);
   /// All that there are now: the kernel is read, and listened to, for these.
   [[nodiscard]] std::vector<std::uint32_t> tables() const;

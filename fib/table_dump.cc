@@ -25,30 +25,40 @@ std::vector<std::uint32_t> Table::State::tables() const {
 std::uint8_t Table::State::place(const Placement& where) {
   const Placement wanted{where.table == 0 ? settings.table : where.table,
                          where.metric == 0 ? settings.metric : where.metric};
-  if (wanted == places.front()) return 0;
-  auto found = std::find(places.begin(), places.end(), wanted);
-  if (found != places.end()) return static_cast<std::uint8_t>(found - places.begin());
+  const auto asked_for = [&](std::size_t number) {
+    place_asked[number] = ++places_asked;
+    return static_cast<std::uint8_t>(number);
+  };
+  const auto found = std::find(places.begin(), places.end(), wanted);
+  if (found != places.end()) return asked_for(static_cast<std::size_t>(found - places.begin()));
   const bool is_new_table = !writes_in(wanted.table);
-  if (places.size() < most_places) {
-    found = places.insert(places.end(), wanted);
+  std::size_t number = places.size();
+  if (number < most_places) {
+    places.push_back(wanted);
   } else {
-    std::bitset<most_places> used(1);
-    each([&](const auto& half, std::uint32_t slot) { used.set(half.entries[slot].place); });
-    std::size_t free = 0;
-    while (free < most_places && used[free]) ++free;
-    if (free == most_places) {
-      notice(true,
-             fmt::format("routes meant for table {}, metric {} go into table {}: there are too "
-                         "many tables and metrics",
-                         wanted.table, wanted.metric, settings.table));
+    number = idle_place();
+    if (number == 0) {
+      notice(true, fmt::format("routes meant for table {}, metric {} go into table {}: there are "
+                               "too many tables and metrics",
+                               wanted.table, wanted.metric, settings.table));
       return 0;
     }
-    found = places.begin() + static_cast<std::ptrdiff_t>(free);
-    *found = wanted;
+    places[number] = wanted;
   }
   // What others have there nobody has told us yet.
   if (is_new_table) due();
-  return static_cast<std::uint8_t>(found - places.begin());
+  return asked_for(number);
+}
+
+/// Of those without a route the one that was not asked for the longest; 0: there is none.
+std::size_t Table::State::idle_place() const {
+  std::size_t idle = 0;
+  for (std::size_t i = 1; i < places.size(); ++i) {
+    const auto place = static_cast<std::uint8_t>(i);
+    if (v4.entries.any_at(place) || v6.entries.any_at(place)) continue;
+    if (idle == 0 || place_asked[i] < place_asked[idle]) idle = i;
+  }
+  return idle;
 }
 
 void Table::State::unwant_but(const Prefix& prefix, std::uint8_t place, Time now) {

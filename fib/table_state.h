@@ -113,6 +113,9 @@ struct Table::State {
   Settings settings;
   /// By Entry::place; the first is Settings' own.
   std::vector<Placement> places;
+  /// When each was asked for last, and how often any was.
+  std::array<std::uint64_t, most_places> place_asked{};
+  std::uint64_t places_asked = 0;
   /// Entries there as wanted.
   std::array<std::uint64_t, most_places> stand{};
   /// Where an earlier life may have left routes, apart from these.
@@ -186,6 +189,7 @@ struct Table::State {
   }
   [[nodiscard]] std::vector<std::uint32_t> tables() const;
   std::uint8_t place(const Placement& where);
+  [[nodiscard]] std::size_t idle_place() const;
   /// A learned route, in any other place.
   void unwant_but(const Prefix& prefix, std::uint8_t place, Time now);
   /// The first place in which the prefix is wanted, else one where something of ours is; no_slot

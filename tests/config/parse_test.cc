@@ -273,10 +273,10 @@ TEST(ConfigParse, ATableAndAMetricBelongToAPeerOrItsGroup) {
   EXPECT_THAT(faults_of(peer("address: 192.0.2.1, metric: 4294967295")),
               HasSubstr("is not a whole number, 1..4294967294"));
   std::string many = "address: 192.0.2.1, table: 1000";
-  for (int i = 1; i <= 64; ++i) {
+  for (int i = 1; i <= 48; ++i) {
     many += "}\n    - {address: 192.0.1." + std::to_string(i) + ", table: " + std::to_string(i);
   }
-  EXPECT_THAT(faults_of(peer(many)), HasSubstr("more than 64 different pairs of table and metric"));
+  EXPECT_THAT(faults_of(peer(many)), HasSubstr("more than 48 different pairs of table and metric"));
 }
 
 TEST(ConfigParse, ReadsATcpAoChainAndNeverPrintsItsSecrets) {

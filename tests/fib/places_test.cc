@@ -195,8 +195,10 @@ TEST_F(Places, BlackholesOfOneTableAreOneRoute) {
 
 TEST_F(Places, AreTakenAgainWhenNothingStandsThere) {
   for (std::uint32_t i = 1; i < 1000; ++i) {
+    const PlaceRef empty = table->place({5, 0});
     want_in("10.0.1.0/24", {1000 + i, 0});
     rest();
+    ASSERT_EQ(table->place({5, 0}), empty) << "asked for all the time, and no route there";
     ASSERT_THAT(stands("10.0.1.0/24"), ElementsAre(Placement{1000 + i, 20}));
   }
 }
