@@ -554,7 +554,7 @@ struct Table::State {
     const Entry<Stored>& entry = half.entries[slot];
     if (entry.want == no_target) return "-";
     const Placement at = stands_at(entry);
-    const std::string text = text_of(half, slot, prefix, at);
+    std::string text = text_of(half, slot, prefix, at);
     if (kind != Kind::learned) return text + in_table(at.table);
     if (places[entry.place] == places.front()) return text;
     return fmt::format("{} in table {}, metric {}", text, at.table, at.metric);
