@@ -147,7 +147,8 @@ void mark_multipath(std::span<Candidate> equals, const MultipathLimits& limits) 
   const std::uint64_t path = equals.front().as_path;
   std::size_t room = limits.paths;
   for (Candidate& each : equals) {
-    each.multipath = room > 0 && (limits.relax || each.as_path == path);
+    each.multipath = room > 0 && (limits.relax || each.as_path == path) &&
+                     each.placement == equals.front().placement;
     if (each.multipath) --room;
   }
 }

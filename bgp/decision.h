@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "net/ip.h"
+#include "net/next_hop.h"
 
 namespace weft::bgp {
 
@@ -56,6 +57,8 @@ struct Candidate {
   /// Equal for equal AS_PATHs; only looked at without relax.
   std::uint64_t as_path = 0;
   Address peer;
+  /// Load is shared within one only.
+  Placement placement = {};
   /// Tells peers of equal addresses apart: two links to one router, whose link-local addresses are
   /// the same.
   std::uint32_t peer_number = 0;
@@ -64,7 +67,7 @@ struct Candidate {
 
   /// Outcome.
   Rung rung = Rung::best;
-  /// The best, or as good up to the IGP metric and within MultipathLimits.
+  /// The best, or as good up to the IGP metric, for the same table and within MultipathLimits.
   bool multipath = false;
 };
 

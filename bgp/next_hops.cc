@@ -173,6 +173,7 @@ NextHopTable::Changed NextHopTable::attach(PeerId peer, const RibPeer& facts) {
     Entry& each = entries_[i];
     if (each.free || each.view.peer != peer) continue;
     static_cast<void>(resolve_again(static_cast<NextHopId>(i)));
+    each.single = {};
     changed[i] = each.uses != 0;  // the peer's own facts count in the decision, too
   }
   combinations_.clear();
@@ -253,10 +254,9 @@ void NextHopTable::recycle() {
   last_sharers_.clear();
 }
 
-NextHopSet NextHopTable::intern_set(NextHops members) {
-  if (const auto known = by_members_.find(members); known != by_members_.end()) {
-    return known->second;
-  }
+NextHopSet NextHopTable::intern_set(NextHops members, const Placement& placement) {
+  std::pair name(std::move(members), placement);
+  if (const auto known = by_members_.find(name); known != by_members_.end()) return known->second;
   if (free_sets_.empty() && sets_.size() >= Rib::max_next_hop_sets) return {};
   if (free_sets_.empty()) {
     free_sets_.push_back({static_cast<std::uint32_t>(sets_.size())});
@@ -264,8 +264,8 @@ NextHopSet NextHopTable::intern_set(NextHops members) {
   }
   const NextHopSet id = free_sets_.back();
   free_sets_.pop_back();
-  by_members_.emplace(members, id);
-  sets_[id.value] = {std::move(members), 0, false};
+  sets_[id.value] = {name.first, placement, 0, false};
+  by_members_.emplace(std::move(name), id);
   return id;
 }
 
@@ -273,8 +273,8 @@ void NextHopTable::recycle_sets() {
   for (std::size_t i = 1; i < sets_.size(); ++i) {
     Set& each = sets_[i];
     if (each.uses != 0 || each.free) continue;
-    by_members_.erase(each.members);
-    each = {{}, 0, true};
+    by_members_.erase({each.members, each.placement});
+    each = {{}, {}, 0, true};
     free_sets_.push_back({static_cast<std::uint32_t>(i)});
   }
   for (Entry& each : entries_) each.single = {};
@@ -285,7 +285,8 @@ void NextHopTable::recycle_sets() {
 
 NextHopSet NextHopTable::set_of_one(NextHopId id) {
   Entry& only = entry(id);
-  if (only.single == NextHopSet{}) only.single = intern_set(only.view.resolved);
+  if (only.single == NextHopSet{})
+    only.single = intern_set(only.view.resolved, facts(only.view.peer).placement);
   return only.single;
 }
 
@@ -310,7 +311,8 @@ NextHopSet NextHopTable::set_of(std::vector<Sharer>& sharers) {
   if (known == combinations_.end()) {
     NextHops resolved = weighed(sharers);
     if (combinations_.size() >= idle_sets) combinations_.clear();
-    known = combinations_.emplace(sharers, intern_set(std::move(resolved))).first;
+    const Placement& placement = facts(peer(sharers.front().next_hop)).placement;
+    known = combinations_.emplace(sharers, intern_set(std::move(resolved), placement)).first;
   }
   last_sharers_ = sharers;
   last_set_ = known->second;

@@ -100,7 +100,7 @@ class NextHopTable {
 
   /// The set with this one member, which is usable; 0 when there are max_next_hop_sets.
   [[nodiscard]] NextHopSet set_of_one(NextHopId id);
-  /// Of several, in any order; by bandwidth if all of them say one.
+  /// Of several of peers of one placement, in any order; by bandwidth if all of them say one.
   [[nodiscard]] NextHopSet set_of(std::vector<Sharer>& sharers);
   /// A prefix now uses one set and no longer the other.
   void count(NextHopSet used, NextHopSet no_longer) {
@@ -108,6 +108,7 @@ class NextHopTable {
     --sets_[no_longer.value].uses;
   }
   [[nodiscard]] const NextHops& members(NextHopSet set) const { return sets_[set.value].members; }
+  [[nodiscard]] Placement placement(NextHopSet set) const { return sets_[set.value].placement; }
   [[nodiscard]] std::size_t memory() const;
 
  private:
@@ -125,6 +126,7 @@ class NextHopTable {
   };
   struct Set {
     NextHops members;
+    Placement placement;
     std::uint64_t uses = 0;
     bool free = false;
   };
@@ -153,7 +155,7 @@ class NextHopTable {
   [[nodiscard]] Changed resolve_all_again();
   void settle(Entry& entry, NextHops gateways, std::uint32_t metric);
   [[nodiscard]] NextHops weighed(const std::vector<Sharer>& sharers) const;
-  [[nodiscard]] NextHopSet intern_set(NextHops members);
+  [[nodiscard]] NextHopSet intern_set(NextHops members, const Placement& placement);
   void recycle_sets();
 
   std::vector<RibPeer> peers_;
@@ -170,7 +172,7 @@ class NextHopTable {
   std::vector<NextHopId> no_longer_behind_;
 
   std::deque<Set> sets_;  // by NextHopSet; 0 is empty
-  std::map<NextHops, NextHopSet> by_members_;
+  std::map<std::pair<NextHops, Placement>, NextHopSet> by_members_;
   std::vector<NextHopSet> free_sets_;
   std::size_t recycle_sets_at_;
   // What a combination of next hops came to, and the last one asked for: sets repeat from prefix to

@@ -482,6 +482,8 @@ bool Peer::needs_reset(const PeerSettings& running, const PeerSettings& wanted) 
   softened.blackhole = running.blackhole;
   softened.default_originate = running.default_originate;
   softened.unsuppress = running.unsuppress;
+  softened.table = running.table;
+  softened.metric = running.metric;
   softened.delay_open = running.delay_open;
   softened.range_limit = running.range_limit;
   // Another key is taken over by the running connection; with or without one are two things.

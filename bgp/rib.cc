@@ -616,7 +616,8 @@ class FamilyRib {
       for (Path& path : list) select(path, 0);
     }
     if (shared_.all_paths_watched || (wanted == 0 ? old != 0 : best_changed_)) journal_.touch(net);
-    if (wanted != old) move_mark(net, old, wanted, changes);
+    // Of one to be dropped the mark does not tell whose it is, and so not in which table.
+    if (wanted != old || wanted == blackhole_mark) move_mark(net, old, wanted, changes);
     tell_best(net, old != 0, wanted != 0);
     if (list.size == 0 && !journal_.awaited(net)) table_.erase(net);
   }
@@ -675,6 +676,7 @@ class FamilyRib {
     made.router_id = facts.originator != 0 ? facts.originator : peer.router_id.value;
     made.path_id = path_id;
     made.peer = peer.address;
+    made.placement = peer.placement;
     made.peer_number = static_cast<std::uint32_t>(id);
     if (!shared_.limits.relax) {
       constexpr auto type = static_cast<std::uint8_t>(AttributeType::as_path);
@@ -928,6 +930,14 @@ void Rib::decide(std::size_t limit, std::vector<RouteChange>& changes) {
 
 const NextHops& Rib::next_hops(NextHopSet set) const {
   return tables_->shared.next_hops.members(set);
+}
+
+Placement Rib::placement(NextHopSet set) const {
+  return tables_->shared.next_hops.placement(set);
+}
+Placement Rib::placement(const Prefix& prefix) const {
+  const auto found = route(prefix);
+  return found ? peer(found->paths.front().peer).placement : Placement{};
 }
 
 PathCounts Rib::counts(PeerId peer, Family family) const {

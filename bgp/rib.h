@@ -52,6 +52,8 @@ struct RibPeer {
   std::uint8_t allow_own_as = 0;
   /// Its next hops may lie behind routes, not only on connected subnets.
   bool recursive = false;
+  /// Where routes go whose best path is the peer's.
+  Placement placement = {};
   /// Of the range that let it in; for policies that ask for it.
   std::string range = {};
 };
@@ -288,6 +290,10 @@ class Rib {
   void decide(std::size_t limit, std::vector<RouteChange>& changes);
   /// Sorted; valid for as long as a prefix uses the set and until the decide() after.
   [[nodiscard]] const NextHops& next_hops(NextHopSet set) const;
+
+  /// Where routes through the set go, and the route for the prefix.
+  [[nodiscard]] Placement placement(NextHopSet set) const;
+  [[nodiscard]] Placement placement(const Prefix& prefix) const;
 
   /// From now on; none: nobody.
   void watch_routes(RouteWatcher watcher);

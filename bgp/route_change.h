@@ -9,7 +9,8 @@
 
 namespace weft::bgp {
 
-/// Names a set of next hops (`Rib::next_hops`); equal sets have equal ids. 0 is the empty set.
+/// Names a set of next hops, and where routes through it go in the kernel (`Rib::next_hops`,
+/// `Rib::placement`); equal ones have equal ids. 0 is the empty set.
 struct NextHopSet {
   std::uint32_t value = 0;
   auto operator<=>(const NextHopSet&) const = default;
@@ -22,6 +23,7 @@ enum class RouteKind : std::uint8_t {
   blackhole,  ///< learned: packets are to be dropped (RFC 7999)
 };
 
+/// One of RouteKind::blackhole may be told of again: it may be another peer's by now.
 struct RouteChange {
   Prefix prefix;
   RouteKind kind = RouteKind::none;

@@ -17,6 +17,7 @@
 #include "bgp/policy_settings.h"
 #include "bgp/types.h"
 #include "net/ip.h"
+#include "net/next_hop.h"
 #include "net/secret.h"
 
 namespace weft::bgp {
@@ -225,9 +226,14 @@ struct PeerSettings {
   bool graceful_shutdown = true;
   /// RFC 7999: host routes of the peer may ask to be dropped.
   bool blackhole = false;
+  /// The kernel's table for routes whose best path is the peer's, 1..2^32-1, and their metric
+  /// there, 1..2^32-2. None: the node's own. Load is shared only by paths for one table and metric.
+  std::optional<std::uint32_t> table;
+  std::optional<std::uint32_t> metric;
 
   /// Nobody forwards a link-local address, and routers speak to unnumbered neighbours with TTL 1.
   [[nodiscard]] bool uses_gtsm() const { return gtsm.value_or(multihop == 1 && !is_unnumbered()); }
+  [[nodiscard]] Placement placement() const { return {table.value_or(0), metric.value_or(0)}; }
   /// One of those that a range let in.
   [[nodiscard]] bool is_dynamic() const { return range && address != Address(); }
 

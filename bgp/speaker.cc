@@ -467,6 +467,12 @@ std::vector<LogLine> Speaker::take_log() {
 const NextHops& Speaker::next_hops(NextHopSet set) const {
   return world_->tables->rib.next_hops(set);
 }
+Placement Speaker::placement(NextHopSet set) const {
+  return world_->tables->rib.placement(set);
+}
+Placement Speaker::placement(const Prefix& prefix) const {
+  return world_->tables->rib.placement(prefix);
+}
 const Settings& Speaker::settings() const {
   return world_->settings;
 }

@@ -380,6 +380,9 @@ class Speaker {
   /// Members of a set named by a RouteChange, sorted; empty for the empty set. To be asked for when
   /// the change is taken: it holds until the next input.
   [[nodiscard]] const NextHops& next_hops(NextHopSet set) const;
+  /// Where in the kernel the set's routes go; and where a route is dropped (RouteKind::blackhole).
+  [[nodiscard]] Placement placement(NextHopSet set) const;
+  [[nodiscard]] Placement placement(const Prefix& prefix) const;
 
   // Views
 
@@ -396,7 +399,7 @@ class Speaker {
   /// Every route, in no particular order. `each` must not call the speaker.
   void routes(const std::function<void(const RouteStatus&)>& each) const;
   /// What the FIB was told of each prefix with a route, in no particular order. `each` must not
-  /// call the speaker but for next_hops().
+  /// call the speaker but for next_hops() and placement() of the set.
   void selected(const std::function<void(const Prefix&, RouteKind, NextHopSet)>& each) const;
   [[nodiscard]] RouteCounts counts(Family family) const;
   /// An MRT dump of all paths held, refused ones too. `unix_now`: seconds of UNIX time.

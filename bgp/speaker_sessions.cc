@@ -201,7 +201,7 @@ void Speaker::World::attach(Neighbour& who, const Session& session) {
       who.id,
       {session.external, session.theirs.id, *who.peer.address(), on_its_link ? who.ifindex : 0,
        !session.external && peer.route_reflector_client, peer.name, peer.allow_own_as,
-       !session.external || peer.multihop > 1, peer.range_name});
+       !session.external || peer.multihop > 1, peer.placement(), peer.range_name});
 }
 
 ImportRules Speaker::World::import_rules(const Neighbour& who, const Session& session) const {

@@ -36,6 +36,8 @@ std::vector<std::string> fixed_keys_changed(const Config& running, const Config&
   compare("fib.resilient-buckets", running.fib.resilient_buckets, wanted.fib.resilient_buckets);
   compare("fib.resilient-idle-time", running.fib.resilient_idle_time,
           wanted.fib.resilient_idle_time);
+  compare("fib.resilient-unbalanced-time", running.fib.resilient_unbalanced_time,
+          wanted.fib.resilient_unbalanced_time);
   compare("fib.metric", running.fib.metric, wanted.fib.metric);
   return keys;
 }
@@ -60,6 +62,8 @@ Impact impact_of(const bgp::PeerSettings& before, const bgp::PeerSettings& after
   same.blackhole = after.blackhole;
   same.default_originate = after.default_originate;
   same.unsuppress = after.unsuppress;
+  same.table = after.table;
+  same.metric = after.metric;
   same.range_limit = after.range_limit;
   same.delay_open = after.delay_open;
   same.password_file = after.password_file;

@@ -212,16 +212,22 @@ const std::vector<Key<fib::Settings>>& keys<fib::Settings>() {
                        "MTU in octets that the host's own TCP takes for paths along learned "
                        "routes (RTAX_MTU)."),
                 "that of the interface"),
-      otherwise(number("resilient-buckets", &fib::Settings::resilient_buckets,
-                       {.least = 1, .most = 32768},
-                       "Hash buckets of each nexthop group. With them, flows keep their next hop "
-                       "when others come and go (resilient groups, Linux 5.13); at least as many "
-                       "as a route has next hops, better some hundred."),
-                "groups are not resilient"),
+      otherwise(
+          number("resilient-buckets", &fib::Settings::resilient_buckets,
+                 {.least = 1, .most = 32768},
+                 "Hash buckets of each nexthop group. With them, flows keep their next hop "
+                 "when others come and go (resilient groups, Linux 5.13; an older kernel gets "
+                 "plain groups, and weftctl doctor says so); at least as many "
+                 "as a route has next hops, better some hundred."),
+          "groups are not resilient"),
       duration("resilient-idle-time", &fib::Settings::resilient_idle_time,
                {.least = 1, .most = 3600},
                "A bucket of a resilient group that saw no packet for so long may move to another "
-               "next hop.")};
+               "next hop."),
+      duration("resilient-unbalanced-time", &fib::Settings::resilient_unbalanced_time,
+               {.least = 0, .most = 86400},
+               "When a next hop of a resilient group has had too few buckets for so long, buckets "
+               "in use move to it, too, and their flows with them. 0: never.")};
   return table;
 }
 

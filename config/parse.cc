@@ -8,6 +8,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -22,6 +23,13 @@ namespace weft::config {
 namespace {
 
 using ipam::PoolSettings;
+
+constexpr std::uint32_t local_table = 255;
+constexpr std::string_view local_table_is_taken =
+    "255 is the kernel's own table local; 254 is main";
+/// Different pairs of table and metric that peers name: with a place for blackholes in each table
+/// the FIB has room for some more than twice as many.
+constexpr std::size_t placement_limit = 48;
 
 /// Where to point for a key: at its value, or at the mapping that lacks it.
 const Node& at(const Node& mapping, std::string_view key) {
@@ -376,6 +384,24 @@ void check_unnumbered_passwords(Reader& reader, const Node& node,
   }
 }
 
+void check_table(Reader& reader, const Draft& draft) {
+  if (draft.settings.table != local_table) return;
+  const Reader::Scope scope(reader, "table");
+  reader.fail(draft.at("table"), local_table_is_taken);
+}
+
+void check_placements(Reader& reader, const Node& node,
+                      const std::vector<bgp::PeerSettings>& peers) {
+  std::set<Placement> all;
+  for (std::size_t i = 0; i < peers.size(); ++i) {
+    all.insert(peers[i].placement());
+    if (all.size() <= placement_limit) continue;
+    return reader.fail(
+        node.items[i],
+        fmt::format("more than {} different pairs of table and metric", placement_limit));
+  }
+}
+
 void check_local_as(Reader& reader, const Draft& draft) {
   const bgp::PeerSettings& peer = draft.settings;
   if (peer.local_as && peer.remote_as == std::variant<bgp::RemoteAs, bgp::Asn>(*peer.local_as)) {
@@ -531,6 +557,7 @@ void read_peers(Reader& reader, const Node& node, const Groups& groups, Config& 
       check_peer_policies(reader, draft, config.bgp);
       check_peer_role(reader, draft, config.node);
       check_local_as(reader, draft);
+      check_table(reader, draft);
       identities.check(reader, draft);
     }
     config.bgp.peers.push_back(std::move(draft.settings));
@@ -539,6 +566,7 @@ void read_peers(Reader& reader, const Node& node, const Groups& groups, Config& 
   if (config.bgp.peers.size() != node.items.size()) return;
   check_range_passwords(reader, node, config.bgp.peers);
   check_unnumbered_passwords(reader, node, config.bgp.peers);
+  check_placements(reader, node, config.bgp.peers);
 }
 
 void read_bgp(Reader& reader, const Node& node, Config& config) {
@@ -553,12 +581,11 @@ void read_bgp(Reader& reader, const Node& node, Config& config) {
 }
 
 void read_fib(Reader& reader, const Node& node, fib::Settings& settings) {
-  constexpr std::uint32_t local_table = 255;
   const Reader::Scope scope(reader, "fib");
   read_keys(reader, node, settings);
   if (settings.table != local_table) return;
   const Reader::Scope inner(reader, "table");
-  reader.fail(at(node, "table"), "255 is the kernel's own table local; 254 is main");
+  reader.fail(at(node, "table"), local_table_is_taken);
 }
 
 void read_node(Reader& reader, const Node& node, const Defaults& defaults, NodeSettings& settings) {

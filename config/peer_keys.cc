@@ -548,6 +548,17 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
           "blackhole", &PeerSettings::blackhole,
           "Host routes with the community blackhole that the import policy lets in drop packets "
           "here, and are told to nobody outside of our AS (RFC 7999)."),
+      otherwise(number("table", &PeerSettings::table, {.least = 1, .most = 4294967295},
+                       "Kernel routing table for routes whose best path is this peer's; it is used "
+                       "by whatever ip rule sends there, which weft leaves to the operator. A "
+                       "prefix stands in one table at a time: that of its best path, and only "
+                       "paths of peers with the same table and metric share its load. A blackhole "
+                       "goes into the table, too; blocks, aggregates and the containers' gateway "
+                       "stay in fib.table. When it changes, routes move and the session stays."),
+                "fib.table"),
+      otherwise(number("metric", &PeerSettings::metric, {.least = 1, .most = 4294967294},
+                       "Metric of these routes in their table."),
+                "fib.metric"),
       bfd_key()};
   return table;
 }

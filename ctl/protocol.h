@@ -593,7 +593,7 @@ struct Stations {
 
 /// One route or nexthop object on which RIB, wanted and kernel do not agree.
 struct FibDifference {
-  /// "10.0.0.0/24", "blackhole 10.64.0.0/26", "nexthop 1459617793"
+  /// "10.0.0.0/24", "10.0.0.0/24 in table 100", "blackhole 10.64.0.0/26", "nexthop 1459617793"
   std::string subject;
   /// "missing", "different", "stale" (ours, wanted by nobody), "foreign"
   std::string difference;

@@ -179,6 +179,19 @@ void tcp_ao(const Patient& patient, std::vector<Finding>& found) {
   found.push_back(std::move(finding));
 }
 
+void resilient_groups(const Patient& patient, std::vector<Finding>& found) {
+  if (!patient.installs || !patient.resilient) return;
+  Finding finding{"resilient nexthop groups", State::good, "this kernel has them", "", {}};
+  if (!patient.has_resilient_groups) {
+    finding.state = State::note;
+    finding.message =
+        "this kernel has none (Linux 5.13 or later): groups are plain in spite of "
+        "fib.resilient-buckets, and flows may move when a next hop comes or goes";
+    finding.command = "uname -r";
+  }
+  found.push_back(std::move(finding));
+}
+
 std::string trimmed(std::string_view text) {
   const auto from = text.find_first_not_of(" \t\r");
   if (from == std::string_view::npos) return {};
@@ -263,6 +276,7 @@ std::vector<Finding> examine(const Patient& patient) {
   veths(patient, found);
   keys(patient, found);
   tcp_ao(patient, found);
+  resilient_groups(patient, found);
   found.push_back(networkd(patient));
   return found;
 }

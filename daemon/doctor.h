@@ -41,6 +41,9 @@ struct Patient {
   /// Peers that ask for TCP-AO, and whether the kernel has it.
   std::size_t ao_peers = 0;
   bool has_tcp_ao = true;
+  /// fib.resilient-buckets is set, and whether the kernel has such groups.
+  bool resilient = false;
+  bool has_resilient_groups = true;
   /// Tests look elsewhere.
   std::filesystem::path proc_sys = "/proc/sys";
   std::filesystem::path root = "/";

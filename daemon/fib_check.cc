@@ -88,13 +88,20 @@ void FibCheck::compare_rib() {
     const NextHops wanted = group ? table_.next_hops(group) : NextHops{};
     const NextHops& chosen = speaker_.next_hops(set);
     if (group) ++agreed;
-    if (wanted == chosen) return;
+    const Placement chosen_place = speaker_.placement(set);
+    const Placement wanted_place = table_.placement(prefix);
+    const bool same_place = !group || chosen_place == Placement{} || chosen_place == wanted_place;
+    if (wanted == chosen && same_place) return;
     differs({prefix.text(),
              group ? "different" : "missing",
              shown(chosen),
              shown(wanted),
              {},
-             "what the RIB has chosen is not what is wanted in the kernel"});
+             same_place ? "what the RIB has chosen is not what is wanted in the kernel"
+                        : fmt::format("the RIB has chosen table {}, metric {}, and wanted is table "
+                                      "{}, metric {}",
+                                      chosen_place.table, chosen_place.metric, wanted_place.table,
+                                      wanted_place.metric)});
   });
   std::uint64_t wanted = 0;
   table_.wanted([&](const Prefix&, fib::GroupRef) { ++wanted; });
@@ -134,6 +141,7 @@ ctl::FibDifference FibCheck::shown(const fib::Difference& difference) const {
   } else {
     row.subject = fmt::format("{} {}", name(difference.kind), difference.prefix->text());
   }
+  if (difference.table) row.subject += fmt::format(" in table {}", *difference.table);
   row.difference = name(difference.what);
   row.wanted = shown(difference.wanted);
   row.kernel = shown(difference.kernel);

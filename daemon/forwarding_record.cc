@@ -10,26 +10,22 @@
 #include "daemon/host.h"
 
 namespace weft::daemon {
-namespace {
 
-/// What tells one kernel's one network namespace from any other, ever.
-std::optional<std::string> identity() {
+std::optional<std::string> kernel_identity() {
   const auto boot = boot_id();
   struct stat netns {};
   if (!boot || ::stat("/proc/thread-self/ns/net", &netns) != 0) return std::nullopt;
   return fmt::format("boot {}\nnetns {}:{}\n", *boot, netns.st_dev, netns.st_ino);
 }
 
-}  // namespace
-
 bool ForwardingRecord::is_of_this_kernel() const {
   std::ifstream file(path_);
   const std::string written{std::istreambuf_iterator<char>(file), {}};
-  return identity() == written;
+  return kernel_identity() == written;
 }
 
 Result<void> ForwardingRecord::write() const {
-  const auto now = identity();
+  const auto now = kernel_identity();
   if (!now) return Error{"boot id and network namespace are not known"};
   const std::filesystem::path fresh = path_.string() + ".new";
   std::ofstream file(fresh);

@@ -5,11 +5,15 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "net/result.h"
 
 namespace weft::daemon {
+
+/// What tells one kernel's one network namespace from any other, ever: some lines of text.
+std::optional<std::string> kernel_identity();
 
 class ForwardingRecord {
  public:

@@ -19,7 +19,9 @@
 #include "daemon/fib_check.h"
 #include "daemon/forwarding_record.h"
 #include "daemon/health_checks.h"
+#include "daemon/table_record.h"
 #include "fib/programmer.h"
+#include "fib/resilient_groups.h"
 #include "net/time.h"
 
 namespace weft::daemon {
@@ -51,9 +53,14 @@ void write_log(const bgp::LogLine& line) {
   }
 }
 
-/// What monitoring stations are told of the program (RFC 7854 4.4).
-bgp::Settings with_version(bgp::Settings settings) {
+/// With what monitoring stations are told of the program (RFC 7854 4.4), and the kernel's table and
+/// metric said of each peer: who names the node's own shares the load with who names none.
+bgp::Settings completed(bgp::Settings settings, const fib::Settings& fib) {
   settings.bmp.system_description = "weftd " WEFT_VERSION;
+  for (bgp::PeerSettings& peer : settings.peers) {
+    peer.table = peer.table.value_or(fib.table);
+    peer.metric = peer.metric.value_or(fib.metric);
+  }
   return settings;
 }
 
@@ -72,8 +79,9 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       : io_(io),
         settings_(config.fib),
         forwarding_(state_directory),
+        tables_(state_directory),
         drain_(state_directory),
-        speaker_(with_version(config.bgp), std::random_device{}(), Clock::now(),
+        speaker_(completed(config.bgp, config.fib), std::random_device{}(), Clock::now(),
                  bgp::Speaker::Begin::when_told),
         routers_(io, [this](std::uint32_t ifindex,
                             const Address& router) { router_heard(ifindex, router); }),
@@ -105,6 +113,15 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     monitor_.emplace(std::move(*monitor));
     notifications_.emplace(io_, monitor_->fd());
     if (table_) {
+      if (settings_.resilient_buckets && !fib::has_resilient_groups()) {
+        has_resilient_groups_ = false;
+        table_->plain_groups();
+        spdlog::warn(
+            "this kernel has no resilient nexthop groups (Linux 5.13): they are plain in spite of "
+            "fib.resilient-buckets");
+      }
+      table_->former_tables(tables_.tables());
+      know_places();
       table_->start(now);
       table_->fast_groups(programmer_->fast_groups());
       table_->tell_installed(settings_.wait_install);
@@ -182,7 +199,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       }
     }
     for (const Prefix& prefix : shielded_) {
-      if (!shielded.contains(prefix)) uncover(prefix, dropped_.contains(prefix), now);
+      if (!shielded.contains(prefix)) uncover(prefix, is_dropped_here(prefix), now);
     }
     shielded_ = std::move(shielded);
     originated_ = std::move(wanted);
@@ -206,7 +223,8 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
 
   void apply(const bgp::Settings& settings) {
     const Time now = Clock::now();
-    speaker_.apply(with_version(settings), now);
+    speaker_.apply(completed(settings, settings_), now);
+    know_places();
     cover_aggregates(now);
     health_.apply(settings.announcements);
     if (auto listening = transport_->listen(); !listening) {
@@ -293,6 +311,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   [[nodiscard]] const bgp::Speaker& speaker() const { return speaker_; }
   [[nodiscard]] const fib::Table* table() const { return table_ ? &*table_ : nullptr; }
   [[nodiscard]] bool fast_groups() const { return !programmer_ || programmer_->fast_groups(); }
+  [[nodiscard]] bool has_resilient_groups() const { return has_resilient_groups_; }
   [[nodiscard]] const exporter::Histogram& loop_lag() const { return loop_lag_; }
   [[nodiscard]] BfdStatus bfd() const { return bfd_.status(); }
   [[nodiscard]] std::uint64_t overruns() const { return monitor_ ? monitor_->overruns() : 0; }
@@ -484,6 +503,13 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     if (transport_) transport_->poke();
   }
 
+  /// The kernel's tables that peers name are read before anything is written there.
+  void know_places() {
+    if (!table_) return;
+    for (const bgp::PeerSettings& peer : speaker_.settings().peers) table_->place(peer.placement());
+    if (auto noted = tables_.add(table_->tables()); !noted) spdlog::warn(noted.error().message);
+  }
+
   /// The links that unnumbered peers name, as long as packets of ours with a link-local address can
   /// leave on them.
   void follow_links(Time now) {
@@ -551,7 +577,11 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     const Time now = Clock::now();
     // Ids of sets are reused once the speaker lets go of them, so a group is looked up once per
     // round, not kept.
-    std::map<bgp::NextHopSet, fib::GroupRef> groups;
+    struct Way {
+      fib::GroupRef group;
+      fib::PlaceRef place;
+    };
+    std::map<bgp::NextHopSet, Way> ways;
     for (std::size_t i = 0; i < changes.size(); ++i) {
       if (i + prefetch_distance < changes.size()) {
         table_->prefetch(changes[i + prefetch_distance].prefix);
@@ -562,29 +592,41 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
         table_->unwant(change.prefix, now);
         continue;
       }
-      auto group = groups.find(change.next_hops);
-      if (group == groups.end()) {
-        group =
-            groups.emplace(change.next_hops, table_->group(speaker_.next_hops(change.next_hops)))
-                .first;
+      auto way = ways.find(change.next_hops);
+      if (way == ways.end()) {
+        const Way found{table_->group(speaker_.next_hops(change.next_hops)),
+                        table_->place(speaker_.placement(change.next_hops))};
+        way = ways.emplace(change.next_hops, found).first;
       }
-      table_->want(change.prefix, group->second, now);
+      table_->want(change.prefix, way->second.group, now, way->second.place);
     }
-    for (const auto& [set, group] : groups) table_->release(group);
+    for (const auto& [set, way] : ways) table_->release(way.group);
     cover_aggregates(now);
     pump();
   }
 
   /// RFC 7999: a peer asked for it, or does no longer.
   void drop_packets(const Prefix& prefix, bool wanted, Time now) {
-    if (wanted == dropped_.contains(prefix)) return;
+    const auto known = dropped_.find(prefix);
+    if (!wanted && known == dropped_.end()) return;
+    const std::uint32_t before = known == dropped_.end() ? 0 : known->second;
+    std::uint32_t table = 0;
     if (wanted) {
-      dropped_.insert(prefix);
-      table_->want_blackhole(prefix, now);
+      table = speaker_.placement(prefix).table;
+      if (table == 0) table = settings_.table;
+      if (table == before) return;
+      dropped_.insert_or_assign(prefix, table);
+      table_->want_blackhole(prefix, now, table_->place({table, 0}));
     } else {
-      dropped_.erase(prefix);
-      uncover(prefix, shielded_.contains(prefix), now);
+      dropped_.erase(known);
     }
+    if (before == settings_.table) return uncover(prefix, shielded_.contains(prefix), now);
+    if (before != 0) table_->unwant_blackhole(prefix, now, table_->place({before, 0}));
+  }
+  /// A learned blackhole, in the table where our own are.
+  [[nodiscard]] bool is_dropped_here(const Prefix& prefix) const {
+    const auto found = dropped_.find(prefix);
+    return found != dropped_.end() && found->second == settings_.table;
   }
 
   /// One who wanted a blackhole does no longer; `others`: of the rest somebody does.
@@ -632,7 +674,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     }
     for (const Prefix& prefix : due) {
       uncover_at_.erase(prefix);
-      uncover(prefix, shielded_.contains(prefix) || dropped_.contains(prefix), now);
+      uncover(prefix, shielded_.contains(prefix) || is_dropped_here(prefix), now);
     }
     await_uncover(now);
     pump();
@@ -709,6 +751,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   asio::io_context& io_;
   fib::Settings settings_;
   ForwardingRecord forwarding_;
+  TableRecord tables_;
   DrainRecord drain_;
   std::optional<std::string> drained_;
   bgp::Speaker speaker_;
@@ -729,8 +772,8 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   asio::steady_timer uncover_timer_;
   std::set<Prefix> originated_;
   std::set<Prefix> shielded_;
-  /// Learned blackholes.
-  std::set<Prefix> dropped_;
+  /// Learned blackholes, and the kernel's table for each.
+  std::map<Prefix, std::uint32_t> dropped_;
   /// Aggregates to which something contributes.
   std::set<Prefix> aggregated_;
   /// Those of late.
@@ -741,6 +784,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   std::vector<ConnectedSubnet> resolved_;
   std::set<Family> families_synced_;
   std::map<std::uint32_t, LinkState> link_states_;
+  bool has_resilient_groups_ = true;
   bool stopped_ = false;
 };
 
@@ -796,6 +840,9 @@ const fib::Table* Routing::table() const {
 }
 bool Routing::fast_groups() const {
   return loop_->fast_groups();
+}
+bool Routing::has_resilient_groups() const {
+  return loop_->has_resilient_groups();
 }
 std::uint64_t Routing::monitor_overruns() const {
   return loop_->overruns();

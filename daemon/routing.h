@@ -82,6 +82,8 @@ class Routing {
   /// False: a change of a nexthop group costs the kernel one notification per route
   /// (net.ipv4.nexthop_compat_mode).
   [[nodiscard]] bool fast_groups() const;
+  /// False: fib.resilient-buckets asks for what this kernel has not, and groups are plain.
+  [[nodiscard]] bool has_resilient_groups() const;
   [[nodiscard]] std::uint64_t monitor_overruns() const;
   [[nodiscard]] BfdStatus bfd() const;
   /// How late the speaker's timers were served, in seconds.

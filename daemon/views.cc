@@ -212,6 +212,8 @@ Patient patient_of(const World& world) {
     patient.keys += peer.password ? 1U : 0U;
     patient.ao_peers += peer.tcp_ao.empty() ? 0U : 1U;
   }
+  patient.resilient = world.config.fib.resilient_buckets.has_value();
+  patient.has_resilient_groups = world.routing.has_resilient_groups();
   patient.has_tcp_ao = patient.ao_peers == 0 || bgp::has_tcp_ao();
   return patient;
 }
@@ -484,6 +486,7 @@ void add_fib(exporter::Snapshot& snapshot, const fib::Table& table, const Routin
                    fib.routes[i][static_cast<std::size_t>(fib::Kind::blackhole)],
                    fib.routes[i][static_cast<std::size_t>(fib::Kind::gateway)], fib.drift[i]};
   }
+  snapshot.fib_tables = fib.tables;
   snapshot.fib_fast_groups = routing.fast_groups();
   snapshot.fib_pending = fib.pending;
   snapshot.fib_failed = fib.failed;

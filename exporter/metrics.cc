@@ -367,6 +367,10 @@ void add_fib(const Snapshot& s, Exposition& out) {
     routes.add({which, {"kind", "host"}}, fib.host);
     drift.add({which}, fib.drift);
   }
+  auto tables = gauge("weft_fib_table_routes",
+                      "Routes of weft in the kernel, as wanted, by the table they are in.");
+  for (const auto& [table, count] : s.fib_tables)
+    tables.add({{"table", std::to_string(table)}}, count);
   auto missing = gauge("weft_fib_missing_routes",
                        "Routes wanted in the kernel and not there: pending on their way, failed "
                        "refused by the kernel, foreign because another program holds the prefix.");
@@ -398,7 +402,7 @@ void add_fib(const Snapshot& s, Exposition& out) {
                           "Times the kernel dropped its notices to weft (ENOBUFS); each is "
                           "followed by a full comparison.");
   overruns.add({}, s.netlink_overruns);
-  out.take({&routes, &drift, &missing, &compat, &nexthops, &groups, &operations, &repairs,
+  out.take({&routes, &tables, &drift, &missing, &compat, &nexthops, &groups, &operations, &repairs,
             &programming, &overruns});
 }
 

@@ -270,6 +270,8 @@ struct Snapshot {
 
   /// None: weftd does not touch the kernel (fib.install: false).
   std::optional<std::array<Fib, 2>> fib;
+  /// Routes as wanted, by the kernel's table.
+  std::map<std::uint32_t, std::uint64_t> fib_tables;
   /// net.ipv4.nexthop_compat_mode is 0: a change of a group is one notification, not one a route.
   bool fib_fast_groups = true;
   std::uint64_t fib_pending = 0;

@@ -21,7 +21,7 @@ void Batch::clear() {
 Route route_of(const RouteChange& change, const Settings& settings) {
   Route route;
   route.prefix = change.prefix;
-  route.table = settings.table;
+  route.table = change.table;
   route.metric = change.metric;
   route.protocol = route_protocol;
   switch (change.kind) {

@@ -16,13 +16,14 @@
 
 namespace weft::fib {
 
-/// One route to put or remove. Everything else about it (table, metric, source) follows from its
+/// One route to put or remove. Everything else about it (its source, its MTU) follows from its
 /// kind.
 struct RouteChange {
   Prefix prefix;
   Kind kind = Kind::learned;
   Mode mode = Mode::create;
   bool remove = false;
+  std::uint32_t table = 254;
   std::uint32_t metric = 0;
   /// Kernel id of the group; 0 for the other kinds.
   std::uint32_t nexthop_id = 0;
@@ -78,10 +79,12 @@ struct Fault {
   std::string message;
 };
 
-/// A request for all routes and nexthop objects there are.
+/// A request for all nexthop objects there are, and all routes of some tables.
 struct DumpRequest {
   /// Only to be compared (`weftctl fib check`): the parts say so as well.
   bool check = false;
+  /// By rising number.
+  std::vector<std::uint32_t> tables = {};
 };
 using Work = std::variant<Batch, DumpRequest>;
 
@@ -93,7 +96,8 @@ struct Answer {
   /// The socket failed: what is not in `faults` may or may not have happened.
   std::optional<std::string> broken;
 };
-/// A piece of a dump, in order: nexthop objects first, then routes of all protocols of our table.
+/// A piece of a dump, in order: nexthop objects first, then routes of all protocols of the tables
+/// asked for.
 struct DumpPart {
   bool check = false;
   /// Everything seen so far is void: the dump starts over.

@@ -33,7 +33,9 @@ struct Difference {
   NextHops kernel;
   /// Why it is so, when the table knows of it (on its way, refused, held by somebody else). Empty:
   /// nothing told of it, which is drift.
-  std::string reason;
+  std::string reason = {};
+  /// Of the route, when it is not Settings::table.
+  std::optional<std::uint32_t> table = {};
 };
 /// "missing", "different", "stale", "foreign"
 std::string_view name(Difference::What what);

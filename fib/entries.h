@@ -66,6 +66,8 @@ struct Entry {
   std::uint8_t failures : 3;
   /// A check has found it in the kernel's dump.
   bool visited : 1;
+  /// By number: the table it stands in, and its metric there.
+  std::uint8_t place : 7;
 
   Entry()
       : kind(Kind::learned),
@@ -81,12 +83,15 @@ struct Entry {
         seen(false),
         overtaken(false),
         failures(0),
-        visited(false) {}
+        visited(false),
+        place(0) {}
   [[nodiscard]] bool as_wanted() const { return want != no_target && want == have && !unsure; }
   [[nodiscard]] bool idle() const {
     return want == no_target && have == no_target && !unsure && !in_flight;
   }
 };
+/// What Entry::place has room for.
+inline constexpr std::size_t most_places = 128;
 static_assert(sizeof(Entry<AddressV4>) == 16);
 static_assert(sizeof(Entry<AddressV6>) == 28);
 
@@ -128,26 +133,29 @@ class Entries {
   }
 
   /// Its slot, or none.
-  [[nodiscard]] std::uint32_t find(const Prefix& prefix, Kind kind) const {
-    if (index_.empty()) return none;
-    const std::uint32_t there = index_[position(key_of(prefix, kind))];
+  [[nodiscard]] std::uint32_t find(const Prefix& prefix, Kind kind, std::uint8_t place = 0) const {
+    if (!any_at(place)) return none;
+    const std::uint32_t there = index_[position(key_of(prefix, kind, place))];
     return there == 0 ? none : slot_of(there);
   }
-  std::uint32_t find_or_insert(const Prefix& prefix, Kind kind) {
+  std::uint32_t find_or_insert(const Prefix& prefix, Kind kind, std::uint8_t place = 0) {
     if (index_.empty()) grow();
-    const Key key = key_of(prefix, kind);
+    const Key key = key_of(prefix, kind, place);
     const std::size_t at = position(key);
     return index_[at] != 0 ? slot_of(index_[at]) : insert(key, at);
   }
+  /// Of most places most tables have none.
+  [[nodiscard]] bool any_at(std::uint8_t place) const { return at_place_[place] != 0; }
   /// Ahead of find() and find_or_insert(), which wait for little else.
   void prefetch(const Prefix& prefix, Kind kind) const {
-    if (!index_.empty()) __builtin_prefetch(&index_[key_of(prefix, kind).hash & mask()]);
+    if (!index_.empty()) __builtin_prefetch(&index_[key_of(prefix, kind, 0).hash & mask()]);
   }
   void erase(std::uint32_t slot) {
     Entry<Stored>& entry = (*this)[slot];
     std::size_t at = hash(entry) & mask();
     while (index_[at] == 0 || slot_of(index_[at]) != slot) at = (at + 1) & mask();
     close_gap(at);
+    --at_place_[entry.place];
     entry = Entry<Stored>{};
     entry.length = free_mark;
     free_.push_back(slot);
@@ -175,15 +183,18 @@ class Entries {
     Stored address{};
     std::uint8_t length = 0;
     Kind kind = Kind::learned;
+    std::uint8_t place = 0;
     std::uint64_t hash = 0;
   };
 
-  static Key key_of(const Prefix& prefix, Kind kind) {
+  static Key key_of(const Prefix& prefix, Kind kind, std::uint8_t place) {
+    assert(place < most_places);
     Key key;
     store(prefix.address(), key.address);
     key.length = static_cast<std::uint8_t>(prefix.length());
     key.kind = kind;
-    key.hash = hash(key.address, key.length, kind);
+    key.place = place;
+    key.hash = hash(key.address, key.length, kind, place);
     return key;
   }
   static std::uint32_t slot_of(std::uint32_t indexed) { return (indexed & slot_mask) - 1; }
@@ -197,14 +208,14 @@ class Entries {
     return value ^ value >> 31U;
   }
   [[nodiscard]] std::size_t mask() const { return index_.size() - 1; }
-  static std::uint64_t hash(const Stored& address, unsigned length, Kind kind) {
+  static std::uint64_t hash(const Stored& address, unsigned length, Kind kind, unsigned place) {
     const Neighbourhood where = neighbourhood_of(address, length);
-    const std::uint64_t rest = length * 4U + static_cast<unsigned>(kind) + 1U;
+    const std::uint64_t rest = place * 1024U + length * 4U + static_cast<unsigned>(kind) + 1U;
     const std::uint64_t folded = where.low == 0 ? where.high : mixed(where.high) ^ where.low;
     return (mixed(folded + rest * 0x9e3779b97f4a7c15U) & ~neighbours) | where.number;
   }
   static std::uint64_t hash(const Entry<Stored>& entry) {
-    return hash(entry.address, entry.length, entry.kind);
+    return hash(entry.address, entry.length, entry.kind, entry.place);
   }
   /// Where it stands in the index, or the empty place where it would.
   [[nodiscard]] std::size_t position(const Key& key) const {
@@ -213,7 +224,8 @@ class Entries {
     for (; index_[at] != 0; at = (at + 1) & mask()) {
       if ((index_[at] & ~slot_mask) != tagged) continue;
       const Entry<Stored>& entry = (*this)[slot_of(index_[at])];
-      if (entry.address == key.address && entry.length == key.length && entry.kind == key.kind) {
+      if (entry.address == key.address && entry.length == key.length && entry.kind == key.kind &&
+          entry.place == key.place) {
         break;
       }
     }
@@ -239,7 +251,9 @@ class Entries {
     entry.address = key.address;
     entry.length = key.length;
     entry.kind = key.kind;
+    entry.place = key.place & 0x7f;
     index_[at] = tag(key.hash) | (slot + 1);
+    ++at_place_[key.place];
     ++size_;
     return slot;
   }
@@ -267,6 +281,8 @@ class Entries {
   std::vector<std::unique_ptr<Chunk>> chunks_;
   std::vector<std::uint32_t> index_;
   std::vector<std::uint32_t> free_;
+  /// Entries, by place.
+  std::array<std::uint32_t, most_places> at_place_{};
   std::uint32_t end_ = 0;
   std::size_t size_ = 0;
 };

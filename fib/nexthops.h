@@ -139,8 +139,8 @@ class NextHopObjects {
     bool doubtful = false;
   };
 
-  /// Groups are made resilient.
-  void resilient(const Resilience& how) { resilience_ = how; }
+  /// How groups are made resilient; none: they are plain.
+  void resilient(const std::optional<Resilience>& how) { resilience_ = how; }
   /// The group of exactly these next hops (sorted, not empty), one more holder.
   GroupRef hold(const NextHops& next_hops);
   void release(GroupRef ref);

@@ -105,7 +105,7 @@ struct Lane {
     report(std::move(answer));
   }
 
-  void carry_out(DumpRequest request) {
+  void carry_out(const DumpRequest& request) {
     DumpPart last;
     last.check = request.check;
     last.last = true;
@@ -118,7 +118,7 @@ struct Lane {
     report(std::move(last));
   }
 
-  Result<void, netlink::Refusal> dump(DumpRequest request, bool again, bool& interrupted) {
+  Result<void, netlink::Refusal> dump(const DumpRequest& request, bool again, bool& interrupted) {
     DumpPart part;
     part.check = request.check;
     part.again = again;
@@ -138,19 +138,21 @@ struct Lane {
         [&] { part.nexthops.clear(); });
     if (!done) return done;
     next();
-    for (const Family family : {Family::ipv4, Family::ipv6}) {
-      messages.clear();
-      dump_routes(messages, family, settings.table, 0);
-      done = socket.dump(
-          messages,
-          [&](const netlink::Message& message) {
-            const auto route = parse_route(message);
-            if (route && route->table == settings.table) part.routes.push_back(*route);
-            if (part.routes.size() >= dump_part) next();
-          },
-          [&] { interrupted = true; });
-      // A table that does not exist yet has no routes.
-      if (!done && done.error().code != ENOENT) return done;
+    for (const std::uint32_t table : request.tables) {
+      for (const Family family : {Family::ipv4, Family::ipv6}) {
+        messages.clear();
+        dump_routes(messages, family, table, 0);
+        done = socket.dump(
+            messages,
+            [&](const netlink::Message& message) {
+              const auto route = parse_route(message);
+              if (route && route->table == table) part.routes.push_back(*route);
+              if (part.routes.size() >= dump_part) next();
+            },
+            [&] { interrupted = true; });
+        // A table that does not exist yet has no routes.
+        if (!done && done.error().code != ENOENT) return done;
+      }
     }
     report(std::move(part));
     return {};

@@ -63,6 +63,8 @@ struct Member {
 struct Resilience {
   std::uint16_t buckets = 0;
   std::chrono::seconds idle_time{0};
+  /// A group may stay unbalanced for so long before busy buckets move, too; 0: for ever.
+  std::chrono::seconds unbalanced_time{0};
 
   bool operator==(const Resilience&) const = default;
 };

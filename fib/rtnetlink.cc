@@ -75,6 +75,9 @@ Resilience resilience_of(const netlink::Attribute& group) {
     if (attribute.type() == NHA_RES_GROUP_IDLE_TIMER) {
       found.idle_time = std::chrono::seconds(attribute.u32() / ticks_a_second);
     }
+    if (attribute.type() == NHA_RES_GROUP_UNBALANCED_TIMER) {
+      found.unbalanced_time = std::chrono::seconds(attribute.u32() / ticks_a_second);
+    }
   }
   return found;
 }
@@ -131,6 +134,9 @@ void put(netlink::Batch& batch, const NextHopObject& object, Mode mode) {
   batch.put_u16(NHA_RES_GROUP_BUCKETS, object.resilience->buckets);
   batch.put_u32(NHA_RES_GROUP_IDLE_TIMER,
                 static_cast<std::uint32_t>(object.resilience->idle_time.count() * ticks_a_second));
+  batch.put_u32(
+      NHA_RES_GROUP_UNBALANCED_TIMER,
+      static_cast<std::uint32_t>(object.resilience->unbalanced_time.count() * ticks_a_second));
   batch.end_nest(nest);
 }
 

@@ -36,6 +36,8 @@ struct Settings {
   std::optional<std::uint32_t> resilient_buckets;
   /// A bucket without packets for so long may move to a member that has too few.
   std::chrono::seconds resilient_idle_time{120};
+  /// After so long without its share a member gets buckets that are in use; 0: never.
+  std::chrono::seconds resilient_unbalanced_time{0};
 
   bool operator==(const Settings&) const = default;
 };

@@ -37,6 +37,11 @@ void Table::start(Time now) {
   state_->sweep_at = now + sweep_limit;
 }
 
+void Table::plain_groups() {
+  assert(!state_->seeded);
+  state_->objects.resilient(std::nullopt);
+}
+
 std::optional<std::array<std::uint64_t, 2>> Table::adopted() const {
   return state_->adopted;
 }
@@ -51,23 +56,40 @@ NextHops Table::next_hops(GroupRef group) const {
   return state_->objects.next_hops(group);
 }
 
-void Table::want(const Prefix& prefix, GroupRef group, Time now) {
+void Table::former_tables(const std::vector<std::uint32_t>& tables) {
+  assert(!state_->seeded);
+  state_->former = tables;
+}
+
+PlaceRef Table::place(const Placement& where) {
+  return {state_->place(where)};
+}
+std::vector<std::uint32_t> Table::tables() const {
+  return state_->tables();
+}
+
+void Table::want(const Prefix& prefix, GroupRef group, Time now, PlaceRef where) {
   assert(group);
-  state_->want(prefix, Kind::learned, group.value, now);
+  state_->want(prefix, Kind::learned, group.value, now, where.value);
+  // Make before break: what is put goes ahead of what is removed.
+  state_->unwant_but(prefix, where.value, now);
 }
 void Table::unwant(const Prefix& prefix, Time now) {
   state_->unwant(prefix, Kind::learned, now);
+  state_->unwant_but(prefix, 0, now);
 }
 void Table::prefetch(const Prefix& prefix) const {
   state_->with(prefix.family(),
                [&](const auto& half) { half.entries.prefetch(prefix, Kind::learned); });
 }
 
-void Table::want_blackhole(const Prefix& block, Time now) {
-  state_->want(block, Kind::blackhole, fixed_target, now);
+void Table::want_blackhole(const Prefix& block, Time now, PlaceRef where) {
+  const std::uint32_t table = state_->places[where.value].table;
+  state_->want(block, Kind::blackhole, fixed_target, now, state_->first_of_table(table));
 }
-void Table::unwant_blackhole(const Prefix& block, Time now) {
-  state_->unwant(block, Kind::blackhole, now);
+void Table::unwant_blackhole(const Prefix& block, Time now, PlaceRef where) {
+  const std::uint32_t table = state_->places[where.value].table;
+  state_->unwant(block, Kind::blackhole, now, state_->first_of_table(table));
 }
 void Table::want_gateway(const Address& address, Time now) {
   assert(address.is_v4());
@@ -201,9 +223,16 @@ std::string Table::state(const Prefix& prefix, Kind kind) const {
 
 GroupRef Table::wanted(const Prefix& prefix) const {
   return state_->with(prefix.family(), [&](const auto& half) -> GroupRef {
-    const std::uint32_t slot = half.entries.find(prefix, Kind::learned);
+    const std::uint32_t slot = state_->find_anywhere(half, prefix, Kind::learned);
     if (slot == no_slot) return {};
     return {half.entries[slot].want};
+  });
+}
+
+Placement Table::placement(const Prefix& prefix) const {
+  return state_->with(prefix.family(), [&](const auto& half) {
+    const std::uint32_t slot = state_->find_anywhere(half, prefix, Kind::learned);
+    return state_->places[slot == no_slot ? 0 : half.entries[slot].place];
   });
 }
 
@@ -216,7 +245,7 @@ void Table::wanted(const std::function<void(const Prefix&, GroupRef)>& each) con
 
 bool Table::installed(const Prefix& prefix, GroupRef group) const {
   return state_->with(prefix.family(), [&](const auto& half) {
-    const std::uint32_t slot = half.entries.find(prefix, Kind::learned);
+    const std::uint32_t slot = state_->find_anywhere(half, prefix, Kind::learned);
     if (slot == no_slot) return false;
     const auto& entry = half.entries[slot];
     return entry.want == group.value && entry.have == group.value && !entry.unsure;
@@ -227,6 +256,9 @@ Snapshot Table::snapshot() const {
   Snapshot snapshot = state_->counts;
   snapshot.nexthops = state_->objects.installed_nexthops();
   snapshot.synced = state_->swept;
+  for (std::size_t i = 0; i < state_->places.size(); ++i) {
+    snapshot.tables[state_->places[i].table] += state_->stand[i];
+  }
   static constexpr std::array<std::size_t, 5> bounds{1, 2, 4, 8, 16};
   for (const NextHopObjects::Group& group : state_->objects.groups()) {
     if (!group.live || !group.installed) continue;

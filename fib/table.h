@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -95,11 +96,20 @@ struct Snapshot {
   Latency programming;
   std::uint64_t overruns = 0;
   std::uint64_t dumps = 0;
+  /// In the kernel as wanted, of all kinds and both families, by table.
+  std::map<std::uint32_t, std::uint64_t> tables = {};
   bool synced = false;
 };
 
 /// After this long without synced() the sweep happens all the same.
 inline constexpr std::chrono::seconds sweep_limit{360};
+
+/// A table of the kernel, and the metric of learned routes in it: Table::place(). The default is
+/// Settings' own.
+struct PlaceRef {
+  std::uint8_t value = 0;
+  auto operator<=>(const PlaceRef&) const = default;
+};
 
 class Table {
  public:
@@ -108,9 +118,15 @@ class Table {
   Table& operator=(Table&&) noexcept;
   ~Table();
 
+  /// Tables in which an earlier life may have left routes: these are swept, too. Before start().
+  void former_tables(const std::vector<std::uint32_t>& tables);
   /// Asks for the dump from which the kernel's routes are adopted; until it is in, take() gives
   /// nothing else.
   void start(Time now);
+
+  /// This kernel has no resilient groups (has_resilient_groups()): Settings::resilient_buckets
+  /// makes plain ones. Before start().
+  void plain_groups();
 
   /// Routes of ours that the kernel held when the first dump came in, by family (ipv4, ipv6); none
   /// until then.
@@ -121,16 +137,21 @@ class Table {
   void release(GroupRef group);
   [[nodiscard]] NextHops next_hops(GroupRef group) const;
 
-  /// A learned route. Costs a hash look-up, no allocation per route.
-  void want(const Prefix& prefix, GroupRef group, Time now);
+  /// For want(). Lasts until most_places others were asked for while no route stood there.
+  PlaceRef place(const Placement& where);
+  /// All that there are now: the kernel is read, and listened to, for these.
+  [[nodiscard]] std::vector<std::uint32_t> tables() const;
+
+  /// A learned route, in one place at a time. Costs a hash look-up, no allocation per route.
+  void want(const Prefix& prefix, GroupRef group, Time now, PlaceRef where = {});
   void unwant(const Prefix& prefix, Time now);
   /// Some prefixes ahead of want() or unwant(), which wait for memory more than for anything else.
   void prefetch(const Prefix& prefix) const;
   /// Packets to what no other route leads to are dropped here: under an owned block or an
   /// aggregate, and where a peer asked for it (RFC 7999). The last choice among routes to the same
   /// prefix.
-  void want_blackhole(const Prefix& block, Time now);
-  void unwant_blackhole(const Prefix& block, Time now);
+  void want_blackhole(const Prefix& block, Time now, PlaceRef where = {});
+  void unwant_blackhole(const Prefix& block, Time now, PlaceRef where = {});
   /// <address>/32 dev lo scope link, so that proxy ARP answers without a default route. IPv4.
   void want_gateway(const Address& address, Time now);
   void unwant_gateway(const Address& address, Time now);
@@ -188,10 +209,12 @@ class Table {
   std::vector<Notice> take_notices();
 
   /// "installed", "pending", "failed: …", "foreign: proto static metric 20", "-" (not wanted); as
-  /// ctl::Route::kernel.
+  /// ctl::Route::kernel. Of a route elsewhere than Settings say, with " in table 100, metric 30".
   [[nodiscard]] std::string state(const Prefix& prefix, Kind kind = Kind::learned) const;
   /// The group of a learned route that is wanted; none when there is no such want.
   [[nodiscard]] GroupRef wanted(const Prefix& prefix) const;
+  /// And where; with numbers of its own even if Settings said them.
+  [[nodiscard]] Placement placement(const Prefix& prefix) const;
   /// Every learned route that is wanted, in no particular order. `each` must not call the table.
   void wanted(const std::function<void(const Prefix&, GroupRef)>& each) const;
   /// True when the kernel has acknowledged the route through this group.

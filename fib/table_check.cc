@@ -54,24 +54,24 @@ NextHops Table::State::kernel_next_hops(std::uint32_t id) const {
 }
 
 void Table::State::check_saw(const Route& route) {
-  if (route.table != settings.table || route.protocol != route_protocol) return;
-  const auto kind = kind_of(route);
+  if (route.protocol != route_protocol) return;
+  const auto seat = seat_of(route);
   Difference found;
   found.what = Difference::What::stale;
   found.prefix = route.prefix;
   found.nexthop_id = route.nexthop_id;
-  if (!kind) {
-    // A container's host route has no nexthop object and is not the table's.
-    if (route.nexthop_id < first_group_id || route.nexthop_id > last_id) return;
+  if (route.table != settings.table) found.table = route.table;
+  if (!seat) {
+    if (!is_stray(route)) return;
     ++check.report.kernel_routes;
     found.kernel = kernel_next_hops(route.nexthop_id);
     if (!swept) found.reason = "left from before; goes after the End-of-RIB";
     return differs(std::move(found));
   }
-  found.kind = *kind;
+  found.kind = seat->kind;
   ++check.report.kernel_routes;
   with(route.prefix.family(), [&](auto& half) {
-    const std::uint32_t slot = half.entries.find(route.prefix, *kind);
+    const std::uint32_t slot = half.entries.find(route.prefix, seat->kind, seat->place);
     if (slot == no_slot) {
       if (gone.count(identity(route)) > 0) return;
       found.kernel = kernel_next_hops(route.nexthop_id);
@@ -79,7 +79,7 @@ void Table::State::check_saw(const Route& route) {
     }
     auto& entry = half.entries[slot];
     entry.visited = true;
-    if (entry.overtaken || entry.want == target_of(route, *kind)) return;
+    if (entry.overtaken || entry.want == target_of(route, seat->kind)) return;
     found.kernel = kernel_next_hops(route.nexthop_id);
     if (entry.want == no_target) {
       if (entry.stale) found.reason = "left from before; goes after the End-of-RIB";
@@ -87,7 +87,7 @@ void Table::State::check_saw(const Route& route) {
     } else {
       found.what = Difference::What::different;
       if (is_group(entry.want)) found.wanted = objects.next_hops({entry.want});
-      if (at_work(half, slot)) found.reason = text(half, route.prefix, *kind);
+      if (at_work(half, slot)) found.reason = text_of(half, slot, route.prefix, stands_at(entry));
     }
     differs(found);
   });
@@ -113,11 +113,13 @@ void Table::State::check_unvisited(Half<Stored>& half, std::uint32_t slot) {
   found.what = entry.conflict ? Difference::What::foreign : Difference::What::missing;
   found.prefix = half.entries.prefix(slot);
   found.kind = entry.kind;
+  const Placement at = stands_at(entry);
+  if (at.table != settings.table) found.table = at.table;
   if (is_group(entry.want)) {
     found.wanted = objects.next_hops({entry.want});
     found.nexthop_id = objects.at({entry.want}).id;
   }
-  if (at_work(half, slot)) found.reason = text(half, *found.prefix, entry.kind);
+  if (at_work(half, slot)) found.reason = text_of(half, slot, *found.prefix, at);
   differs(std::move(found));
 }
 

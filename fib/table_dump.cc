@@ -16,19 +16,73 @@ void Table::State::doubt(Time now) {
   dump_at = std::min(dump_at.value_or(Time::max()), now + dump_retry);
 }
 
-std::optional<Kind> Table::State::kind_of(const Route& route) const {
+std::vector<std::uint32_t> Table::State::tables() const {
+  std::set<std::uint32_t> all(former.begin(), former.end());
+  for (const Placement& each : places) all.insert(each.table);
+  return {all.begin(), all.end()};
+}
+
+std::uint8_t Table::State::place(const Placement& where) {
+  const Placement wanted{where.table == 0 ? settings.table : where.table,
+                         where.metric == 0 ? settings.metric : where.metric};
+  const auto asked_for = [&](std::size_t number) {
+    place_asked[number] = ++places_asked;
+    return static_cast<std::uint8_t>(number);
+  };
+  const auto found = std::find(places.begin(), places.end(), wanted);
+  if (found != places.end()) return asked_for(static_cast<std::size_t>(found - places.begin()));
+  const bool is_new_table = !writes_in(wanted.table);
+  std::size_t number = places.size();
+  if (number < most_places) {
+    places.push_back(wanted);
+  } else {
+    number = idle_place();
+    if (number == 0) {
+      notice(true, fmt::format("routes meant for table {}, metric {} go into table {}: there are "
+                               "too many tables and metrics",
+                               wanted.table, wanted.metric, settings.table));
+      return 0;
+    }
+    places[number] = wanted;
+  }
+  // What others have there nobody has told us yet.
+  if (is_new_table) due();
+  return asked_for(number);
+}
+
+/// Of those without a route the one that was not asked for the longest; 0: there is none.
+std::size_t Table::State::idle_place() const {
+  std::size_t idle = 0;
+  for (std::size_t i = 1; i < places.size(); ++i) {
+    const auto place = static_cast<std::uint8_t>(i);
+    if (v4.entries.any_at(place) || v6.entries.any_at(place)) continue;
+    if (idle == 0 || place_asked[i] < place_asked[idle]) idle = i;
+  }
+  return idle;
+}
+
+void Table::State::unwant_but(const Prefix& prefix, std::uint8_t place, Time now) {
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (i != place) unwant(prefix, Kind::learned, now, static_cast<std::uint8_t>(i));
+  }
+}
+
+std::optional<Seat> Table::State::seat_of(const Route& route) const {
+  const std::uint8_t first = first_of_table(route.table);
+  if (first == places.size()) return std::nullopt;
   if (route.type == RouteType::blackhole) {
-    if (route.metric == blackhole_metric) return Kind::blackhole;
+    if (route.metric == blackhole_metric) return Seat{Kind::blackhole, first};
     return std::nullopt;
   }
   if (route.type != RouteType::unicast) return std::nullopt;
   if (route.nexthop_id != 0) {
-    if (route.metric == settings.metric) return Kind::learned;
-    return std::nullopt;
+    const auto found = std::find(places.begin(), places.end(), place_of(route));
+    if (found == places.end()) return std::nullopt;
+    return Seat{Kind::learned, static_cast<std::uint8_t>(found - places.begin())};
   }
-  if (route.metric == 0 && route.ifindex == loopback && route.scope == scope_link &&
+  if (first == 0 && route.metric == 0 && route.ifindex == loopback && route.scope == scope_link &&
       route.prefix.is_host() && route.prefix.family() == Family::ipv4) {
-    return Kind::gateway;
+    return Seat{Kind::gateway, 0};
   }
   return std::nullopt;  // a container's host route, made and unmade by weft-cni
 }
@@ -42,20 +96,20 @@ Target Table::State::target_of(const Route& route, Kind kind) const {
 }
 
 void Table::State::saw(const Route& route, Time now) {
-  if (route.table != settings.table) return;
   if (route.protocol != route_protocol) {
-    if (gone.count(identity(route)) == 0) add_foreign(route);
+    if (writes_in(route.table) && gone.count(identity(route)) == 0) add_foreign(route);
     return;
   }
-  const auto kind = kind_of(route);
-  if (!kind) return saw_stray(route);
-  const Target have = target_of(route, *kind);
+  const auto seat = seat_of(route);
+  if (!seat) return saw_stray(route);
+  const Target have = target_of(route, seat->kind);
   // Either its group went since the dump and took it along, or we are wrong about the group.
   const bool doubtful = is_group(have) && !objects.at({have}).installed;
   with(route.prefix.family(), [&](auto& half) {
-    const std::uint32_t known = half.entries.find(route.prefix, *kind);
+    const std::uint32_t known = half.entries.find(route.prefix, seat->kind, seat->place);
     const std::uint32_t slot =
-        known != no_slot ? known : half.entries.find_or_insert(route.prefix, *kind);
+        known != no_slot ? known
+                         : half.entries.find_or_insert(route.prefix, seat->kind, seat->place);
     auto& entry = half.entries[slot];
     entry.seen = true;
     entry.overtaken = entry.overtaken || doubtful || gone.count(identity(route)) > 0;
@@ -76,11 +130,25 @@ void Table::State::saw(const Route& route, Time now) {
   });
 }
 
+bool Table::State::is_seat(const RouteChange& stray) const {
+  if (stray.metric == blackhole_metric) return writes_in(stray.table);
+  return std::find(places.begin(), places.end(), Placement{stray.table, stray.metric}) !=
+         places.end();
+}
+
+bool Table::State::is_stray(const Route& route) const {
+  if (route.nexthop_id >= first_group_id && route.nexthop_id <= last_id) return true;
+  // A container's host route is not the table's.
+  if (writes_in(route.table)) return false;
+  return (route.type == RouteType::blackhole && route.metric == blackhole_metric) ||
+         (route.type == RouteType::unicast && route.metric == 0 && route.ifindex == loopback);
+}
+
 void Table::State::saw_stray(const Route& route) {
-  const bool ours = route.nexthop_id >= first_group_id && route.nexthop_id <= last_id;
-  if (!ours || seeded || strays.size() >= stray_limit) return;
+  if (!is_stray(route) || seeded || strays.size() >= stray_limit) return;
   RouteChange removal;
   removal.prefix = route.prefix;
+  removal.table = route.table;
   removal.metric = route.metric;
   removal.remove = true;
   removal.slot = no_slot;
@@ -162,7 +230,7 @@ void Table::State::forget_foreign(Time now) {
   each([&](auto& half, std::uint32_t slot) {
     const auto& entry = half.entries[slot];
     if (!entry.conflict || entry.overtaken) return;
-    if (foreign_at(half.entries.prefix(slot), metric_of(entry.kind)) != nullptr) return;
+    if (foreign_at(half.entries.prefix(slot), stands_at(entry)) != nullptr) return;
     update(half, slot, now, [](auto& e) { e.conflict = e.reported = false; });
   });
 }

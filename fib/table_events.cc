@@ -4,7 +4,7 @@ namespace weft::fib {
 
 void Table::State::observed(const RouteEvent& event, Time now) {
   const Route& route = event.route;
-  if (route.table != settings.table) return;
+  if (!writes_in(route.table)) return;
   if (event.deleted && dump_under_way()) {
     gone.insert(identity(route));
     dump_again = dump_again || gone.size() > foreign_limit;
@@ -27,10 +27,13 @@ void Table::State::observed(const RouteEvent& event, Time now) {
 template <typename F>
 void Table::State::kinds_at(const Route& route, F&& f) {
   with(route.prefix.family(), [&](auto& half) {
-    for (const Kind kind : {Kind::learned, Kind::blackhole, Kind::gateway}) {
-      if (metric_of(kind) != route.metric) continue;
-      const std::uint32_t slot = half.entries.find(route.prefix, kind);
-      if (slot != no_slot) f(half, slot);
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      const auto place = static_cast<std::uint8_t>(i);
+      for (const Kind kind : {Kind::learned, Kind::blackhole, Kind::gateway}) {
+        if (stands_at(kind, place) != place_of(route)) continue;
+        const std::uint32_t slot = half.entries.find(route.prefix, kind, place);
+        if (slot != no_slot) f(half, slot);
+      }
     }
   });
 }
@@ -69,7 +72,8 @@ void Table::State::observed_own(const RouteEvent& event, Time now) {
   const Route& route = event.route;
   kinds_at(route, [&](auto& half, std::uint32_t slot) {
     const auto& entry = half.entries[slot];
-    const auto kind = kind_of(route);
+    const auto seat = seat_of(route);
+    const std::optional<Kind> kind = seat ? std::optional(seat->kind) : std::nullopt;
     // The container's host route has the gateway's metric, and is none of ours.
     if (entry.kind == Kind::gateway && kind != Kind::gateway) return;
     const Target shape = kind == entry.kind ? target_of(route, *kind) : other_target;

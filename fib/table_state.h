@@ -45,17 +45,25 @@ inline constexpr std::chrono::seconds dump_retry{1};
 inline constexpr std::size_t retry_levels = 8;
 
 struct Foreign {
-  std::uint32_t metric = 0;
+  Placement at;
   std::uint8_t protocol = 0;
   /// The dump, or the one before the event, that told of it.
   std::uint64_t dump = 0;
 };
 
-/// Prefix, metric, protocol.
-using Identity = std::tuple<Prefix, std::uint32_t, std::uint8_t>;
-inline Identity identity(const Route& route) {
-  return {route.prefix, route.metric, route.protocol};
+inline Placement place_of(const Route& route) {
+  return {route.table, route.metric};
 }
+/// What tells routes apart, ours and others'.
+using Identity = std::tuple<Prefix, Placement, std::uint8_t>;
+inline Identity identity(const Route& route) {
+  return {route.prefix, place_of(route), route.protocol};
+}
+/// Which entry a route of the kernel belongs to.
+struct Seat {
+  Kind kind = Kind::learned;
+  std::uint8_t place = 0;
+};
 
 struct Fight {
   unsigned count = 0;
@@ -94,15 +102,24 @@ struct Check {
 };
 
 struct Table::State {
-  explicit State(const Settings& given) : settings(given) {
+  explicit State(const Settings& given) : settings(given), places{{given.table, given.metric}} {
     if (!settings.resilient_buckets) return;
-    objects.resilient(
-        {static_cast<std::uint16_t>(*settings.resilient_buckets), settings.resilient_idle_time});
+    objects.resilient(Resilience{static_cast<std::uint16_t>(*settings.resilient_buckets),
+                                 settings.resilient_idle_time, settings.resilient_unbalanced_time});
   }
 
   enum class Dumping : std::uint8_t { none, due, asked, running };
 
   Settings settings;
+  /// By Entry::place; the first is Settings' own.
+  std::vector<Placement> places;
+  /// When each was asked for last, and how often any was.
+  std::array<std::uint64_t, most_places> place_asked{};
+  std::uint64_t places_asked = 0;
+  /// Entries there as wanted.
+  std::array<std::uint64_t, most_places> stand{};
+  /// Where an earlier life may have left routes, apart from these.
+  std::vector<std::uint32_t> former;
   NextHopObjects objects;
   Half<AddressV4> v4{Family::ipv4, {}, {}, {}, {}, {}, {}, {}, {}};
   Half<AddressV6> v6{Family::ipv6, {}, {}, {}, {}, {}, {}, {}, {}};
@@ -117,7 +134,7 @@ struct Table::State {
   /// Routes that are as wanted since somebody asked, when `telling`.
   std::vector<Installed> installed;
   bool telling = false;
-  /// Own routes of an older metric, to be removed by the sweep.
+  /// Own routes of older metrics and tables, to be removed by the sweep.
   std::vector<RouteChange> strays;
   Snapshot counts;
   /// The last answer of only_untidy().
@@ -151,16 +168,47 @@ struct Table::State {
     return family == Family::ipv4 ? f(v4) : f(v6);
   }
 
-  [[nodiscard]] std::uint32_t metric_of(Kind kind) const {
-    switch (kind) {
-      case Kind::learned:
-        return settings.metric;
-      case Kind::blackhole:
-        return blackhole_metric;
-      case Kind::gateway:
-        return 0;
+  /// Of an entry in the kernel.
+  [[nodiscard]] Placement stands_at(Kind kind, std::uint8_t place) const {
+    Placement at = places[place];
+    if (kind != Kind::learned) at.metric = kind == Kind::blackhole ? blackhole_metric : 0;
+    return at;
+  }
+  template <typename Stored>
+  [[nodiscard]] Placement stands_at(const Entry<Stored>& entry) const {
+    return stands_at(entry.kind, entry.place);
+  }
+  /// Blackholes of one table stand all in one place: they have the same metric.
+  [[nodiscard]] std::uint8_t first_of_table(std::uint32_t table) const {
+    const auto found = std::find_if(places.begin(), places.end(),
+                                    [&](const Placement& each) { return each.table == table; });
+    return static_cast<std::uint8_t>(found - places.begin());
+  }
+  [[nodiscard]] bool writes_in(std::uint32_t table) const {
+    return first_of_table(table) < places.size();
+  }
+  [[nodiscard]] std::vector<std::uint32_t> tables() const;
+  std::uint8_t place(const Placement& where);
+  [[nodiscard]] std::size_t idle_place() const;
+  /// A learned route, in any other place.
+  void unwant_but(const Prefix& prefix, std::uint8_t place, Time now);
+  /// The first place in which the prefix is wanted, else one where something of ours is; no_slot
+  /// when there is neither.
+  template <typename Stored>
+  [[nodiscard]] std::uint32_t find_anywhere(const Half<Stored>& half, const Prefix& prefix,
+                                            Kind kind) const {
+    std::uint32_t left = no_slot;
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      const std::uint32_t slot = half.entries.find(prefix, kind, static_cast<std::uint8_t>(i));
+      if (slot == no_slot) continue;
+      if (half.entries[slot].want != no_target) return slot;
+      if (left == no_slot) left = slot;
     }
-    return 0;
+    return left;
+  }
+  /// " in table 100", where nobody would think of it.
+  [[nodiscard]] std::string in_table(std::uint32_t table) const {
+    return table == settings.table ? "" : fmt::format(" in table {}", table);
   }
   [[nodiscard]] const std::optional<Address>& source_of(Family family) const {
     return family == Family::ipv4 ? settings.preferred_source_v4 : settings.preferred_source_v6;
@@ -188,6 +236,7 @@ struct Table::State {
     const std::size_t family = half.family == Family::ipv4 ? 0 : 1;
     if (entry.want != no_target) {
       if (entry.as_wanted()) {
+        stand[entry.place] += step;
         counts.routes[family][static_cast<std::size_t>(entry.kind)] += step;
       } else {
         counts.pending += step;
@@ -268,9 +317,9 @@ struct Table::State {
     return untidy.is;
   }
 
-  void want(const Prefix& prefix, Kind kind, Target target, Time now) {
+  void want(const Prefix& prefix, Kind kind, Target target, Time now, std::uint8_t place = 0) {
     with(prefix.family(), [&](auto& half) {
-      const std::uint32_t slot = half.entries.find_or_insert(prefix, kind);
+      const std::uint32_t slot = half.entries.find_or_insert(prefix, kind, place);
       const auto& entry = half.entries[slot];
       if (entry.want == target && !entry.stale) {
         if (telling && entry.as_wanted() && !entry.in_flight) installed.push_back({prefix, kind});
@@ -286,9 +335,9 @@ struct Table::State {
     });
   }
 
-  void unwant(const Prefix& prefix, Kind kind, Time now) {
+  void unwant(const Prefix& prefix, Kind kind, Time now, std::uint8_t place = 0) {
     with(prefix.family(), [&](auto& half) {
-      const std::uint32_t slot = half.entries.find(prefix, kind);
+      const std::uint32_t slot = half.entries.find(prefix, kind, place);
       if (slot == no_slot) return;
       update(half, slot, now, [&](auto& e) {
         e.want = no_target;
@@ -306,12 +355,12 @@ struct Table::State {
   static std::size_t shape_of(const Prefix& prefix) {
     return prefix.length() + (prefix.family() == Family::ipv6 ? 128U : 0U);
   }
-  [[nodiscard]] const Foreign* foreign_at(const Prefix& prefix, std::uint32_t metric) const {
+  [[nodiscard]] const Foreign* foreign_at(const Prefix& prefix, const Placement& at) const {
     if (foreign.empty() || !foreign_lengths[shape_of(prefix)]) return nullptr;
     const auto found = foreign.find(prefix);
     if (found == foreign.end()) return nullptr;
     for (const Foreign& one : found->second) {
-      if (one.metric == metric) return &one;
+      if (one.at == at) return &one;
     }
     return nullptr;
   }
@@ -319,7 +368,7 @@ struct Table::State {
   void add_foreign(const Route& route) {
     auto& all = foreign[route.prefix];
     for (Foreign& one : all) {
-      if (one.metric == route.metric && one.protocol == route.protocol) {
+      if (one.at == place_of(route) && one.protocol == route.protocol) {
         one.dump = dump_number;
         return;
       }
@@ -329,7 +378,7 @@ struct Table::State {
       return;
     }
     foreign_lengths.set(shape_of(route.prefix));
-    all.push_back({route.metric, route.protocol, dump_number});
+    all.push_back({place_of(route), route.protocol, dump_number});
   }
 
   [[nodiscard]] bool dump_under_way() const {
@@ -342,18 +391,19 @@ struct Table::State {
     auto& all = found->second;
     all.erase(std::remove_if(all.begin(), all.end(),
                              [&](const Foreign& one) {
-                               return one.metric == route.metric && one.protocol == route.protocol;
+                               return one.at == place_of(route) && one.protocol == route.protocol;
                              }),
               all.end());
     if (all.empty()) foreign.erase(found);
   }
 
   /// The kernel let us have the place: what we knew of foreign routes there is out of date.
-  void forget(const Prefix& prefix, std::uint32_t metric) {
-    while (const Foreign* one = foreign_at(prefix, metric)) {
+  void forget(const Prefix& prefix, const Placement& at) {
+    while (const Foreign* one = foreign_at(prefix, at)) {
       Route route;
       route.prefix = prefix;
-      route.metric = metric;
+      route.table = at.table;
+      route.metric = at.metric;
       route.protocol = one->protocol;
       drop_foreign(route);
     }
@@ -363,15 +413,15 @@ struct Table::State {
   template <typename Stored>
   void conflict(Half<Stored>& half, std::uint32_t slot, Time now) {
     const Prefix prefix = half.entries.prefix(slot);
-    const Kind kind = half.entries[slot].kind;
+    const Placement at = stands_at(half.entries[slot]);
     if (!half.entries[slot].reported) {
-      const Foreign* theirs = foreign_at(prefix, metric_of(kind));
-      notice(true, fmt::format("{} is not installed: a route of {} with metric {} stands there and "
-                               "is left alone",
+      const Foreign* theirs = foreign_at(prefix, at);
+      notice(true, fmt::format("{} is not installed: a route of {} with metric {} stands there{} "
+                               "and is left alone",
                                prefix.text(),
                                theirs != nullptr ? "proto " + protocol_name(theirs->protocol)
                                                  : std::string("another owner"),
-                               metric_of(kind)));
+                               at.metric, in_table(at.table)));
     }
     update(half, slot, now, [&](auto& e) {
       e.overtaken = e.overtaken || dump_under_way();
@@ -433,10 +483,14 @@ struct Table::State {
   void due();
   /// What we heard contradicts what we did: a dump will tell, but not one for each such word.
   void doubt(Time now);
-  [[nodiscard]] std::optional<Kind> kind_of(const Route& route) const;
+  [[nodiscard]] std::optional<Seat> seat_of(const Route& route) const;
   [[nodiscard]] Target target_of(const Route& route, Kind kind) const;
   void saw(const Route& route, Time now);
+  /// Ours, and in no place that we know.
+  [[nodiscard]] bool is_stray(const Route& route) const;
   void saw_stray(const Route& route);
+  /// No longer a stray: an entry may stand for it.
+  [[nodiscard]] bool is_seat(const RouteChange& stray) const;
   void settle(const DumpPart& part, Time now);
   void dump_end(const DumpPart& part, Time now);
   template <typename Stored>
@@ -495,17 +549,27 @@ struct Table::State {
 
   template <typename Stored>
   std::string text(const Half<Stored>& half, const Prefix& prefix, Kind kind) const {
-    const std::uint32_t slot = half.entries.find(prefix, kind);
+    const std::uint32_t slot = find_anywhere(half, prefix, kind);
     if (slot == no_slot) return "-";
     const Entry<Stored>& entry = half.entries[slot];
     if (entry.want == no_target) return "-";
+    const Placement at = stands_at(entry);
+    std::string text = text_of(half, slot, prefix, at);
+    if (kind != Kind::learned) return text + in_table(at.table);
+    if (places[entry.place] == places.front()) return text;
+    return fmt::format("{} in table {}, metric {}", text, at.table, at.metric);
+  }
+
+  template <typename Stored>
+  std::string text_of(const Half<Stored>& half, std::uint32_t slot, const Prefix& prefix,
+                      const Placement& at) const {
+    const Entry<Stored>& entry = half.entries[slot];
     const auto theirs = foreign.find(prefix);
-    if (entry.conflict || (entry.have != entry.want && foreign_at(prefix, metric_of(kind)))) {
-      const Foreign* one = foreign_at(prefix, metric_of(kind));
-      return one == nullptr
-                 ? fmt::format("foreign: another owner's route, metric {}", metric_of(kind))
-                 : fmt::format("foreign: proto {} metric {}", protocol_name(one->protocol),
-                               one->metric);
+    if (entry.conflict || (entry.have != entry.want && foreign_at(prefix, at))) {
+      const Foreign* one = foreign_at(prefix, at);
+      return one == nullptr ? fmt::format("foreign: another owner's route, metric {}", at.metric)
+                            : fmt::format("foreign: proto {} metric {}",
+                                          protocol_name(one->protocol), at.metric);
     }
     if (entry.failed) {
       const auto fault = half.faults.find(slot);
@@ -517,9 +581,9 @@ struct Table::State {
     }
     if (theirs != foreign.end()) {
       for (const Foreign& one : theirs->second) {
-        if (one.metric > metric_of(kind)) continue;
+        if (one.at.table != at.table || one.at.metric > at.metric) continue;
         return fmt::format("installed, but proto {} metric {} is preferred",
-                           protocol_name(one.protocol), one.metric);
+                           protocol_name(one.protocol), one.at.metric);
       }
     }
     return "installed";

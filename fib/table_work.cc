@@ -16,7 +16,8 @@ void Table::State::emit(Half<Stored>& half, std::uint32_t slot, Batch& batch, Ti
     return update(half, slot, now, [](auto& e) { e.parked = true; });
   }
   const Prefix prefix = half.entries.prefix(slot);
-  const bool foreigner = foreign_at(prefix, metric_of(entry.kind)) != nullptr;
+  const Placement at = stands_at(entry);
+  const bool foreigner = foreign_at(prefix, at) != nullptr;
   if (foreigner && entry.have != no_target) {
     doubt(now);  // both cannot be: until a dump tells, nothing is overwritten
     return conflict(half, slot, now);
@@ -24,7 +25,8 @@ void Table::State::emit(Half<Stored>& half, std::uint32_t slot, Batch& batch, Ti
   RouteChange change;
   change.prefix = prefix;
   change.kind = entry.kind;
-  change.metric = metric_of(entry.kind);
+  change.table = at.table;
+  change.metric = at.metric;
   // Where nothing of ours is, EXCL: REPLACE would overwrite a foreign route, whatever its
   // protocol. What we heard of foreign routes may be out of date, so the kernel has the last
   // word.
@@ -58,7 +60,8 @@ void Table::State::emit_removal(Half<Stored>& half, std::uint32_t slot, Batch& b
   RouteChange change;
   change.prefix = half.entries.prefix(slot);
   change.kind = entry.kind;
-  change.metric = metric_of(entry.kind);
+  change.table = stands_at(entry).table;
+  change.metric = stands_at(entry).metric;
   change.remove = true;
   change.slot = slot;
   change.since = since;
@@ -124,7 +127,7 @@ std::optional<Work> Table::State::take(Time now) {
     objects.dump_asked();
     gone.clear();
     ++outstanding;
-    return DumpRequest{true};
+    return DumpRequest{true, tables()};
   }
   if (dumping == Dumping::due && !check.under_way()) {
     dumping = Dumping::asked;
@@ -132,7 +135,7 @@ std::optional<Work> Table::State::take(Time now) {
     ++dump_number;
     gone.clear();
     ++outstanding;
-    return DumpRequest{};
+    return DumpRequest{false, tables()};
   }
   if (!seeded) return std::nullopt;
   Batch batch;
@@ -142,7 +145,8 @@ std::optional<Work> Table::State::take(Time now) {
   take_routes(v4, batch, hold, now);
   take_routes(v6, batch, hold, now);
   while (swept && !strays.empty() && batch.size() < batch_limit) {
-    batch.routes.push_back(strays.back());
+    // A place that came to be known since, and the dump after that, make it an entry.
+    if (!is_seat(strays.back())) batch.routes.push_back(strays.back());
     strays.pop_back();
   }
   // Make before break, also between prefixes that overlap.
@@ -268,9 +272,10 @@ void Table::State::carried_out(Half<Stored>& half, const RouteChange& change, Ti
   const bool fresh = !is_group(change.target) || objects.at({change.target}).epoch == change.epoch;
   if (!change.remove) record(now - change.since);
   half.faults.erase(change.slot);
-  if (!change.remove && foreign_at(change.prefix, change.metric) != nullptr) {
+  const Placement at{change.table, change.metric};
+  if (!change.remove && foreign_at(change.prefix, at) != nullptr) {
     if (change.mode == Mode::create) {
-      forget(change.prefix, change.metric);
+      forget(change.prefix, at);
     } else {
       doubt(now);
     }

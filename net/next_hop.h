@@ -24,6 +24,14 @@ struct NextHop {
 /// Sorted, without duplicates; more than one member is ECMP.
 using NextHops = std::vector<NextHop>;
 
+/// Where in the kernel routes go. 0, each: wherever routes go of which nothing is said.
+struct Placement {
+  std::uint32_t table = 0;
+  std::uint32_t metric = 0;
+
+  auto operator<=>(const Placement&) const = default;
+};
+
 /// A subnet this host is connected to: one interface address with its prefix.
 struct ConnectedSubnet {
   Address address;

@@ -183,6 +183,15 @@ TEST(Multipath, NeedsEqualPathsUnlessRelaxed) {
   EXPECT_EQ(paths[1].index, 3U);
 }
 
+TEST(Multipath, StaysInTheTableOfTheBest) {
+  std::vector<Candidate> paths{candidate(1), candidate(2), candidate(3), candidate(4)};
+  paths[1].placement = {100, 0};
+  paths[3].placement = {0, 30};
+  EXPECT_EQ(decide(paths, {.paths = 16, .relax = true}), 2U);
+  EXPECT_EQ(paths[0].index, 1U);
+  EXPECT_EQ(paths[1].index, 3U);
+}
+
 /// The outcome is a function of the set: shuffled candidates with small, colliding values.
 TEST(Decision, DoesNotDependOnTheOrder) {
   std::mt19937 random(7);

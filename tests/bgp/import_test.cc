@@ -82,6 +82,20 @@ TEST_F(ImportTest, DropsPacketsToHostRoutesOfPeersThatMay) {
   EXPECT_EQ(changes_.back().kind, RouteKind::via) << "and back";
 }
 
+TEST_F(ImportTest, TellsAgainOfWhatIsToBeDroppedInAnotherTable) {
+  rules_.blackhole = true;
+  imported(with({community::blackhole}), "10.0.0.7/32");
+  EXPECT_EQ(rib_.placement(prefix("10.0.0.7/32")), Placement{});
+  RibPeer moved = external_peer(1);
+  moved.placement = {100, 30};
+  rib_.attach(PeerId(1), moved);
+  changes_.clear();
+  rib_.decide(all, changes_);
+  ASSERT_EQ(changes_.size(), 1U);
+  EXPECT_EQ(changes_.back(), (RouteChange{prefix("10.0.0.7/32"), RouteKind::blackhole, {}}));
+  EXPECT_EQ(rib_.placement(prefix("10.0.0.7/32")), moved.placement);
+}
+
 TEST_F(ImportTest, AppliesPolicyBefore) {
   Settings settings;
   RuleSet set;

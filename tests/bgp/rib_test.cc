@@ -94,6 +94,40 @@ TEST_F(RibTest, DecidesInSlices) {
   EXPECT_EQ(changes.size(), 3U);
 }
 
+TEST_F(RibTest, LeadsWhereThePeerOfTheBestPathBelongs) {
+  const auto attach = [&](unsigned peer, const Placement& where) {
+    RibPeer facts = external_peer(peer);
+    facts.placement = where;
+    rib_.attach(PeerId(peer), facts);
+  };
+  const auto placed = [&] {
+    std::vector<std::pair<std::size_t, Placement>> found;
+    for (const RouteChange& each : decide()) {
+      found.emplace_back(rib_.next_hops(each.next_hops).size(), rib_.placement(each.next_hops));
+      EXPECT_EQ(rib_.placement(each.prefix), rib_.placement(each.next_hops));
+    }
+    return found;
+  };
+  using Placed = std::vector<std::pair<std::size_t, Placement>>;
+  attach(3, {100, 30});
+  attach(4, {100, 30});
+  announce(3, "10.1.0.0/16", path_of({65003}));
+  EXPECT_EQ(placed(), (Placed{{1, {100, 30}}}));
+  announce(4, "10.1.0.0/16", path_of({65004}));
+  EXPECT_EQ(placed(), (Placed{{2, {100, 30}}})) << "peers of one table share the load";
+  announce(1, "10.1.0.0/16", path_of({65001}));
+  EXPECT_EQ(placed(), (Placed{{1, {}}})) << "with its lower router id it is the best, and alone";
+  rib_.withdraw(PeerId{1}, prefix("10.1.0.0/16"));
+  EXPECT_EQ(placed(), (Placed{{2, {100, 30}}}));
+  attach(3, {200, 0});
+  attach(4, {200, 0});
+  EXPECT_EQ(placed(), (Placed{{2, {200, 0}}})) << "the same way, in another table";
+  rib_.withdraw(PeerId{4}, prefix("10.1.0.0/16"));
+  EXPECT_EQ(placed(), (Placed{{1, {200, 0}}}));
+  attach(3, {});
+  EXPECT_EQ(placed(), (Placed{{1, {}}}));
+}
+
 /// Trap 3: what is refused is gone, whatever was there before.
 TEST_F(RibTest, TakesARefusedRouteForAWithdrawalOfTheOlder) {
   announce(1, "10.1.0.0/16", path_of({65001}));

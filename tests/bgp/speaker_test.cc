@@ -676,6 +676,29 @@ TEST(Speaker, ApplyTouchesOnlyWhatChanged) {
   EXPECT_EQ(bench.far("tor1").farewell->fault, Fault::AdministrativeShutdown);
 }
 
+TEST(Speaker, RoutesMoveToAnotherTableWhileTheSessionStays) {
+  Settings settings = node(2);
+  settings.peers[0].import_filter = Filter::accept;
+  Bench bench(settings);
+  bench.establish(1);
+  bench.announce(1, {prefix("10.64.1.0/26"), prefix("10.64.2.0/26")});
+  EXPECT_EQ(bench.speaker.placement(prefix("10.64.1.0/26")), Placement{});
+  const std::size_t before = bench.changes;
+  settings.peers[0].table = 100;
+  settings.peers[0].metric = 33;
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_EQ(bench.changes, before + 2);
+  EXPECT_EQ(bench.fib.size(), 2U);
+  bench.speaker.selected([&](const Prefix&, RouteKind, NextHopSet set) {
+    EXPECT_EQ(bench.speaker.placement(set), (Placement{100, 33}));
+  });
+  EXPECT_EQ(bench.status("tor1").established_count, 1U);
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_EQ(bench.changes, before + 2) << "the same again is no change";
+}
+
 // RFC 4271 9.2.2.2; RFC 9774: the paths of what is inside are left out, no AS_SET stands for them.
 TEST(Speaker, AnAggregateStandsForWhatIsInside) {
   Settings settings = node(2);

@@ -72,6 +72,8 @@ INSTANTIATE_TEST_SUITE_P(
         PeerCase{"IdleHold", [](auto& p) { p.idle_hold = seconds(9); }, Impact::live},
         PeerCase{"SendHold", [](auto& p) { p.send_hold = seconds(9); }, Impact::live},
         PeerCase{"PrefixLimit", [](auto& p) { p.prefix_limit = 9; }, Impact::live},
+        PeerCase{"Table", [](auto& p) { p.table = 100; }, Impact::live},
+        PeerCase{"Metric", [](auto& p) { p.metric = 9; }, Impact::live},
         PeerCase{"Import", [](auto& p) { p.import_filter = bgp::Filter::accept; },
                  Impact::refilter},
         PeerCase{"Export", [](auto& p) { p.export_filter = bgp::Filter::accept; },

@@ -257,6 +257,28 @@ TEST(ConfigParse, ReadsThePasswordFromItsFileAndNeverPrintsIt) {
             std::string::npos);
 }
 
+TEST(ConfigParse, ATableAndAMetricBelongToAPeerOrItsGroup) {
+  const Config config = config_of(peer("address: 192.0.2.1, group: blue}\n"
+                                       "    - {address: 192.0.2.3, metric: 5, group: blue}\n"
+                                       "    - {address: 192.0.2.5") +
+                                  "  groups:\n    blue: {table: 100, metric: 30}\n");
+  ASSERT_EQ(config.bgp.peers.size(), 3U);
+  EXPECT_EQ(config.bgp.peers[0].placement(), (Placement{100, 30}));
+  EXPECT_EQ(config.bgp.peers[1].placement(), (Placement{100, 5}));
+  EXPECT_EQ(config.bgp.peers[2].placement(), Placement{});
+  EXPECT_THAT(faults_of(peer("address: 192.0.2.1, table: 255")),
+              HasSubstr("table: 255 is the kernel's own table local; 254 is main"));
+  EXPECT_THAT(faults_of(peer("address: 192.0.2.1, table: 0")),
+              HasSubstr("'0' is not a whole number, 1..4294967295"));
+  EXPECT_THAT(faults_of(peer("address: 192.0.2.1, metric: 4294967295")),
+              HasSubstr("is not a whole number, 1..4294967294"));
+  std::string many = "address: 192.0.2.1, table: 1000";
+  for (int i = 1; i <= 48; ++i) {
+    many += "}\n    - {address: 192.0.1." + std::to_string(i) + ", table: " + std::to_string(i);
+  }
+  EXPECT_THAT(faults_of(peer(many)), HasSubstr("more than 48 different pairs of table and metric"));
+}
+
 TEST(ConfigParse, ReadsATcpAoChainAndNeverPrintsItsSecrets) {
   const std::filesystem::path file =
       std::filesystem::temp_directory_path() / ("weft-ao-" + std::to_string(::getpid()));

@@ -148,6 +148,18 @@ TEST_F(DoctorTest, SaysWhoHasNoSessionWithoutTcpAo) {
   EXPECT_THAT(about("TCP-AO").message, HasSubstr("no session because of it: 2"));
 }
 
+TEST_F(DoctorTest, SaysThatGroupsArePlainInSpiteOfTheSettings) {
+  patient_.has_resilient_groups = false;
+  for (const Finding& each : examine(patient_)) {
+    EXPECT_NE(each.subject, "resilient nexthop groups") << "nobody asked for them";
+  }
+  patient_.resilient = true;
+  EXPECT_EQ(about("resilient nexthop groups").state, State::note);
+  EXPECT_THAT(about("resilient nexthop groups").message, HasSubstr("groups are plain"));
+  patient_.has_resilient_groups = true;
+  EXPECT_EQ(about("resilient nexthop groups").state, State::good);
+}
+
 TEST_F(DoctorTest, FindsWhatNetworkdWouldDoToOurRoutes) {
   EXPECT_EQ(about("systemd-networkd").message, "does not run");
   write("run/systemd/netif/state", "");

@@ -67,6 +67,7 @@ Snapshot some_snapshot() {
   s.announcements = {{"192.0.2.7/32", false, 6}};
   s.stations = {{"noc", true, 2, {9, 8, 7, 6, 5, 4}, 1000, 3, 12, 1, 2, 4096}};
   s.fib = {Fib{3, 1, 4, 0}, Fib{2, 1, 4, 1}};
+  s.fib_tables = {{100, 3}, {254, 12}};
   s.fib_fast_groups = false;
   s.fib_pending = 6;
   s.fib_failed = 1;
@@ -156,6 +157,7 @@ TEST(Metrics, SayWhatTheSnapshotSays) {
         "weft_rib_routes{family=\"ipv4\",source=\"bgp\"} 3\n",
         "weft_rib_paths{family=\"ipv6\"} 4\n",
         "weft_fib_routes{family=\"ipv4\",kind=\"blackhole\"} 1\n",
+        "weft_fib_table_routes{table=\"100\"} 3\n",
         "weft_fib_drift_routes{family=\"ipv6\"} 1\n",
         "weft_fib_missing_routes{reason=\"pending\"} 3\n",
         "weft_fib_missing_routes{reason=\"foreign\"} 2\n",

@@ -117,7 +117,7 @@ TEST_F(CheckTest, LeavesOutWhatMovesMeanwhile) {
   table->check();
   auto request = table->take(now);
   ASSERT_TRUE(request && std::get<DumpRequest>(*request).check);
-  auto parts = kernel.dump(DumpRequest{true});
+  auto parts = kernel.dump(std::get<DumpRequest>(*request));
   // Deleted after the kernel was read, and told before the reading arrived.
   const Route gone = in_kernel("10.0.0.0/24");
   kernel.routes.erase({gone.prefix, gone.metric});
@@ -135,7 +135,7 @@ TEST_F(CheckTest, LooksAgainWhenObjectsMoved) {
   table->check();
   auto request = table->take(now);
   ASSERT_TRUE(request);
-  auto parts = kernel.dump(DumpRequest{true});
+  auto parts = kernel.dump(std::get<DumpRequest>(*request));
   link(3, false);
   for (DumpPart& part : parts) table->settle(std::move(part), now);
   EXPECT_FALSE(table->take_check());

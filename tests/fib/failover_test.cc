@@ -73,6 +73,29 @@ TEST_F(Groups, HaveWeightsThatEveryKernelTakes) {
   }
 }
 
+TEST_F(Groups, AreResilientAsAskedUnlessTheKernelHasNone) {
+  Settings settings;
+  settings.resilient_buckets = 64;
+  settings.resilient_unbalanced_time = std::chrono::seconds(90);
+  start(settings);
+  const auto made = [&] {
+    std::vector<std::optional<Resilience>> all;
+    for (const Batch& batch : rest()) {
+      for (const NextHopChange& change : batch.groups) all.push_back(change.object.resilience);
+    }
+    return all;
+  };
+  static_cast<void>(table->group({hop(2), hop(3)}));
+  EXPECT_EQ(made(), std::vector(1, std::optional(Resilience{64, std::chrono::seconds(120),
+                                                            std::chrono::seconds(90)})));
+  kernel.nexthops.clear();
+  table.emplace(settings);
+  table->plain_groups();
+  table->start(now);
+  static_cast<void>(table->group({hop(3), hop(4)}));
+  EXPECT_EQ(made(), std::vector(1, std::optional<Resilience>()));
+}
+
 TEST_F(Failover, IsOneMessageAGroupAndNoRoute) {
   reachable(2, false);
   const auto batch = table->take_express(now);

@@ -19,7 +19,12 @@ namespace weft::fib {
 
 class ModelKernel {
  public:
-  using Key = std::pair<Prefix, std::uint32_t>;
+  struct Key {
+    Prefix first;
+    std::uint32_t second = 0;
+    std::uint32_t table = 254;
+    auto operator<=>(const Key&) const = default;
+  };
 
   explicit ModelKernel(Settings given) : settings(given) {}
 
@@ -93,9 +98,17 @@ class ModelKernel {
   }
 
   /// As the answer to `request`.
-  std::vector<DumpPart> dump(DumpRequest request) const {
+  std::vector<DumpPart> dump(const DumpRequest& request) const {
     std::vector<DumpPart> parts = dump();
-    for (DumpPart& part : parts) part.check = request.check;
+    for (DumpPart& part : parts) {
+      part.check = request.check;
+      part.routes.erase(std::remove_if(part.routes.begin(), part.routes.end(),
+                                       [&](const Route& route) {
+                                         return std::count(request.tables.begin(),
+                                                           request.tables.end(), route.table) == 0;
+                                       }),
+                        part.routes.end());
+    }
     return parts;
   }
   std::vector<DumpPart> dump() const {
@@ -132,7 +145,7 @@ class ModelKernel {
 
   int put_route(const RouteChange& change) {
     const Route route = route_of(change, settings);
-    const Key key{route.prefix, route.metric};
+    const Key key{route.prefix, route.metric, route.table};
     const auto there = routes.find(key);
     if (there != routes.end() && change.mode == Mode::create) return EEXIST;
     if (route.nexthop_id != 0 && nexthops.count(route.nexthop_id) == 0) return EINVAL;
@@ -142,7 +155,7 @@ class ModelKernel {
   }
 
   int remove_route(const RouteChange& change) {
-    const auto there = routes.find({change.prefix, change.metric});
+    const auto there = routes.find({change.prefix, change.metric, change.table});
     if (there == routes.end() || there->second.protocol != route_protocol) return ESRCH;
     routes.erase(there);
     return 0;

@@ -2,6 +2,7 @@
 // foreign was harmed.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <deque>
 #include <map>
 #include <optional>
@@ -71,7 +72,8 @@ class World {
     }
     std::size_t foreign = 0;
     for (const auto& [prefix, set] : wanted_) {
-      const auto found = kernel_.routes.find({prefix, kernel_.settings.metric});
+      const ModelKernel::Key key = key_of(prefix, places_.at(prefix));
+      const auto found = kernel_.routes.find(key);
       if (found != kernel_.routes.end() && found->second.protocol == foreign_protocol) {
         ++foreign;
         EXPECT_EQ(table_->state(prefix).rfind("foreign", 0), 0U) << table_->state(prefix);
@@ -80,7 +82,7 @@ class World {
       ASSERT_TRUE(found != kernel_.routes.end()) << prefix.text() << " " << table_->state(prefix);
       EXPECT_EQ(table_->state(prefix).rfind("installed", 0), 0U) << table_->state(prefix);
       EXPECT_EQ(members(found->second.nexthop_id), set) << prefix.text();
-      ours.erase({prefix, kernel_.settings.metric});
+      ours.erase(key);
     }
     for (const Prefix& block : blackholes_) {
       const auto found = kernel_.routes.find({block, blackhole_metric});
@@ -90,7 +92,7 @@ class World {
       ours.erase({block, blackhole_metric});
     }
     for (const auto& [key, route] : ours) {
-      ADD_FAILURE() << key.first.text() << " metric " << key.second
+      ADD_FAILURE() << key.first.text() << " metric " << key.second << " table " << key.table
                     << " is stale: " << table_->state(key.first);
     }
     const Snapshot snapshot = table_->snapshot();
@@ -111,6 +113,18 @@ class World {
  private:
   unsigned below(unsigned limit) { return static_cast<unsigned>(random_() % limit); }
   const Prefix& any_prefix() { return prefixes_[below(static_cast<unsigned>(prefixes_.size()))]; }
+
+  /// The default, another metric of its table, another table.
+  static constexpr std::array<Placement, 4> all_places{{{0, 0}, {0, 33}, {100, 0}, {1000, 33}}};
+  [[nodiscard]] ModelKernel::Key key_of(const Prefix& prefix, const Placement& where) const {
+    return {prefix, where.metric == 0 ? kernel_.settings.metric : where.metric,
+            where.table == 0 ? kernel_.settings.table : where.table};
+  }
+  void want(const Prefix& prefix, const NextHops& set, const Placement& where) {
+    wanted_[prefix] = set;
+    places_[prefix] = where;
+    table_->want(prefix, held(set), now_, table_->place(where));
+  }
 
   NextHops any_set() {
     NextHops set;
@@ -196,12 +210,9 @@ class World {
 
   void want_some() {
     const NextHops set = any_set();
+    const Placement where = all_places.at(below(2) == 0 ? 0 : below(4));
     const unsigned times = below(4) == 0 ? 40 : 3;
-    for (unsigned i = 0; i < times; ++i) {
-      const Prefix& prefix = any_prefix();
-      wanted_[prefix] = set;
-      table_->want(prefix, held(set), now_);
-    }
+    for (unsigned i = 0; i < times; ++i) want(any_prefix(), set, where);
   }
   void unwant_some() {
     const unsigned times = below(4) == 0 ? 40 : 2;
@@ -268,9 +279,11 @@ class World {
   void foreign() {
     Route route;
     route.prefix = any_prefix();
-    route.metric = below(3) == 0 ? 5 : kernel_.settings.metric;
+    const ModelKernel::Key key =
+        key_of(route.prefix, below(3) == 0 ? Placement{0, 5} : all_places.at(below(4)));
+    route.metric = key.second;
+    route.table = key.table;
     route.protocol = foreign_protocol;
-    const ModelKernel::Key key{route.prefix, route.metric};
     const auto there = kernel_.routes.find(key);
     if (there == kernel_.routes.end()) {
       kernel_.routes[key] = route;
@@ -299,6 +312,12 @@ class World {
     dead_.clear();
     express_reports_.clear();
     table_.emplace(kernel_.settings);
+    // What is configured is known before the first dump, or comes to be known later; what was
+    // written once is on record.
+    table_->former_tables({100, 1000});
+    for (const Placement& where : all_places) {
+      if (below(2) == 0) table_->place(where);
+    }
     table_->fast_groups(below(4) != 0);
     table_->start(now_);
     for (std::uint32_t ifindex = 2; ifindex < 6; ++ifindex) {
@@ -307,7 +326,9 @@ class World {
       link.up = link.carrier = kernel_.dead_links.count(ifindex) == 0;
       table_->link(link, now_);
     }
-    for (const auto& [prefix, set] : wanted_) table_->want(prefix, held(set), now_);
+    for (const auto& [prefix, set] : wanted_) {
+      table_->want(prefix, held(set), now_, table_->place(places_.at(prefix)));
+    }
     for (const Prefix& block : blackholes_) table_->want_blackhole(block, now_);
   }
 
@@ -370,8 +391,8 @@ class World {
   };
 
   void carry_out(Queued queued) {
-    if (std::holds_alternative<DumpRequest>(queued.work)) {
-      for (DumpPart& part : kernel_.dump()) reports_.emplace_back(std::move(part));
+    if (const auto* request = std::get_if<DumpRequest>(&queued.work)) {
+      for (DumpPart& part : kernel_.dump(*request)) reports_.emplace_back(std::move(part));
       return;
     }
     const bool breaks = !calm_ && below(100) == 0;
@@ -409,6 +430,7 @@ class World {
   NextHops singles_;
   std::vector<Prefix> prefixes_;
   std::map<Prefix, NextHops> wanted_;
+  std::map<Prefix, Placement> places_;
   std::set<Prefix> blackholes_;
   std::map<NextHops, GroupRef> held_;
   std::map<ModelKernel::Key, bool> known_;

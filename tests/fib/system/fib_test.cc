@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "fib/resilient_groups.h"
 #include "net/netlink_socket.h"
 #include "tests/fib/system/rig.h"
 
@@ -244,11 +245,61 @@ TEST_F(Rig, GroupChangesWhenAGatewayIsDeclaredDead) {
   EXPECT_TRUE(pump([&] { return devices("10.9.0.0/24") == "d0"; }));
 }
 
+TEST_F(Rig, TablesAreMadeReadAdoptedAndSwept) {
+  const auto in = [&](const std::string& table) {
+    return ip("-o -4 route show table " + table + " proto 87") +
+           ip("-o -6 route show table " + table + " proto 87");
+  };
+  const auto tell = [&](const Placement& where) {
+    const GroupRef unnumbered = table_->group({{*Address::parse("fe80::1"), index_of("d0"), 1}});
+    for (const char* prefix : {"10.9.0.0/24", "2001:db8:9::/48"})
+      table_->want(*Prefix::parse(prefix), unnumbered, Clock::now(), table_->place(where));
+  };
+  start();
+  table_->place({5, 0});  // the kernel has none of that number
+  tell({70000, 33});
+  ASSERT_TRUE(settled());
+  const std::string before = in("70000");
+  EXPECT_NE(before.find("10.9.0.0/24"), std::string::npos) << before;
+  EXPECT_NE(before.find("2001:db8:9::/48"), std::string::npos) << before;
+  EXPECT_EQ(state("2001:db8:9::/48"), "installed in table 70000, metric 33");
+  ip("route flush table 70000 proto 87");
+  ip("-6 route flush table 70000 proto 87");
+  ASSERT_TRUE(pump([&] {
+    return table_->snapshot().repairs[static_cast<std::size_t>(Cause::route_deleted)] == 2;
+  }));
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(in("70000"), before);
+
+  stop();
+  start();
+  table_->place({70000, 33});
+  ASSERT_TRUE(settled());
+  tell({70000, 33});
+  EXPECT_TRUE(settled());
+  EXPECT_EQ(table_->snapshot().operations[0][0], 0U) << "an adopted route was written again";
+  table_->synced(Clock::now());
+  ASSERT_TRUE(pump([&] { return !table_->busy(); }));
+  EXPECT_EQ(in("70000"), before);
+
+  stop();
+  Settings settings;
+  start(settings);
+  table_->former_tables({5, 70000});
+  tell({0, 0});
+  table_->synced(Clock::now());
+  ASSERT_TRUE(settled());
+  EXPECT_TRUE(pump([&] { return in("70000").empty(); })) << in("70000");
+  EXPECT_TRUE(pump([&] { return pings(); }));
+}
+
 TEST_F(Rig, ResilientGroupsAndRouteMtu) {
-  if (shell("ip nexthop add id 77 group 78 type resilient buckets 8").text.find("Unsupported") !=
-      std::string::npos) {
-    GTEST_SKIP() << "this kernel has no resilient groups";
-  }
+  run("ip nexthop add id 78 via 192.0.2.0 dev d0");
+  const bool has = shell("ip nexthop add id 77 group 78 type resilient buckets 8").status == 0;
+  run("ip nexthop del id 78");
+  EXPECT_EQ(has_resilient_groups(), has);
+  EXPECT_EQ(ip("nexthop show"), "") << "asking leaves nothing behind";
+  if (!has) GTEST_SKIP() << "this kernel has no resilient groups";
   start();
   want("10.9.0.0/24", both());
   ASSERT_TRUE(settled());
@@ -258,6 +309,7 @@ TEST_F(Rig, ResilientGroupsAndRouteMtu) {
   Settings settings;
   settings.resilient_buckets = 64;
   settings.resilient_idle_time = std::chrono::seconds(30);
+  settings.resilient_unbalanced_time = std::chrono::seconds(90);
   settings.route_mtu = 1400;
   start(settings);
   want("10.9.0.0/24", both());
@@ -267,7 +319,8 @@ TEST_F(Rig, ResilientGroupsAndRouteMtu) {
       [&] { return ip("nexthop show proto 87").find("type resilient") != std::string::npos; }));
   EXPECT_TRUE(pump([&] { return table_->snapshot().groups == 1; })) << ip("nexthop show");
   const std::string groups = ip("-d nexthop show groups");
-  EXPECT_NE(groups.find("buckets 64 idle_timer 30"), std::string::npos) << groups;
+  EXPECT_NE(groups.find("buckets 64 idle_timer 30 unbalanced_timer 90"), std::string::npos)
+      << groups;
   EXPECT_NE(ip("route show 10.9.0.0/24").find("mtu 1400"), std::string::npos);
   EXPECT_TRUE(pings());
   // Adopted again as it is.

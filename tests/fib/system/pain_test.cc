@@ -1,0 +1,138 @@
+// What hurt the users of others, each under the number of its rule: what the kernel has outlives
+// weftd, equals the RIB, is nobody else's, and comes back whoever takes it away.
+#include "tests/fib/system/rig.h"
+
+namespace weft::fib {
+namespace {
+
+using Pain = Rig;
+
+TEST_F(Pain, R5StoppingLeavesEveryRouteInTheKernel) {
+  start();
+  want("10.9.0.0/24", both());
+  table_->want_blackhole(*Prefix::parse("10.64.0.0/26"), Clock::now());
+  ASSERT_TRUE(settled());
+  const std::string routes = ip("route show proto 87");
+  const std::string nexthops = ip("nexthop show");
+  stop();
+  EXPECT_EQ(ip("route show proto 87"), routes);
+  EXPECT_EQ(ip("nexthop show"), nexthops);
+  EXPECT_TRUE(pings());
+}
+
+TEST_F(Pain, R6WhatIsWithdrawnNeverComesBack) {
+  start();
+  const GroupRef group = both();
+  for (int round = 0; round < 20; ++round) {
+    want("10.9.0.0/24", group);
+    if (round % 3 == 0) turn(0);  // some of it is on its way
+    table_->unwant(*Prefix::parse("10.9.0.0/24"), Clock::now());
+    if (round % 2 == 0) turn(0);
+  }
+  table_->release(group);
+  table_->synced(Clock::now());
+  ASSERT_TRUE(pump([&] { return !table_->busy() && kernel_routes() == 0; }));
+  table_->audit(Clock::now());
+  const std::uint64_t dumps = table_->snapshot().dumps;
+  ASSERT_TRUE(pump([&] { return table_->snapshot().dumps > dumps && !table_->busy(); }));
+  EXPECT_EQ(kernel_routes(), 0U);
+  EXPECT_EQ(ip("nexthop show"), "");
+  EXPECT_EQ(table_->snapshot().drift[0], 0U);
+}
+
+TEST_F(Pain, R7TheNodesOwnDefaultRouteStaysWhateverPeersSay) {
+  ip("route add default via 192.0.2.0 proto dhcp metric 20");
+  ip("route add default via 192.0.2.4 proto static metric 100");
+  const std::string own = ip("route show default");
+  start();
+  const GroupRef group = both();
+  want("0.0.0.0/0", group);
+  ASSERT_TRUE(pump([&] { return state("0.0.0.0/0") == "foreign: proto dhcp metric 20"; }));
+  EXPECT_EQ(ip("route show default"), own) << "announced";
+  table_->unwant(*Prefix::parse("0.0.0.0/0"), Clock::now());
+  table_->release(group);
+  table_->synced(Clock::now());
+  ASSERT_TRUE(pump([&] { return ip("nexthop show").empty(); }));
+  EXPECT_EQ(ip("route show default"), own) << "and withdrawn";
+}
+
+TEST_F(Pain, R8ALinkThatGoesAndComesBringsEverythingBack) {
+  start();
+  const GroupRef group = both();
+  const GroupRef first = table_->group({left()});
+  for (int i = 0; i < 500; ++i)
+    want(fmt::format("10.{}.{}.0/24", 1 + i / 250, i % 250), i % 2 == 0 ? group : first);
+  want("10.9.0.0/24", first);
+  ASSERT_TRUE(settled());
+  for (int round = 0; round < 5; ++round) {
+    ip("link set d0 down");
+    if (round % 2 == 0) turn(0);
+    ip("link set d0 up");
+    ASSERT_TRUE(pump([&] {
+      return settled() && kernel_routes() == 501 && table_->snapshot().ecmp_paths[1] == 1;
+    })) << round;
+  }
+  EXPECT_TRUE(pump([&] { return pings(); }));
+  EXPECT_EQ(table_->snapshot().drift[0], 0U);
+}
+
+// What systemd-networkd does to routes and nexthop objects that are not its own.
+TEST_F(Pain, R9AManagerThatRemovesForeignRoutesAndNexthopsIsHealed) {
+  start();
+  const GroupRef group = both();
+  for (int i = 0; i < 500; ++i) want(fmt::format("10.{}.{}.0/24", 1 + i / 250, i % 250), group);
+  want("10.9.0.0/24", group);
+  table_->want_blackhole(*Prefix::parse("10.64.0.0/26"), Clock::now());
+  ASSERT_TRUE(settled());
+  ip("route flush proto 87");
+  ip("nexthop flush proto 87");
+  ASSERT_TRUE(pump([&] {
+    return table_->snapshot().repairs[static_cast<std::size_t>(Cause::route_deleted)] > 0;
+  }));
+  ASSERT_TRUE(pump([&] { return settled() && kernel_routes() == 502; }));
+  EXPECT_TRUE(pump([&] { return devices("10.9.0.0/24") == "d0 d1"; }));
+  EXPECT_TRUE(pings());
+}
+
+TEST_F(Pain, R10RoutesOutliveTheAddressesOfTheirInterface) {
+  start();
+  want("10.9.0.0/24", both());
+  ASSERT_TRUE(settled());
+  ip("addr flush dev d0");
+  ip("addr flush dev d1");
+  ip("addr add 192.0.2.1/31 dev d0");
+  ip("addr add 192.0.2.5/31 dev d1");
+  EXPECT_TRUE(pump([&] {
+    return monitor_->subnets().size() >= 3 && settled() && devices("10.9.0.0/24") == "d0 d1";
+  }));
+  EXPECT_TRUE(pump([&] { return pings(); }));
+  EXPECT_EQ(table_->snapshot().drift[0], 0U);
+}
+
+// The kernel drops routes with their source address, and refuses them while it is away.
+TEST_F(Pain, TheSourceOfRoutesMayGoAndComeBack) {
+  ip("addr add 10.255.0.11/32 dev lo");
+  Settings settings;
+  settings.preferred_source_v4 = Address::parse("10.255.0.11").value();
+  settings.route_mtu = 1400;
+  start(settings);
+  const GroupRef group = both();
+  for (int i = 0; i < 100; ++i) want(fmt::format("10.1.{}.0/24", i), group);
+  want("10.9.0.0/24", group);
+  ASSERT_TRUE(settled());
+  EXPECT_NE(ip("route get 10.9.0.1").find("src 10.255.0.11"), std::string::npos)
+      << ip("route get 10.9.0.1");
+  EXPECT_NE(ip("route get 10.9.0.1").find("mtu 1400"), std::string::npos);
+  ip("addr del 10.255.0.11/32 dev lo");
+  ASSERT_TRUE(pump([&] { return state("10.9.0.0/24").rfind("failed", 0) == 0; }))
+      << state("10.9.0.0/24");
+  EXPECT_EQ(kernel_routes(), 0U);
+  ip("addr add 10.255.0.11/32 dev lo");
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(kernel_routes(), 101U);
+  EXPECT_GE(table_->snapshot().repairs[static_cast<std::size_t>(Cause::address)], 101U);
+  EXPECT_TRUE(pings());
+}
+
+}  // namespace
+}  // namespace weft::fib
