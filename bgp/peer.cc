@@ -164,8 +164,9 @@ void Peer::failed(ConnectionId connection, std::string_view why, Time now) {
   Slot* slot = find(connection);
   if (slot == nullptr) return;
   const bool refused = why == std::generic_category().message(ECONNREFUSED);
-  fail(fmt::format("cannot connect: {}", why), Level::debug,
-       refused ? Telling::refusal : Telling::silence, now);
+  const bool silent = why == std::generic_category().message(ETIMEDOUT);
+  fail_again(why, fmt::format("cannot connect: {}{}", why, silent ? reasons_for_silence() : ""),
+             refused ? Telling::refusal : Telling::silence, now);
   slot->id = ConnectionId{};
   feed(*slot, TcpFailed{}, "", now);
 }
@@ -369,6 +370,14 @@ void Peer::tick(Time now) {
       continue;
     }
     feed(slot, Tick{}, "", now);
+    if (slot.outgoing && std::holds_alternative<Connect>(slot.state) &&
+        !has_connection(slot.state)) {
+      const auto waited = std::chrono::round<seconds>(now - slot.opened_at);
+      fail_again(
+          "no answer",
+          fmt::format("cannot connect: no answer in {} s{}", waited.count(), reasons_for_silence()),
+          Telling::silence, now);
+    }
   }
 }
 
@@ -673,7 +682,6 @@ void Peer::carry_out(Slot& slot, const Actions& actions, Time now) {
     send(slot, Keepalive{});
     slot.keepalive_waits = true;
   }
-  static_cast<void>(now);
 }
 
 /// The connection is gone; the state stays.
@@ -681,6 +689,7 @@ void Peer::release(Slot& slot) {
   Slot fresh;
   fresh.in_use = slot.in_use;
   fresh.outgoing = slot.outgoing;
+    slot.opened_at = now;
   fresh.state = slot.state;
   slot = std::move(fresh);
 }
@@ -835,10 +844,34 @@ Capabilities Peer::our_capabilities() const {
   ours.graceful_restart = our_restart();
   const bool has_ipv4 = std::find(settings_.families.begin(), settings_.families.end(),
                                   Family::ipv4) != settings_.families.end();
+/// An attempt is made every few seconds, for as long as the peer is away: each reason is logged
+/// once.
+void Peer::fail_again(std::string_view why, std::string_view text, Telling telling, Time now) {
+  const bool known = std::find(reasons_.begin(), reasons_.end(), why) != reasons_.end();
+  const bool is_new = !known && reasons_.size() < max_reasons;
+  if (is_new) reasons_.emplace_back(why);
+  fail(text, is_new ? Level::info : Level::debug, telling, now);
+}
+
+std::string Peer::reasons_for_silence() const {
+  std::string text;
+  if (settings_.password) text += "; TCP MD5 is on: is the key the same there?";
+  if (!settings_.tcp_ao.empty()) text += "; TCP-AO is on: are the keys the same there?";
+  if (!settings_.uses_gtsm()) return text;
+  // The kernel drops a refusal too, which has the TTL of any other packet.
+  const unsigned least = setup_of(settings_).least_ttl;
+  return text + (least == 255 ? "; ttl 255 is asked for (gtsm): does BGP run there, is the peer "
+                                "directly connected, and does it send so?"
+                              : fmt::format("; ttl {} or more is asked for (gtsm): does BGP run "
+                                            "there, is the peer that near, and does it send 255?",
+                                            least));
+}
+
   if (settings_.long_lived_stale_time != seconds{0} && ours.graceful_restart) {
     for (const Family family : settings_.families) {
       const bool forwarding = forwarding_[family == Family::ipv4 ? 0 : 1];
       ours.long_lived.push_back({unicast(family), forwarding, settings_.long_lived_stale_time});
+  reasons_.clear();
     }
   }
   // RFC 8950: without an IPv4 address on the link, IPv4 routes have IPv6 next hops.

@@ -35,6 +35,13 @@ inline constexpr std::chrono::seconds steady_session{60};
 inline constexpr std::chrono::seconds silent_connection{2};
 /// Lines a minute of one peer; what was held back is counted in the next line.
 inline constexpr unsigned log_limit = 30;
+/// How long the neighbour on a link may take to be heard before somebody is told. Routers that are
+/// asked answer within seconds (RFC 4861 6.2.6), and advertise to such peers every 10 s or so.
+inline constexpr std::chrono::seconds advertisement_wait{15};
+/// The same for the link itself, whose address is being looked at for a second or two (RFC 4862).
+inline constexpr std::chrono::seconds link_wait{3};
+/// Reasons for failed connections that are logged until there is a session.
+inline constexpr std::size_t max_reasons = 8;
 
 /// RFC 4271 8.2.2
 enum class PeerState : std::uint8_t { idle, connect, active, open_sent, open_confirm, established };
@@ -235,6 +242,11 @@ class Peer {
   void fail(std::string_view reason, Level level, Telling telling, Time now);
   void forget_failures();
   void stop_all(const Notification& why, Time now);
+  /// What fails again and again: `why` tells it from others, `text` is for the reader.
+  void fail_again(std::string_view why, std::string_view text, Telling telling, Time now);
+  void tell_unheard(Time now);
+  /// What may be behind it when nobody answers: "; TCP MD5 is on: is the key the same there?"
+  [[nodiscard]] std::string reasons_for_silence() const;
   [[nodiscard]] Loss loss_by(const Slot& slot, const Event& event,
                              const std::optional<Notification>& sent) const;
   [[nodiscard]] Capabilities our_capabilities() const;
@@ -281,6 +293,8 @@ class Peer {
   std::string last_received_;
   MessageCounts received_;
   MessageCounts sent_;
+  /// Why connections failed since there was a session or the operator began anew.
+  std::vector<std::string> reasons_;
   std::uint64_t established_count_ = 0;
 
   LogBudget log_budget_;

@@ -159,9 +159,10 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
     }
     // A peer of a range may come and go.
     if (established(peer) || peer.shutdown || peer.range) continue;
-    found.push_back(fmt::format("peer {} is {} for {} s{}{}", peer.name, bgp::name(peer.state),
+    found.push_back(fmt::format("peer {} is {} for {} s{}{}{}{}", peer.name, bgp::name(peer.state),
                                 duration_cast<seconds>(now - peer.since).count(),
-                                peer.last_error.empty() ? "" : ": ", peer.last_error));
+                                peer.last_error.empty() ? "" : ": ", peer.last_error,
+                                peer.last_attempt.empty() ? "" : "; then: ", peer.last_attempt));
   }
   for (const bgp::StationStatus& station : world.routing.speaker().stations()) {
     if (station.state == bgp::StationState::up || station.last_error.empty()) continue;
