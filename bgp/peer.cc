@@ -341,7 +341,7 @@ void Peer::heard(ConnectionId connection, Time now) {
 // ---- time
 
 Time Peer::deadline() const {
-  Time next = start_at_.value_or(Time::max());
+  Time next = std::min(start_at_.value_or(Time::max()), unheard_at_.value_or(Time::max()));
   for (const Slot& slot : slots_) {
     if (!slot.in_use) continue;
     next = std::min(next, bgp::deadline(slot.state));
@@ -353,6 +353,7 @@ Time Peer::deadline() const {
 }
 
 void Peer::tick(Time now) {
+  if (unheard_at_ && now >= *unheard_at_) tell_unheard(now);
   if (start_at_ && now >= *start_at_) begin(now);
   for (Slot& slot : slots_) {
     if (!slot.in_use) continue;
@@ -369,7 +370,6 @@ void Peer::tick(Time now) {
       active->retry_at = now + jittered(settings_.connect_retry, random_);
       continue;
     }
-    feed(slot, Tick{}, "", now);
     if (slot.outgoing && std::holds_alternative<Connect>(slot.state) &&
         !has_connection(slot.state)) {
       const auto waited = std::chrono::round<seconds>(now - slot.opened_at);
@@ -378,6 +378,7 @@ void Peer::tick(Time now) {
           fmt::format("cannot connect: no answer in {} s{}", waited.count(), reasons_for_silence()),
           Telling::silence, now);
     }
+    feed(slot, Tick{}, "", now);
   }
 }
 
@@ -514,6 +515,8 @@ void Peer::lives_at(const std::optional<Address>& address, std::uint32_t ifindex
   if (address == address_ && ifindex == ifindex_) return;
   address_ = address;
   ifindex_ = ifindex;
+  unheard_at_.reset();
+  if (!address && ifindex != 0) unheard_at_ = now + advertisement_wait;
   fsm_ = fsm_settings();
   for (Slot& slot : slots_) {
     if (!slot.in_use || std::holds_alternative<Established>(slot.state)) continue;
@@ -524,6 +527,27 @@ void Peer::lives_at(const std::optional<Address>& address, std::uint32_t ifindex
     auto* active = std::get_if<Active>(&slot.state);
     if (active != nullptr) active->retry_at = settings_.passive || !address ? Time::max() : now;
   }
+}
+
+void Peer::link_fault(std::string_view why, Time now) {
+  if (link_fault_ == why) return;
+  link_fault_ = why;
+  unheard_at_.reset();
+  if (!address_) unheard_at_ = now + (why.empty() ? advertisement_wait : link_wait);
+}
+
+void Peer::tell_unheard(Time now) {
+  unheard_at_.reset();
+  if (shutdown_ || session_) return;
+  if (link_fault_.empty()) {
+    return fail_again("unheard",
+                      fmt::format("no router advertisement heard on {} in {} s",
+                                  settings_.interface, advertisement_wait.count()),
+                      Telling::silence, now);
+  }
+  // The session may have ended with these words.
+  if (!last_error_.ends_with(link_fault_))
+    fail_again(link_fault_, link_fault_, Telling::silence, now);
 }
 
 void Peer::request_refresh(AfiSafi family) {
@@ -666,6 +690,7 @@ void Peer::carry_out(Slot& slot, const Actions& actions, Time now) {
   }
   if (actions.connect) {
     slot.id = new_connection();
+    slot.opened_at = now;
     out_.actions.emplace_back(ConnectTo{slot.id, *address_, settings_.port, settings_.source,
                                         setup_of(settings_), ifindex_});
   }
@@ -689,7 +714,6 @@ void Peer::release(Slot& slot) {
   Slot fresh;
   fresh.in_use = slot.in_use;
   fresh.outgoing = slot.outgoing;
-    slot.opened_at = now;
   fresh.state = slot.state;
   slot = std::move(fresh);
 }
@@ -820,30 +844,6 @@ void Peer::fail(std::string_view reason, Level level, Telling telling, Time now)
   last_attempt_.clear();
 }
 
-/// The last error stays to be read, but whatever comes next counts for more.
-void Peer::forget_failures() {
-  telling_ = Telling::silence;
-  last_attempt_.clear();
-}
-
-Capabilities Peer::our_capabilities() const {
-  Capabilities ours;
-  for (const Family family : settings_.families) ours.families.push_back(unicast(family));
-  for (const Family family : settings_.families) {
-    const auto& receive = settings_.add_path_receive;
-    const AddPath both{unicast(family),
-                       std::find(receive.begin(), receive.end(), family) != receive.end(),
-                       settings_.add_path_send.contains(family)};
-    if (both.receive || both.send) ours.add_paths.push_back(both);
-  }
-  ours.route_refresh = true;
-  ours.enhanced_route_refresh = true;
-  ours.extended_message = settings_.extended_messages;
-  ours.four_octet_as = local_as_;
-  ours.role = settings_.role;
-  ours.graceful_restart = our_restart();
-  const bool has_ipv4 = std::find(settings_.families.begin(), settings_.families.end(),
-                                  Family::ipv4) != settings_.families.end();
 /// An attempt is made every few seconds, for as long as the peer is away: each reason is logged
 /// once.
 void Peer::fail_again(std::string_view why, std::string_view text, Telling telling, Time now) {
@@ -867,11 +867,35 @@ std::string Peer::reasons_for_silence() const {
                                             least));
 }
 
+/// The last error stays to be read, but whatever comes next counts for more.
+void Peer::forget_failures() {
+  telling_ = Telling::silence;
+  last_attempt_.clear();
+  reasons_.clear();
+}
+
+Capabilities Peer::our_capabilities() const {
+  Capabilities ours;
+  for (const Family family : settings_.families) ours.families.push_back(unicast(family));
+  for (const Family family : settings_.families) {
+    const auto& receive = settings_.add_path_receive;
+    const AddPath both{unicast(family),
+                       std::find(receive.begin(), receive.end(), family) != receive.end(),
+                       settings_.add_path_send.contains(family)};
+    if (both.receive || both.send) ours.add_paths.push_back(both);
+  }
+  ours.route_refresh = true;
+  ours.enhanced_route_refresh = true;
+  ours.extended_message = settings_.extended_messages;
+  ours.four_octet_as = local_as_;
+  ours.role = settings_.role;
+  ours.graceful_restart = our_restart();
+  const bool has_ipv4 = std::find(settings_.families.begin(), settings_.families.end(),
+                                  Family::ipv4) != settings_.families.end();
   if (settings_.long_lived_stale_time != seconds{0} && ours.graceful_restart) {
     for (const Family family : settings_.families) {
       const bool forwarding = forwarding_[family == Family::ipv4 ? 0 : 1];
       ours.long_lived.push_back({unicast(family), forwarding, settings_.long_lived_stale_time});
-  reasons_.clear();
     }
   }
   // RFC 8950: without an IPv4 address on the link, IPv4 routes have IPv6 next hops.

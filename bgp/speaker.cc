@@ -320,9 +320,10 @@ void Speaker::connected(std::vector<ConnectedSubnet> subnets, Time now) {
   world.settle_all(now);
 }
 
-void Speaker::links(const std::map<std::string, std::uint32_t>& usable, Time now) {
-  if (usable == world_->links) return;
-  world_->follow_links(usable, now);
+void Speaker::links(const std::map<std::string, std::uint32_t>& usable, Time now,
+                    const std::map<std::string, std::string>& faults) {
+  if (usable != world_->links) world_->follow_links(usable, now);
+  world_->tell_link_faults(faults, now);
   world_->settle_all(now);
 }
 

@@ -253,6 +253,7 @@ struct Speaker::World {
   void move(Neighbour& who, Address to, Time now);
   void follow_links(const std::map<std::string, std::uint32_t>& usable, Time now);
 
+  void tell_link_faults(const std::map<std::string, std::string>& faults, Time now);
   // ---- settings
 
   void apply(Settings wanted, Time now);
