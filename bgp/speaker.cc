@@ -24,6 +24,7 @@ Speaker::World::World(Settings wanted, std::uint64_t with_seed, Time now)
       random(static_cast<std::uint32_t>(with_seed ^ with_seed >> 32)),
       started(now),
       stranger_log(stranger_log_limit, now),
+      origination_log(log_limit, now),
       policies(compile(settings, {})),
       tables(std::make_unique<Tables>(settings, seed)),
       monitoring(settings.bmp, static_cast<std::uint32_t>(with_seed), out, now) {
