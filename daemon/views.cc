@@ -191,10 +191,10 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
     found.push_back(fmt::format("block {} of pool {} is full", block.id.text(), block.id.pool));
   }
   for (std::string& complaint : world.claims.complaints()) found.push_back(std::move(complaint));
-  if (!world.reload_succeeded) {
-    found.emplace_back(
-        "the last reload failed: weftd runs with the configuration before it; weftd --check says "
-        "why");
+  if (!world.reload_fault.empty()) {
+    found.push_back(
+        fmt::format("the last reload failed: weftd runs with the configuration before it; {}",
+                    world.reload_fault));
   }
   return found;
 }
@@ -551,7 +551,7 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
   snapshot.ready = world.routing.synced();
   snapshot.loop_lag_seconds = world.routing.loop_lag();
   snapshot.config_hash = fmt::format("{:016x}", stable_hash(config::render(world.config)));
-  snapshot.config_last_reload_successful = world.reload_succeeded;
+  snapshot.config_last_reload_successful = world.reload_fault.empty();
   snapshot.config_last_reload_success_time = unix_seconds(world.configured_at);
   snapshot.local_asn = world.config.node.asn.value;
   snapshot.router_id = world.config.node.router_id.text();
