@@ -153,9 +153,11 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
   for (const bgp::PeerStatus& peer : peers) {
     for (const bgp::PeerFamilyStatus& family : peer.families) {
       if (!family.above_limit) continue;
+      const auto limit = peer.prefix_limit ? peer.prefix_limit : peer.accepted_prefix_limit;
       found.push_back(fmt::format(
-          "peer {} has more {} prefixes than its limit allows{}", peer.name, name(family.family),
-          family.discarded == 0 ? "" : fmt::format("; {} are not held", family.discarded)));
+          "peer {} is above its limit of {} {} prefixes: {} held{}", peer.name, limit.value_or(0),
+          name(family.family), family.received,
+          family.discarded == 0 ? "" : fmt::format(", {} discarded", family.discarded)));
     }
     // A peer of a range may come and go.
     if (established(peer) || peer.shutdown || peer.range) continue;
