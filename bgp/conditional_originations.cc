@@ -36,7 +36,10 @@ void ConditionalOriginations::configure(std::vector<AnnouncementSettings> wanted
     rows_.push_back(std::move(row));
   }
   for (const Row& gone : old) {
-    if (gone.originated) changed_.push_back(gone.settings.what.prefix);
+    if (!gone.originated) continue;
+    changed_.push_back(gone.settings.what.prefix);
+    news_.push_back(fmt::format("{} is withdrawn: it is not configured any more",
+                                gone.settings.what.prefix.text()));
   }
   due_ = true;
 }
@@ -89,12 +92,32 @@ std::vector<Prefix> ConditionalOriginations::step(Time now) {
   if (!std::exchange(due_, false)) return {};
   std::vector<Prefix> changed = std::exchange(changed_, {});
   for (Row& row : rows_) {
-    const bool wanted = obstacle(row).empty();
-    if (std::exchange(row.originated, wanted) == wanted) continue;
-    note(row, now);
-    changed.push_back(row.settings.what.prefix);
+    const std::string missing = obstacle(row);
+    const std::string prefix = row.settings.what.prefix.text();
+    const bool wanted = missing.empty();
+    if (std::exchange(row.originated, wanted) == wanted) {
+      if (wanted || row.told || !is_decided(row)) continue;
+      news_.push_back(fmt::format("{} is not originated: {}", prefix, missing));
+    } else {
+      note(row, now);
+      changed.push_back(row.settings.what.prefix);
+      news_.push_back(wanted ? fmt::format("{} is originated: its conditions hold", prefix)
+                             : fmt::format("{} is withdrawn: {}", prefix, missing));
+    }
+    row.told = true;
   }
   return changed;
+}
+
+std::vector<std::string> ConditionalOriginations::take_news() {
+  return std::exchange(news_, {});
+}
+
+bool ConditionalOriginations::is_decided(const Row& row) const {
+  for (const auto& condition : {row.settings.when_route, row.settings.unless_route}) {
+    if (condition && !complete_[slot(condition->family())]) return false;
+  }
+  return !row.settings.has_service() || row.fault;
 }
 
 const Origination* ConditionalOriginations::originated(const Prefix& prefix) const {

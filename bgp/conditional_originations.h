@@ -51,6 +51,9 @@ class ConditionalOriginations {
   [[nodiscard]] bool due() const { return due_; }
   /// Prefixes that are to be originated, or anew, or withdrawn, since the last call.
   [[nodiscard]] std::vector<Prefix> step(Time now);
+  /// What the steps since the last call have to tell an operator, a sentence each: what changed and
+  /// why, and once what does not begin at all.
+  [[nodiscard]] std::vector<std::string> take_news();
   /// What is originated for the prefix, or nullptr.
   [[nodiscard]] const Origination* originated(const Prefix& prefix) const;
 
@@ -66,6 +69,8 @@ class ConditionalOriginations {
     /// None: nothing is known of its service.
     std::optional<std::string> fault;
     bool originated = false;
+    /// It was said once whether it is.
+    bool told = false;
     Time since{};
     std::uint64_t changes = 0;
   };
@@ -75,6 +80,8 @@ class ConditionalOriginations {
   }
   [[nodiscard]] bool is_learned(const Prefix& prefix) const;
   [[nodiscard]] std::string obstacle(const Row& row) const;
+  /// Everything that its conditions ask about has been heard of.
+  [[nodiscard]] bool is_decided(const Row& row) const;
 
   std::vector<Row> rows_;
   /// Every prefix that a condition names.
@@ -82,6 +89,7 @@ class ConditionalOriginations {
   std::array<bool, 2> complete_{};
   /// To be said by the next step(), whatever the rows say.
   std::vector<Prefix> changed_;
+  std::vector<std::string> news_;
   bool due_ = false;
 };
 

@@ -183,6 +183,26 @@ std::optional<std::string> shutdown_text(const Notification& notification) {
   return harmless(as_text(text));
 }
 
+namespace {
+
+/// RFC 4486 4: AFI, SAFI, upper bound.
+constexpr std::size_t limit_data_size = 7;
+
+std::uint32_t number(Bytes octets) {
+  std::uint32_t value = 0;
+  for (const std::byte octet : octets) value = value << 8 | std::to_integer<std::uint32_t>(octet);
+  return value;
+}
+
+std::string family_text(Bytes data) {
+  const std::uint32_t afi = number(data.first(2));
+  const std::uint32_t safi = number(data.subspan(2, 1));
+  if (safi == 1 && (afi == 1 || afi == 2)) return afi == 1 ? "ipv4" : "ipv6";
+  return fmt::format("AFI {} SAFI {}", afi, safi);
+}
+
+}  // namespace
+
 std::string text(const Notification& notification) {
   std::string result = text(notification.fault);
   const auto inner = hard_reset_reason(notification);
@@ -192,6 +212,11 @@ std::string text(const Notification& notification) {
   }
   const Bytes data = inner ? Bytes(inner->data) : Bytes(notification.data);
   if (data.empty()) return result;
+  const Fault fault = inner ? inner->fault : notification.fault;
+  if (fault == Fault::MaximumPrefixes && data.size() == limit_data_size) {
+    return result +
+           fmt::format(": the limit is {} {} prefixes", number(data.subspan(3)), family_text(data));
+  }
   result += ", data ";
   for (const std::byte octet : data.first(std::min(data.size(), max_shown_data))) {
     result += fmt::format("{:02x}", std::to_integer<unsigned>(octet));

@@ -164,8 +164,9 @@ void Peer::failed(ConnectionId connection, std::string_view why, Time now) {
   Slot* slot = find(connection);
   if (slot == nullptr) return;
   const bool refused = why == std::generic_category().message(ECONNREFUSED);
-  fail(fmt::format("cannot connect: {}", why), Level::debug,
-       refused ? Telling::refusal : Telling::silence, now);
+  const bool silent = why == std::generic_category().message(ETIMEDOUT);
+  fail_again(why, fmt::format("cannot connect: {}{}", why, silent ? reasons_for_silence() : ""),
+             refused ? Telling::refusal : Telling::silence, now);
   slot->id = ConnectionId{};
   feed(*slot, TcpFailed{}, "", now);
 }
@@ -340,7 +341,7 @@ void Peer::heard(ConnectionId connection, Time now) {
 // ---- time
 
 Time Peer::deadline() const {
-  Time next = start_at_.value_or(Time::max());
+  Time next = std::min(start_at_.value_or(Time::max()), unheard_at_.value_or(Time::max()));
   for (const Slot& slot : slots_) {
     if (!slot.in_use) continue;
     next = std::min(next, bgp::deadline(slot.state));
@@ -352,6 +353,7 @@ Time Peer::deadline() const {
 }
 
 void Peer::tick(Time now) {
+  if (unheard_at_ && now >= *unheard_at_) tell_unheard(now);
   if (start_at_ && now >= *start_at_) begin(now);
   for (Slot& slot : slots_) {
     if (!slot.in_use) continue;
@@ -367,6 +369,14 @@ void Peer::tick(Time now) {
       // The peer's own connection is on its way: connecting now would only make a collision.
       active->retry_at = now + jittered(settings_.connect_retry, random_);
       continue;
+    }
+    if (slot.outgoing && std::holds_alternative<Connect>(slot.state) &&
+        !has_connection(slot.state)) {
+      const auto waited = std::chrono::round<seconds>(now - slot.opened_at);
+      fail_again(
+          "no answer",
+          fmt::format("cannot connect: no answer in {} s{}", waited.count(), reasons_for_silence()),
+          Telling::silence, now);
     }
     feed(slot, Tick{}, "", now);
   }
@@ -507,6 +517,8 @@ void Peer::lives_at(const std::optional<Address>& address, std::uint32_t ifindex
   if (address == address_ && ifindex == ifindex_) return;
   address_ = address;
   ifindex_ = ifindex;
+  unheard_at_.reset();
+  if (!address && ifindex != 0) unheard_at_ = now + advertisement_wait;
   fsm_ = fsm_settings();
   for (Slot& slot : slots_) {
     if (!slot.in_use || std::holds_alternative<Established>(slot.state)) continue;
@@ -517,6 +529,27 @@ void Peer::lives_at(const std::optional<Address>& address, std::uint32_t ifindex
     auto* active = std::get_if<Active>(&slot.state);
     if (active != nullptr) active->retry_at = settings_.passive || !address ? Time::max() : now;
   }
+}
+
+void Peer::link_fault(std::string_view why, Time now) {
+  if (link_fault_ == why) return;
+  link_fault_ = why;
+  unheard_at_.reset();
+  if (!address_) unheard_at_ = now + (why.empty() ? advertisement_wait : link_wait);
+}
+
+void Peer::tell_unheard(Time now) {
+  unheard_at_.reset();
+  if (shutdown_ || session_) return;
+  if (link_fault_.empty()) {
+    return fail_again("unheard",
+                      fmt::format("no router advertisement heard on {} in {} s",
+                                  settings_.interface, advertisement_wait.count()),
+                      Telling::silence, now);
+  }
+  // The session may have ended with these words.
+  if (!last_error_.ends_with(link_fault_))
+    fail_again(link_fault_, link_fault_, Telling::silence, now);
 }
 
 bool Peer::request_refresh(AfiSafi family) {
@@ -661,6 +694,7 @@ void Peer::carry_out(Slot& slot, const Actions& actions, Time now) {
   }
   if (actions.connect) {
     slot.id = new_connection();
+    slot.opened_at = now;
     out_.actions.emplace_back(ConnectTo{slot.id, *address_, settings_.port, settings_.source,
                                         setup_of(settings_), ifindex_});
   }
@@ -677,7 +711,6 @@ void Peer::carry_out(Slot& slot, const Actions& actions, Time now) {
     send(slot, Keepalive{});
     slot.keepalive_waits = true;
   }
-  static_cast<void>(now);
 }
 
 /// The connection is gone; the state stays.
@@ -815,10 +848,34 @@ void Peer::fail(std::string_view reason, Level level, Telling telling, Time now)
   last_attempt_.clear();
 }
 
+/// An attempt is made every few seconds, for as long as the peer is away: each reason is logged
+/// once.
+void Peer::fail_again(std::string_view why, std::string_view text, Telling telling, Time now) {
+  const bool known = std::find(reasons_.begin(), reasons_.end(), why) != reasons_.end();
+  const bool is_new = !known && reasons_.size() < max_reasons;
+  if (is_new) reasons_.emplace_back(why);
+  fail(text, is_new ? Level::info : Level::debug, telling, now);
+}
+
+std::string Peer::reasons_for_silence() const {
+  std::string text;
+  if (settings_.password) text += "; TCP MD5 is on: is the key the same there?";
+  if (!settings_.tcp_ao.empty()) text += "; TCP-AO is on: are the keys the same there?";
+  if (!settings_.uses_gtsm()) return text;
+  // The kernel drops a refusal too, which has the TTL of any other packet.
+  const unsigned least = setup_of(settings_).least_ttl;
+  return text + (least == 255 ? "; ttl 255 is asked for (gtsm): does BGP run there, is the peer "
+                                "directly connected, and does it send so?"
+                              : fmt::format("; ttl {} or more is asked for (gtsm): does BGP run "
+                                            "there, is the peer that near, and does it send 255?",
+                                            least));
+}
+
 /// The last error stays to be read, but whatever comes next counts for more.
 void Peer::forget_failures() {
   telling_ = Telling::silence;
   last_attempt_.clear();
+  reasons_.clear();
 }
 
 Capabilities Peer::our_capabilities() const {

@@ -35,6 +35,13 @@ inline constexpr std::chrono::seconds steady_session{60};
 inline constexpr std::chrono::seconds silent_connection{2};
 /// Lines a minute of one peer; what was held back is counted in the next line.
 inline constexpr unsigned log_limit = 30;
+/// How long the neighbour on a link may take to be heard before somebody is told. Routers that are
+/// asked answer within seconds (RFC 4861 6.2.6), and advertise to such peers every 10 s or so.
+inline constexpr std::chrono::seconds advertisement_wait{15};
+/// The same for the link itself, whose address is being looked at for a second or two (RFC 4862).
+inline constexpr std::chrono::seconds link_wait{3};
+/// Reasons for failed connections that are logged until there is a session.
+inline constexpr std::size_t max_reasons = 8;
 
 /// RFC 4271 8.2.2
 enum class PeerState : std::uint8_t { idle, connect, active, open_sent, open_confirm, established };
@@ -144,6 +151,8 @@ class Peer {
   /// else goes on. None: nowhere, its link is gone or nobody was heard on it. A running session
   /// stays where it is; connections that are none yet are dropped.
   void lives_at(const std::optional<Address>& address, std::uint32_t ifindex, Time now);
+  /// Of an unnumbered peer: why its link cannot be used, "there is no link eth7"; empty: it can.
+  void link_fault(std::string_view why, Time now);
   /// Output of the session waits besides what request_refresh() and the FSM made.
   void output_ready();
 
@@ -234,6 +243,11 @@ class Peer {
   /// a word; one side has said why, or a session has ended.
   enum class Telling : std::uint8_t { silence, refusal, why };
   void fail(std::string_view reason, Level level, Telling telling, Time now);
+  /// What fails again and again: `why` tells it from others, `text` is for the reader.
+  void fail_again(std::string_view why, std::string_view text, Telling telling, Time now);
+  void tell_unheard(Time now);
+  /// What may be behind it when nobody answers: "; TCP MD5 is on: is the key the same there?"
+  [[nodiscard]] std::string reasons_for_silence() const;
   void forget_failures();
   void stop_all(const Notification& why, Time now);
   [[nodiscard]] Loss loss_by(const Slot& slot, const Event& event,
@@ -245,6 +259,9 @@ class Peer {
   PeerSettings settings_;
   std::optional<Address> address_;
   std::uint32_t ifindex_ = 0;
+  std::string link_fault_;
+  /// When it is to be said that nobody was heard on the link, or why nobody can be.
+  std::optional<Time> unheard_at_;
   Asn node_as_;
   /// What the session speaks for (RFC 7705).
   Asn local_as_;
@@ -277,6 +294,8 @@ class Peer {
   Time last_error_at_{};
   Telling telling_ = Telling::silence;
   std::string last_attempt_;
+  /// Why connections failed since there was a session or the operator began anew.
+  std::vector<std::string> reasons_;
   Time last_attempt_at_{};
   std::string last_sent_;
   std::string last_received_;

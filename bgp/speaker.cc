@@ -24,6 +24,7 @@ Speaker::World::World(Settings wanted, std::uint64_t with_seed, Time now)
       random(static_cast<std::uint32_t>(with_seed ^ with_seed >> 32)),
       started(now),
       stranger_log(stranger_log_limit, now),
+      origination_log(log_limit, now),
       policies(compile(settings, {})),
       tables(std::make_unique<Tables>(settings, seed)),
       monitoring(settings.bmp, static_cast<std::uint32_t>(with_seed), out, now) {
@@ -328,9 +329,10 @@ void Speaker::connected(std::vector<ConnectedSubnet> subnets, Time now) {
   world.settle_all(now);
 }
 
-void Speaker::links(const std::map<std::string, std::uint32_t>& usable, Time now) {
-  if (usable == world_->links) return;
-  world_->follow_links(usable, now);
+void Speaker::links(const std::map<std::string, std::uint32_t>& usable, Time now,
+                    const std::map<std::string, std::string>& faults) {
+  if (usable != world_->links) world_->follow_links(usable, now);
+  world_->tell_link_faults(faults, now);
   world_->settle_all(now);
 }
 

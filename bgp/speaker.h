@@ -335,7 +335,9 @@ class Speaker {
   void connected(std::vector<ConnectedSubnet> subnets, Time now);
   /// The links of unnumbered peers that carry packets, by name; the whole list each time it
   /// changes. A peer whose link is gone, or has another ifindex, loses its session at once.
-  void links(const std::map<std::string, std::uint32_t>& usable, Time now);
+  /// `faults` says why other links are not usable: "there is no link eth7".
+  void links(const std::map<std::string, std::uint32_t>& usable, Time now,
+             const std::map<std::string, std::string>& faults = {});
   /// A router was heard on the link (RFC 4861). The unnumbered peer there is connected to; with a
   /// session, or an attempt, under way elsewhere the address waits until that has ended.
   void router_heard(std::uint32_t ifindex, const Address& router, Time now);

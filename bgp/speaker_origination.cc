@@ -2,6 +2,8 @@
 // routes for those who get one.
 #include "bgp/speaker_world.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -71,12 +73,26 @@ void Speaker::World::offer_defaults() {
   }
 }
 
+void Speaker::World::log_origination(const std::string& text, Time now) {
+  std::string line = origination_log.admit(text, now);
+  if (!line.empty()) out.log.push_back({Level::info, std::move(line)});
+}
+
 bool Speaker::World::follow_routes(Time now) {
   if (std::exchange(default_condition_changed, false)) {
     for (const Prefix& each : default_routes) tables->rib.look_again(each);
   }
   const std::vector<Prefix> announced = conditional.step(now);
   const std::vector<Prefix> aggregated = aggregates.step(now);
+  for (const std::string& line : conditional.take_news()) log_origination(line, now);
+  for (const Prefix& prefix : aggregated) {
+    log_origination(
+        fmt::format("aggregate {} is {}", prefix.text(),
+                    aggregates.originated(prefix) != nullptr
+                        ? "originated: there are routes inside of it"
+                        : "withdrawn: no route is inside of it, or it is not configured any more"),
+        now);
+  }
   for (const Prefix& prefix : announced) originate_again(prefix);
   for (const Prefix& prefix : aggregated) originate_again(prefix);
   if (!aggregated.empty()) tables->rib.suppress(aggregates.suppressing());

@@ -166,6 +166,20 @@ void Speaker::World::follow_links(const std::map<std::string, std::uint32_t>& us
   }
 }
 
+void Speaker::World::tell_link_faults(const std::map<std::string, std::string>& faults, Time now) {
+  for (const auto& each : neighbours) {
+    const std::string& link = each->peer.settings().interface;
+    if (!each->peer.settings().is_unnumbered()) continue;
+    const auto fault = faults.find(link);
+    if (each->peer.ifindex() != 0) {
+      each->peer.link_fault("", now);
+    } else {
+      each->peer.link_fault(
+          fault == faults.end() ? fmt::format("link {} is down", link) : fault->second, now);
+    }
+  }
+}
+
 void Speaker::World::apply(Settings wanted, Time now) {
   std::swap(settings, wanted);
   policies = compile(settings, policies);

@@ -195,10 +195,16 @@ void Speaker::World::check_limits(Neighbour& who, Time now) {
     }
     const bool above = limit.has_value() || state.discarded != 0;
     if (above && !state.limit_said) {
-      who.peer.log(Level::warning,
-                   fmt::format("more {} prefixes than prefix-limit allows{}", name(family),
-                               state.discarded != 0 ? ": those beyond are not held" : ""),
-                   now);
+      const PathCounts counts = tables->rib.counts(who.id, family);
+      const auto said = limit               ? limit
+                        : peer.prefix_limit ? peer.prefix_limit
+                                            : peer.accepted_prefix_limit;
+      who.peer.log(
+          Level::warning,
+          fmt::format("{} {} prefixes received, {} accepted, the limit is {}{}",
+                      counts.received + state.discarded, name(family), counts.accepted(),
+                      said.value_or(0), state.discarded != 0 ? ": those beyond are not held" : ""),
+          now);
     }
     state.limit_said = above;
   }

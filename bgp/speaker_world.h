@@ -155,6 +155,7 @@ struct Speaker::World {
   /// Peers that are not up are waited for no longer.
   bool deferral_over = false;
   LogBudget stranger_log;
+  LogBudget origination_log;
   /// By name of the range: connections refused because it was full.
   std::map<std::string, std::uint64_t, std::less<>> refused;
   Outbox out;
@@ -252,6 +253,7 @@ struct Speaker::World {
   Neighbour* find(const Address& remote, std::uint32_t ifindex);
   void move(Neighbour& who, Address to, Time now);
   void follow_links(const std::map<std::string, std::uint32_t>& usable, Time now);
+  void tell_link_faults(const std::map<std::string, std::string>& faults, Time now);
 
   // ---- settings
 
@@ -272,6 +274,7 @@ struct Speaker::World {
   /// announcement of the settings, then an aggregate.
   [[nodiscard]] std::optional<Attributes> wanted(const Prefix& prefix) const;
   void originate_again(const Prefix& prefix);
+  void log_origination(const std::string& text, Time now);
   void configure_origination(Time now);
   /// The default routes are offered while some peer may ask for them.
   void offer_defaults();

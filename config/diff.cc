@@ -114,6 +114,7 @@ std::vector<Change> diff(const Config& running, const Config& wanted) {
   std::vector<Change> changes;
   if (auto keys = fixed_keys_changed(running, wanted); !keys.empty()) {
     changes.emplace_back(RestartNeeded{std::move(keys)});
+    return changes;
   }
   for (const auto& peer : running.bgp.peers) {
     if (find(wanted.bgp.peers, peer.name) == nullptr) changes.emplace_back(PeerRemoved{peer});
@@ -161,7 +162,7 @@ std::string describe(const Change& change) {
   return std::visit(
       Overloaded{
           [](const RestartNeeded& c) {
-            return fmt::format("{} cannot change while weftd runs; restart it",
+            return fmt::format("{} cannot change while weftd runs; restart weftd for it",
                                fmt::join(c.keys, ", "));
           },
           [](const PeerRemoved& c) { return fmt::format("peer {} removed", c.peer.name); },

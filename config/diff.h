@@ -11,8 +11,8 @@
 
 namespace weft::config {
 
-/// These settings are fixed for the life of the process; nothing else of the reload should be
-/// applied.
+/// These settings are fixed for the life of the process. It stands alone: the document is refused
+/// as a whole, so nothing else of it is a change.
 struct RestartNeeded {
   /// "node.asn", …
   std::vector<std::string> keys;

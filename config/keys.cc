@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <utility>
 
@@ -265,6 +266,40 @@ const std::vector<Key<CniSettings>>& keys<CniSettings>() {
   return table;
 }
 
+namespace {
+
+constexpr const char* no_confederation =
+    "weft speaks no confederations (RFC 5065); use eBGP between hosts and routers, or "
+    "route-reflector-client";
+constexpr const char* no_damping =
+    "weft damps no flapping routes (RFC 2439), which keeps away those that are good again; BFD and "
+    "idle-hold keep flapping sessions away";
+constexpr const char* no_vpn =
+    "weft carries ipv4 and ipv6 unicast in one routing table, no VPN (RFC 4364)";
+constexpr const char* no_rpki =
+    "weft validates no origins (RFC 6811); policies can match AS paths and prefix-sets, or the "
+    "border router validates";
+
+/// What other BGP speakers have and this one has not, wherever it is asked for.
+constexpr std::array<Refusal, 14> unsupported{{
+    {"flowspec", "weft carries ipv4 and ipv6 unicast, no FlowSpec (RFC 8955)"},
+    {"evpn", "weft routes containers' addresses without an overlay, it speaks no EVPN (RFC 7432)"},
+    {"orf", "weft speaks no ORF (RFC 5291); the peer's export policy is the place"},
+    {"confederation", no_confederation},
+    {"confederations", no_confederation},
+    {"confederation-id", no_confederation},
+    {"rpki", no_rpki},
+    {"rtr", no_rpki},
+    {"flap-damping", no_damping},
+    {"damping", no_damping},
+    {"dampening", no_damping},
+    {"vpn", no_vpn},
+    {"l3vpn", no_vpn},
+    {"vrf", no_vpn},
+}};
+
+}  // namespace
+
 template <typename Settings>
 void read_keys(Reader& reader, const Node& node, Settings& settings) {
   if (!reader.mapping(node)) return;
@@ -281,6 +316,11 @@ void read_keys(Reader& reader, const Node& node, Settings& settings) {
     }
     if (const auto no = std::find_if(refused.begin(), refused.end(), named); no != refused.end()) {
       reader.fail(name, fmt::format("'{}': {}", no->name, no->sentence));
+      continue;
+    }
+    if (const auto no = std::find_if(unsupported.begin(), unsupported.end(), named);
+        no != unsupported.end()) {
+      reader.fail(name, fmt::format("'{}' is not supported: {}", no->name, no->sentence));
       continue;
     }
     std::vector<std::string_view> known;

@@ -125,7 +125,10 @@ Tone tone_of_kernel(std::string_view kernel) {
 }
 
 Tone tone_of_peer(const Peer& peer) {
-  return peer.state == "Established" ? Tone::good : Tone::wrong;
+  if (peer.state != "Established") return Tone::wrong;
+  const bool above = std::any_of(peer.families.begin(), peer.families.end(),
+                                 [](const PeerFamily& family) { return family.above_limit; });
+  return above ? Tone::between : Tone::good;
 }
 
 std::uint64_t count_of(const std::map<std::string, std::uint64_t>& counts,
@@ -247,7 +250,16 @@ std::string text_of(const std::vector<PeerRange>& ranges, Style style) {
   return text;
 }
 
-std::string why_down(const Peer& peer) {
+/// Nothing of a peer that is up and well.
+std::string why(const Peer& peer) {
+  if (peer.state == "Established") {
+    std::vector<std::string> above;
+    for (const PeerFamily& family : peer.families) {
+      if (family.above_limit) above.push_back(family.family);
+    }
+    if (above.empty()) return {};
+    return fmt::format("more {} prefixes than its limit allows", joined(above, " and "));
+  }
   if (peer.last_attempt.empty()) return harmless(peer.last_error);
   return fmt::format("{}; then: {}", harmless(peer.last_error), harmless(peer.last_attempt));
 }
@@ -269,12 +281,11 @@ std::string table(const Peers& peers, Style style) {
     const Tone tone = tone_of_peer(peer);
     const PeerFamily* ipv4 = family_of(peer, "ipv4");
     const PeerFamily* ipv6 = family_of(peer, "ipv6");
-    rows.push_back(
-        {tone,
-         {dash_if_empty(peer.name), dash_if_empty(peer.address),
-          peer.asn == 0 ? "-" : fmt::format("{}", peer.asn), dash_if_empty(peer.state),
-          duration_text(peer.since), received_text(ipv4), advertised_text(ipv4),
-          received_text(ipv6), advertised_text(ipv6), tone == Tone::good ? "" : why_down(peer)}});
+    rows.push_back({tone,
+                    {dash_if_empty(peer.name), dash_if_empty(peer.address),
+                     peer.asn == 0 ? "-" : fmt::format("{}", peer.asn), dash_if_empty(peer.state),
+                     duration_text(peer.since), received_text(ipv4), advertised_text(ipv4),
+                     received_text(ipv6), advertised_text(ipv6), why(peer)}});
   }
   return rendered({{"NAME"},
                    {"ADDRESS"},
@@ -610,8 +621,14 @@ std::string detail(const Peer& peer, Style style) {
     text += labelled("ttl", fmt::format("{} sent, any taken", peer.ttl));
   }
   if (peer.route_reflector_client) text += labelled("reflection", "a client of ours (RFC 4456)");
-  text += labelled("hold time", fmt::format("{}, keepalive every {}", duration_text(peer.hold_time),
-                                            duration_text(peer.keepalive)));
+  const bool up = peer.state == "Established";
+  if (up) {
+    text += labelled("hold time",
+                     peer.hold_time.count() == 0
+                         ? std::string("none, no keepalives")
+                         : fmt::format("{}, keepalive every {}", duration_text(peer.hold_time),
+                                       duration_text(peer.keepalive)));
+  }
   text += labelled("timers",
                    fmt::format("connect-retry {}, send-hold {}", duration_text(peer.connect_retry),
                                duration_text(peer.send_hold)));
@@ -640,8 +657,10 @@ std::string detail(const Peer& peer, Style style) {
     text += labelled("restarts", fmt::format("{} times its routes stayed when the session ended",
                                              peer.graceful_restarts));
   }
-  text += labelled("capabilities", joined(peer.capabilities, ", "));
-  text += labelled("ours", joined(peer.our_capabilities, ", "));
+  if (up) {
+    text += labelled("capabilities", joined(peer.capabilities, ", "));
+    text += labelled("ours", joined(peer.our_capabilities, ", "));
+  }
   if (peer.families.empty()) return text;
   std::vector<Row> rows;
   for (const PeerFamily& family : peer.families) {

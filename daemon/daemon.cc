@@ -127,8 +127,8 @@ class Daemon {
 
  private:
   [[nodiscard]] World world() const {
-    return {config_,     *routing_,   *containers_,      *claims_,      started_,
-            started_at_, complaints_, reload_succeeded_, configured_at_};
+    return {config_,     *routing_,   *containers_,  *claims_,      started_,
+            started_at_, complaints_, reload_fault_, configured_at_};
   }
 
   [[nodiscard]] Patient patient() const { return patient_of(world()); }
@@ -297,19 +297,22 @@ class Daemon {
   }
 
   void reload() {
-    reload_succeeded_ = try_reload();
-    if (!reload_succeeded_)
-      return spdlog::error("the configuration is not taken; nothing has changed");
+    const auto done = try_reload();
+    reload_fault_ = done ? std::string() : done.error().message;
+    if (!done) return spdlog::error("the configuration is not taken: {}", reload_fault_);
     configured_at_ = std::chrono::system_clock::now();
   }
 
-  bool try_reload() {
+  Result<void> try_reload() {
     auto wanted = config::load(options_.config_path, options_.defaults);
     if (!wanted) {
       for (const auto& error : wanted.error()) spdlog::error(error.text());
-      return false;
+      return Error{fmt::format("nothing has changed; weftd --check {} says what is wrong",
+                               options_.config_path)};
     }
     const std::vector<config::Change> changes = config::diff(config_, *wanted);
+    if (!changes.empty() && std::holds_alternative<config::RestartNeeded>(changes.front()))
+      return Error{fmt::format("nothing has changed; {}", config::describe(changes.front()))};
     for (const config::Change& change : changes)
       spdlog::info("reload: {}", config::describe(change));
     if (changes.empty()) spdlog::info("reload: nothing is different");
@@ -318,36 +321,31 @@ class Daemon {
         return std::holds_alternative<Kind>(change);
       });
     };
-    if (is(config::RestartNeeded{})) return false;
-    if (is(config::ExporterChanged{}) && !restart_exporter(wanted->exporter)) return false;
-    if (auto applied = containers_->apply(wanted->ipam, filter_settings(*wanted)); !applied) {
-      spdlog::error("pools: {}", applied.error().message);
-      return false;
+    if (is(config::ExporterChanged{})) {
+      if (auto moved = restart_exporter(wanted->exporter); !moved) return moved;
     }
-    if (auto applied = claims_->apply(wanted->ipam); !applied) {
-      spdlog::error("{}", applied.error().message);
-      return false;
-    }
+    if (auto applied = containers_->apply(wanted->ipam, filter_settings(*wanted)); !applied)
+      return Error{fmt::format("pools: {}", applied.error().message)};
+    if (auto applied = claims_->apply(wanted->ipam); !applied) return applied;
     routing_->apply(wanted->bgp);
     config_ = std::move(*wanted);
     mend_host();
-    return true;
+    return {};
   }
 
   /// The old one goes first, for it may hold the port; when the new one cannot start, the old one
   /// returns.
-  bool restart_exporter(const exporter::Settings& settings) {
+  Result<void> restart_exporter(const exporter::Settings& settings) {
     exporter_.reset();
     auto started = exporter::Server::start(settings, [this] { return scrape(); });
     if (started) {
       exporter_ = std::move(*started);
-      return true;
+      return {};
     }
-    spdlog::error("exporter: {}", started.error().message);
     if (auto old = exporter::Server::start(config_.exporter, [this] { return scrape(); })) {
       exporter_ = std::move(*old);
     }
-    return false;
+    return Error{fmt::format("exporter: {}", started.error().message)};
   }
 
   Options options_;
@@ -355,7 +353,7 @@ class Daemon {
   Time started_;
   std::chrono::system_clock::time_point started_at_;
   std::chrono::system_clock::time_point configured_at_;
-  bool reload_succeeded_ = true;
+  std::string reload_fault_;
   std::atomic<bool> stopping_ = false;
   std::vector<std::string> complaints_;
   asio::io_context io_;

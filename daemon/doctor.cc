@@ -6,6 +6,7 @@
 #include <array>
 #include <fstream>
 #include <map>
+#include <sstream>
 #include <string_view>
 #include <utility>
 
@@ -192,6 +193,54 @@ void resilient_groups(const Patient& patient, std::vector<Finding>& found) {
   found.push_back(std::move(finding));
 }
 
+struct Drops {
+  const char* counter;
+  const char* meaning;
+};
+
+/// Of /proc/net/netstat. No packet of these reaches a socket: whoever waits for it sees silence.
+constexpr std::array<Drops, 4> drops{{
+    {"TCPMD5NotFound",
+     "came without the TCP MD5 signature that is asked for: a peer without a key"},
+    {"TCPMD5Unexpected",
+     "came with a TCP MD5 signature that nobody asked for: a peer whose "
+     "settings here have no password"},
+    {"TCPMD5Failure", "came with a wrong TCP MD5 signature: a peer with another key"},
+    {"TCPMinTTLDrop",
+     "came with a lower ttl than is asked for: a peer that is further away, that "
+     "sends no 255, or whose kernel refuses the connection (gtsm)"},
+}};
+
+/// Names in one line, values in the next, each twice "TcpExt:".
+std::map<std::string, std::uint64_t> tcp_counters(const std::filesystem::path& path) {
+  std::map<std::string, std::uint64_t> counters;
+  std::ifstream file(path);
+  for (std::string names, values; std::getline(file, names) && std::getline(file, values);) {
+    std::istringstream name_of(names);
+    std::istringstream value_of(values);
+    std::string name;
+    std::string kind;
+    std::uint64_t value = 0;
+    if (!(name_of >> name) || !(value_of >> kind) || name != "TcpExt:") continue;
+    while (name_of >> name && value_of >> value) counters[name] = value;
+  }
+  return counters;
+}
+
+/// A note, not a fault: nobody resets these counters when the cause is gone.
+void dropped_segments(const Patient& patient, std::vector<Finding>& found) {
+  const auto counters = tcp_counters(patient.root / "proc/net/netstat");
+  for (const Drops& each : drops) {
+    const auto counter = counters.find(each.counter);
+    if (counter == counters.end() || counter->second == 0) continue;
+    found.push_back({each.counter, State::note,
+                     fmt::format("{} segments were dropped since this network namespace began, "
+                                 "which {}",
+                                 counter->second, each.meaning),
+                     fmt::format("nstat -az TcpExt{}", each.counter), std::nullopt});
+  }
+}
+
 std::string trimmed(std::string_view text) {
   const auto from = text.find_first_not_of(" \t\r");
   if (from == std::string_view::npos) return {};
@@ -277,6 +326,7 @@ std::vector<Finding> examine(const Patient& patient) {
   keys(patient, found);
   tcp_ao(patient, found);
   resilient_groups(patient, found);
+  dropped_segments(patient, found);
   found.push_back(networkd(patient));
   return found;
 }

@@ -514,17 +514,31 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   /// leave on them.
   void follow_links(Time now) {
     std::map<std::string, std::uint32_t> usable;
+    std::map<std::string, std::string> faults;
     std::vector<std::uint32_t> indexes;
     for (const bgp::PeerSettings& peer : speaker_.settings().peers) {
-      const fib::Link* link = peer.is_unnumbered() ? monitor_->link(peer.interface) : nullptr;
-      if (link == nullptr || !link->usable() || !has_link_local(link->ifindex)) continue;
+      if (!peer.is_unnumbered()) continue;
+      const fib::Link* link = monitor_->link(peer.interface);
+      if (const std::string fault = fault_of(peer.interface, link); !fault.empty()) {
+        faults.emplace(peer.interface, fault);
+        continue;
+      }
       usable.emplace(peer.interface, link->ifindex);
       indexes.push_back(link->ifindex);
     }
-    speaker_.links(usable, now);
+    speaker_.links(usable, now, faults);
     if (auto followed = routers_.links(indexes); !followed)
       spdlog::error("unnumbered peers: {}", followed.error().message);
     if (transport_) transport_->poke();
+  }
+
+  /// Why no unnumbered peer can be spoken to there; empty: it can.
+  [[nodiscard]] std::string fault_of(const std::string& name, const fib::Link* link) const {
+    if (link == nullptr) return fmt::format("there is no link {}", name);
+    if (!link->usable()) return fmt::format("link {} is down", name);
+    if (!has_link_local(link->ifindex))
+      return fmt::format("link {} has no link-local IPv6 address", name);
+    return {};
   }
 
   [[nodiscard]] bool has_link_local(std::uint32_t ifindex) const {

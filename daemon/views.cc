@@ -153,15 +153,18 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
   for (const bgp::PeerStatus& peer : peers) {
     for (const bgp::PeerFamilyStatus& family : peer.families) {
       if (!family.above_limit) continue;
+      const auto limit = peer.prefix_limit ? peer.prefix_limit : peer.accepted_prefix_limit;
       found.push_back(fmt::format(
-          "peer {} has more {} prefixes than its limit allows{}", peer.name, name(family.family),
-          family.discarded == 0 ? "" : fmt::format("; {} are not held", family.discarded)));
+          "peer {} is above its limit of {} {} prefixes: {} held{}", peer.name, limit.value_or(0),
+          name(family.family), family.received,
+          family.discarded == 0 ? "" : fmt::format(", {} discarded", family.discarded)));
     }
     // A peer of a range may come and go.
     if (established(peer) || peer.shutdown || peer.range) continue;
-    found.push_back(fmt::format("peer {} is {} for {} s{}{}", peer.name, bgp::name(peer.state),
+    found.push_back(fmt::format("peer {} is {} for {} s{}{}{}{}", peer.name, bgp::name(peer.state),
                                 duration_cast<seconds>(now - peer.since).count(),
-                                peer.last_error.empty() ? "" : ": ", peer.last_error));
+                                peer.last_error.empty() ? "" : ": ", peer.last_error,
+                                peer.last_attempt.empty() ? "" : "; then: ", peer.last_attempt));
   }
   for (const bgp::StationStatus& station : world.routing.speaker().stations()) {
     if (station.state == bgp::StationState::up || station.last_error.empty()) continue;
@@ -190,10 +193,10 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
     found.push_back(fmt::format("block {} of pool {} is full", block.id.text(), block.id.pool));
   }
   for (std::string& complaint : world.claims.complaints()) found.push_back(std::move(complaint));
-  if (!world.reload_succeeded) {
-    found.emplace_back(
-        "the last reload failed: weftd runs with the configuration before it; weftd --check says "
-        "why");
+  if (!world.reload_fault.empty()) {
+    found.push_back(
+        fmt::format("the last reload failed: weftd runs with the configuration before it; {}",
+                    world.reload_fault));
   }
   return found;
 }
@@ -553,7 +556,7 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
   snapshot.ready = world.routing.synced();
   snapshot.loop_lag_seconds = world.routing.loop_lag();
   snapshot.config_hash = fmt::format("{:016x}", stable_hash(config::render(world.config)));
-  snapshot.config_last_reload_successful = world.reload_succeeded;
+  snapshot.config_last_reload_successful = world.reload_fault.empty();
   snapshot.config_last_reload_success_time = unix_seconds(world.configured_at);
   snapshot.local_asn = world.config.node.asn.value;
   snapshot.router_id = world.config.node.router_id.text();

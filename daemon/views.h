@@ -24,8 +24,8 @@ struct World {
   std::chrono::system_clock::time_point started_at;
   /// Sentences for `weftctl status` that stay true (a sysctl that could not be set).
   const std::vector<std::string>& complaints;
-  /// How the last reload went, and when the running configuration was taken.
-  bool reload_succeeded = true;
+  /// Why the last reload failed, empty: it did not; and when the running configuration was taken.
+  const std::string& reload_fault;
   std::chrono::system_clock::time_point configured_at;
 };
 

@@ -290,6 +290,31 @@ TEST_F(AggregatingSpeaker, OriginatesInTheSameBreath) {
   EXPECT_FALSE(has("10.64.0.0/16"));
 }
 
+TEST_F(AggregatingSpeaker, LogsEachChangeAndNoFlood) {
+  const auto logged = [&] {
+    std::vector<std::string> lines;
+    for (const LogLine& line : speaker_.take_log()) {
+      EXPECT_EQ(line.level, Level::info);
+      lines.push_back(line.text);
+    }
+    return lines;
+  };
+  const Prefix inside = prefix("10.64.1.0/26");
+  speaker_.originate(inside, now_);
+  speaker_.withdraw(inside, now_);
+  EXPECT_THAT(logged(),
+              ElementsAre("aggregate 10.64.0.0/16 is originated: there are routes inside of it",
+                          testing::StartsWith("aggregate 10.64.0.0/16 is withdrawn: no route")));
+  for (int i = 0; i < 100; ++i) {
+    speaker_.originate(inside, now_);
+    speaker_.withdraw(inside, now_);
+  }
+  EXPECT_EQ(logged().size(), log_limit - 2);
+  now_ += std::chrono::minutes(1);
+  speaker_.originate(inside, now_);
+  EXPECT_THAT(logged(), ElementsAre(testing::HasSubstr("172 lines held back")));
+}
+
 TEST_F(AggregatingSpeaker, WhoeverOriginatesThePrefixOtherwiseWins) {
   Origination block;
   block.prefix = prefix("10.64.0.0/16");

@@ -135,6 +135,37 @@ TEST(ConditionalOriginations, AServiceIsUnknownUntilToldOf) {
   EXPECT_EQ(conditional.status()[0].changes, 1U);
 }
 
+TEST(ConditionalOriginations, TellWhatChangedAndWhy) {
+  ConditionalOriginations conditional;
+  AnnouncementSettings wanted = announcement();
+  wanted.health_command = "true";
+  wanted.when_route = uplink;
+  const auto news = [&] {
+    static_cast<void>(conditional.step(t0));
+    return conditional.take_news();
+  };
+  conditional.configure({wanted}, t0);
+  conditional.learned(uplink, true);
+  EXPECT_THAT(news(), IsEmpty()) << "nothing is decided yet";
+  conditional.health(service, "the health command fails");
+  EXPECT_THAT(news(), IsEmpty()) << "the tables may not be complete";
+  conditional.tables_complete(Family::ipv4);
+  EXPECT_THAT(news(), ElementsAre("192.0.2.7/32 is not originated: the health command fails"));
+  conditional.health(service, "another reason");
+  EXPECT_THAT(news(), IsEmpty()) << "said once";
+  conditional.health(service, {});
+  EXPECT_THAT(news(), ElementsAre("192.0.2.7/32 is originated: its conditions hold"));
+  conditional.health(service, "the health command fails");
+  EXPECT_THAT(news(), ElementsAre("192.0.2.7/32 is withdrawn: the health command fails"));
+  conditional.health(service, {});
+  conditional.learned(uplink, false);
+  EXPECT_THAT(news(), IsEmpty());
+  conditional.learned(uplink, true);
+  EXPECT_THAT(news(), ElementsAre("192.0.2.7/32 is originated: its conditions hold"));
+  conditional.configure({}, t0);
+  EXPECT_THAT(news(), ElementsAre("192.0.2.7/32 is withdrawn: it is not configured any more"));
+}
+
 TEST(ConditionalOriginations, NewTablesKnowNoRoutes) {
   ConditionalOriginations conditional;
   AnnouncementSettings wanted = announcement();

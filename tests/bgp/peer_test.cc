@@ -4,13 +4,18 @@
 #include <gmock/gmock.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace weft::bgp {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::MatchesRegex;
+using testing::Not;
 
 constexpr Time t0{1h};
 constexpr Asn our_as{65001};
@@ -205,6 +210,63 @@ TEST(Peer, RetriesAFailedConnectAfterTheJitteredRetryTime) {
   EXPECT_LE(bench.peer.deadline(), t0 + 8s);
   bench.advance(8s);
   EXPECT_EQ(bench.take<ConnectTo>().size(), 1U);
+}
+
+// A refusal of the peer's kernel has another TTL than GTSM asks for, and one with another key is
+// not heard at all: that nobody answers is the ordinary failure.
+TEST(Peer, SaysThatNobodyAnswersAndWhatMayBeBehindIt) {
+  Bench bench;
+  bench.peer.tick(t0);
+  bench.advance(8s);
+  EXPECT_THAT(bench.peer.last_error(), MatchesRegex("cannot connect: no answer in [678] s; .*"));
+  EXPECT_THAT(bench.peer.last_error(), HasSubstr("ttl 255 is asked for (gtsm)"));
+  EXPECT_THAT(bench.peer.last_error(), Not(HasSubstr("MD5")));
+
+  PeerSettings distant = settings();
+  distant.multihop = 3;
+  distant.gtsm = false;
+  distant.password = Secret("one");
+  Bench keyed(distant);
+  keyed.peer.tick(t0);
+  keyed.advance(8s);
+  EXPECT_THAT(keyed.peer.last_error(),
+              MatchesRegex("cannot connect: no answer in [678] s; TCP MD5 is on: .*"));
+  EXPECT_THAT(keyed.peer.last_error(), Not(HasSubstr("gtsm")));
+}
+
+TEST(Peer, LogsEachReasonForFailedConnectionsOnceUntilThereIsASession) {
+  Bench bench;
+  const auto call = [&] {
+    for (int second = 0; second < 60; ++second) {
+      bench.advance(1s);
+      const auto calls = bench.take<ConnectTo>();
+      if (!calls.empty()) return calls.back().connection;
+    }
+    ADD_FAILURE() << "never connects";
+    return ConnectionId{};
+  };
+  const auto logged = [&] {
+    std::vector<std::string> lines;
+    for (const LogLine& line : std::exchange(bench.out.log, {})) {
+      if (line.level >= Level::info) lines.push_back(line.text);
+    }
+    return lines;
+  };
+  for (int i = 0; i < 5; ++i) bench.peer.failed(call(), "No route to host", bench.now);
+  EXPECT_THAT(logged(), ElementsAre("peer tor1: cannot connect: No route to host"));
+  for (int i = 0; i < 5; ++i) static_cast<void>(call());
+  EXPECT_THAT(logged(), ElementsAre(HasSubstr("cannot connect: no answer in")));
+  bench.peer.failed(call(), "No route to host", bench.now);
+  const ConnectionId on = call();
+  EXPECT_THAT(logged(), IsEmpty());
+  bench.peer.opened(on, here, bench.now);
+  bench.establish(on);
+  bench.hear(on, cease(Fault::AdministrativeShutdown, "upgrade"));
+  static_cast<void>(logged());
+  for (int i = 0; i < 3; ++i) static_cast<void>(call());
+  EXPECT_THAT(logged(), ElementsAre(HasSubstr("no answer in"))) << "a new streak";
+  EXPECT_THAT(bench.peer.last_error(), HasSubstr("upgrade"));
+  EXPECT_THAT(bench.peer.last_attempt(), HasSubstr("no answer in"));
 }
 
 TEST(Peer, AConnectThatHangsIsGivenUpForAnother) {

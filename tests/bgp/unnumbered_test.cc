@@ -135,6 +135,24 @@ TEST(Unnumbered, NobodyIsConnectedToBeforeItIsHeard) {
   EXPECT_TRUE(Wire::status(wire.a, 0).address.is_unspecified());
 }
 
+TEST(Unnumbered, SaysWhyNobodyIsConnectedTo) {
+  Wire wire;
+  wire.a.speaker.links({{"eth2", 12}}, wire.now, {{"eth1", "there is no link eth1"}});
+  wire.run(1s);
+  EXPECT_EQ(wire.a.log, "") << "a link that comes and goes at start is no news";
+  wire.run(30s);
+  EXPECT_EQ(Wire::status(wire.a, 0).last_error, "there is no link eth1");
+  EXPECT_EQ(Wire::status(wire.a, 1).last_error, "no router advertisement heard on eth2 in 15 s");
+  EXPECT_EQ(wire.a.log,
+            "peer eth1: there is no link eth1\n"
+            "peer eth2: no router advertisement heard on eth2 in 15 s\n");
+  wire.a.log.clear();
+  wire.a.speaker.links({{"eth1", 11}, {"eth2", 12}}, wire.now);
+  wire.run(30s);
+  EXPECT_EQ(wire.a.log, "peer eth1: no router advertisement heard on eth1 in 15 s\n");
+  EXPECT_EQ(Wire::status(wire.a, 0).last_error, "no router advertisement heard on eth1 in 15 s");
+}
+
 TEST(Unnumbered, TheSameAddressOnEveryLinkMakesASessionEach) {
   Wire wire;
   wire.b.own = wire.a.own;  // the first hop of every link is fe80::1
@@ -219,6 +237,8 @@ TEST(Unnumbered, TheSessionFallsWithItsLinkAndReturnsWithIt) {
   EXPECT_THAT(wire.a.fib[prefix("10.64.0.0/26")], ElementsAre(NextHop{address("fe80::b"), 12}));
   EXPECT_THAT(Wire::status(wire.a, 0).last_error, HasSubstr("link eth1 is down"));
   EXPECT_TRUE(Wire::up(wire.a, 1));
+  wire.run(5s);
+  EXPECT_EQ(Wire::status(wire.a, 0).last_attempt, "") << "the same is not said twice";
   wire.a.speaker.links({{"eth1", 11}, {"eth2", 12}}, wire.now);
   wire.run(1s);
   wire.advertise();

@@ -45,6 +45,15 @@ TEST(Diff, RemovesBeforeItAdds) {
                           "the first pool is 'three' now", "peer c added"));
 }
 
+TEST(Diff, SaysNothingElseWhereARestartIsNeeded) {
+  Config wanted = base();
+  wanted.bgp.peers[1].name = "c";
+  wanted.ipam.pools[0].name = "three";
+  wanted.fib.metric = 7;
+  EXPECT_THAT(described(base(), wanted),
+              ElementsAre("fib.metric cannot change while weftd runs; restart weftd for it"));
+}
+
 struct PeerCase {
   const char* name;
   std::function<void(bgp::PeerSettings&)> change;
@@ -126,43 +135,42 @@ TEST_P(SettingChange, IsNamed) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, SettingChange,
-    testing::Values(SettingCase{"Asn", [](Config& c) { c.node.asn = c.bgp.asn = bgp::Asn{2}; },
-                                "node.asn cannot change while weftd runs; restart it"},
-                    SettingCase{"Port", [](Config& c) { c.bgp.port = 2; },
-                                "bgp.port cannot change while weftd runs; restart it"},
-                    SettingCase{"FibTableAndMetric",
-                                [](Config& c) {
-                                  c.fib.table = 2;
-                                  c.fib.metric = 2;
-                                },
-                                "fib.table, fib.metric cannot change while weftd runs; restart it"},
-                    SettingCase{"Claim",
-                                [](Config& c) {
-                                  c.ipam.pools[1].claim = ipam::StaticIndex{2, 1};
-                                },
-                                "pool two changed"},
-                    SettingCase{"PoolOrder",
-                                [](Config& c) { std::swap(c.ipam.pools[0], c.ipam.pools[1]); },
-                                "the first pool is 'two' now"},
-                    SettingCase{"CoolDown", [](Config& c) { c.ipam.cool_down = seconds(1); },
-                                "address management changed"},
-                    SettingCase{"Multipath", [](Config& c) { c.bgp.multipath = 1; },
-                                "the choice among paths changed"},
-                    SettingCase{"Recursion", [](Config& c) { c.bgp.recursive_next_hops = false; },
-                                "the choice among paths changed"},
-                    SettingCase{"DefaultRoute", [](Config& c) { c.bgp.default_route = true; },
-                                "what the filter host lets in changed"},
-                    SettingCase{"Bmp", [](Config& c) { c.bgp.bmp.stations.emplace_back(); },
-                                "monitoring stations changed"},
-                    SettingCase{"Aggregates", [](Config& c) { c.bgp.aggregates.emplace_back(); },
-                                "what is originated changed"},
-                    SettingCase{"Announcements",
-                                [](Config& c) { c.bgp.announcements.emplace_back(); },
-                                "what is originated changed"},
-                    SettingCase{"Exporter", [](Config& c) { c.exporter.listen.reset(); },
-                                "the exporter listens elsewhere"},
-                    SettingCase{"Mtu", [](Config& c) { c.cni.mtu = 9000; },
-                                "what containers get through CNI changed"}),
+    testing::Values(
+        SettingCase{"Asn", [](Config& c) { c.node.asn = c.bgp.asn = bgp::Asn{2}; },
+                    "node.asn cannot change while weftd runs; restart weftd for it"},
+        SettingCase{"Port", [](Config& c) { c.bgp.port = 2; },
+                    "bgp.port cannot change while weftd runs; restart weftd for it"},
+        SettingCase{"FibTableAndMetric",
+                    [](Config& c) {
+                      c.fib.table = 2;
+                      c.fib.metric = 2;
+                    },
+                    "fib.table, fib.metric cannot change while weftd runs; restart weftd for it"},
+        SettingCase{"Claim",
+                    [](Config& c) {
+                      c.ipam.pools[1].claim = ipam::StaticIndex{2, 1};
+                    },
+                    "pool two changed"},
+        SettingCase{"PoolOrder", [](Config& c) { std::swap(c.ipam.pools[0], c.ipam.pools[1]); },
+                    "the first pool is 'two' now"},
+        SettingCase{"CoolDown", [](Config& c) { c.ipam.cool_down = seconds(1); },
+                    "address management changed"},
+        SettingCase{"Multipath", [](Config& c) { c.bgp.multipath = 1; },
+                    "the choice among paths changed"},
+        SettingCase{"Recursion", [](Config& c) { c.bgp.recursive_next_hops = false; },
+                    "the choice among paths changed"},
+        SettingCase{"DefaultRoute", [](Config& c) { c.bgp.default_route = true; },
+                    "what the filter host lets in changed"},
+        SettingCase{"Bmp", [](Config& c) { c.bgp.bmp.stations.emplace_back(); },
+                    "monitoring stations changed"},
+        SettingCase{"Aggregates", [](Config& c) { c.bgp.aggregates.emplace_back(); },
+                    "what is originated changed"},
+        SettingCase{"Announcements", [](Config& c) { c.bgp.announcements.emplace_back(); },
+                    "what is originated changed"},
+        SettingCase{"Exporter", [](Config& c) { c.exporter.listen.reset(); },
+                    "the exporter listens elsewhere"},
+        SettingCase{"Mtu", [](Config& c) { c.cni.mtu = 9000; },
+                    "what containers get through CNI changed"}),
     [](const auto& c) { return c.param.name; });
 
 }  // namespace

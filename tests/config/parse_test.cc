@@ -721,6 +721,15 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Case{"ListenScalar", node_lines + "bgp: {listen: 10.0.0.1}\n",
              "f:4:15: bgp.listen: must be a list: [10.0.0.1]\n"},
+        Case{"Flowspec", node_lines + "bgp: {flowspec: true}\n",
+             "f:4:7: bgp: 'flowspec' is not supported: weft carries ipv4 and ipv6 unicast, no "
+             "FlowSpec (RFC 8955)\n"},
+        Case{"Orf", node_lines + "bgp: {peers: [{address: 192.0.2.1, orf: both}]}\n",
+             "f:4:36: bgp.peers[0]: 'orf' is not supported: weft speaks no ORF (RFC 5291); the "
+             "peer's export policy is the place\n"},
+        Case{"Rpki", node_lines + "rpki: {}\n",
+             "f:4:1: 'rpki' is not supported: weft validates no origins (RFC 6811); policies can "
+             "match AS paths and prefix-sets, or the border router validates\n"},
         Case{"ListenAll", node_lines + "bgp: {listen: [0.0.0.0, 10.0.0.1, 10.0.0.1]}\n",
              "f:4:16: bgp.listen: 0.0.0.0 cannot be listened on; give an address of this host, or "
              "an empty list for all of them\n"

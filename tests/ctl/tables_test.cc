@@ -132,6 +132,23 @@ TEST(PeersTable, ShowsTheTellingErrorAndWhatFailedAfterIt) {
                         "  last attempt   cannot connect: Connection refused, 2s ago\n"));
 }
 
+TEST(PeersTable, MarksWhoIsAboveItsLimit) {
+  Peers peers = some_peers();
+  peers.peers[0].families[0].above_limit = true;
+  EXPECT_THAT(table(peers, plain), HasSubstr("~ tor1 "));
+  EXPECT_THAT(table(peers, plain), HasSubstr("  more ipv4 prefixes than its limit allows\n"));
+  peers.peers[0].families[1].above_limit = true;
+  EXPECT_THAT(table(peers, plain), HasSubstr("more ipv4 and ipv6 prefixes than"));
+}
+
+TEST(PeerDetail, SaysNothingThatOnlyASessionHas) {
+  Peer peer = some_peers().peers[1];
+  for (const char* of_a_session : {"hold time ", "ours ", "capabilities "})
+    EXPECT_THAT(detail(peer, plain), Not(HasSubstr(of_a_session)));
+  peer.state = "Established";
+  EXPECT_THAT(detail(peer, plain), HasSubstr("  hold time      none, no keepalives\n"));
+}
+
 TEST(PeersTable, HasALineForEachRange) {
   Peers peers;
   peers.ranges = {{"hosts", "192.0.2.0/24", 3, 64, 0}, {"full", "192.0.3.0/24", 2, 2, 17}};

@@ -160,6 +160,20 @@ TEST_F(DoctorTest, SaysThatGroupsArePlainInSpiteOfTheSettings) {
   EXPECT_EQ(about("resilient nexthop groups").state, State::good);
 }
 
+TEST_F(DoctorTest, SaysWhatTheKernelDropsBeforeAnySocketSeesIt) {
+  write("proc/net/netstat",
+        "TcpExt: SyncookiesSent TCPMD5NotFound TCPMD5Unexpected TCPMD5Failure TCPMinTTLDrop Late\n"
+        "TcpExt: 7 0 0 3 12 9\n"
+        "IpExt: InNoRoutes TCPMD5NotFound\n"
+        "IpExt: 5 6\n");
+  const Finding key = about("TCPMD5Failure");
+  EXPECT_EQ(key.state, State::note);
+  EXPECT_THAT(key.message, HasSubstr("3 segments were dropped"));
+  EXPECT_THAT(key.message, HasSubstr("another key"));
+  EXPECT_THAT(about("TCPMinTTLDrop").message, HasSubstr("12 segments"));
+  for (const Finding& finding : examine(patient_)) EXPECT_NE(finding.subject, "TCPMD5NotFound");
+}
+
 TEST_F(DoctorTest, FindsWhatNetworkdWouldDoToOurRoutes) {
   EXPECT_EQ(about("systemd-networkd").message, "does not run");
   write("run/systemd/netif/state", "");

@@ -275,6 +275,13 @@ TEST_F(SideBySide, AReloadChangesWhatItSaysOrNothing) {
       << "the place is named";
   EXPECT_NE(ctl("host1", {"status"})["warnings"].dump().find("reload failed"), std::string::npos);
 
+  write(good + "fib: {metric: 77}\n");
+  EXPECT_TRUE(eventually([&] {
+    return ctl("host1", {"status"})["warnings"].dump().find("fib.metric cannot change") !=
+           std::string::npos;
+  }));
+  EXPECT_EQ(weftd_.at("host1").output().find("reload: fib.metric"), std::string::npos);
+
   write(good + "    - {name: third, address: 10.0.0.7, remote-as: 65007}\n");
   EXPECT_TRUE(eventually([&] { return ctl("host1", {"peers"})["peers"].size() == 2; }));
   const json peers = ctl("host1", {"peers"})["peers"];
