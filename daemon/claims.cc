@@ -43,10 +43,10 @@ std::vector<double> claim_bounds() {
 
 bool is_learned(const bgp::Speaker& speaker, const Prefix& prefix) {
   const auto route = speaker.route(prefix);
-  return route && std::any_of(route->paths.begin(), route->paths.end(),
-                              [](const bgp::PathStatus& path) {
-                                return path.peer != "local" && !path.looped;
-                              });
+  return route &&
+         std::any_of(route->paths.begin(), route->paths.end(), [](const bgp::PathStatus& path) {
+           return path.peer != "local" && !path.looped;
+         });
 }
 
 class Claims::Loop : public std::enable_shared_from_this<Loop> {
