@@ -38,7 +38,7 @@ inline constexpr unsigned log_limit = 30;
 /// How long the neighbour on a link may take to be heard before somebody is told. Routers that are
 /// asked answer within seconds (RFC 4861 6.2.6), and advertise to such peers every 10 s or so.
 inline constexpr std::chrono::seconds advertisement_wait{15};
-/// The same for the link itself, whose address is being looked at for a second or two (RFC 4862).
+/// The same for the link itself, whose address is being looked at for a second or two.
 inline constexpr std::chrono::seconds link_wait{3};
 /// Reasons for failed connections that are logged until there is a session.
 inline constexpr std::size_t max_reasons = 8;
