@@ -492,6 +492,7 @@ bool Peer::needs_reset(const PeerSettings& running, const PeerSettings& wanted) 
   softened.blackhole = running.blackhole;
   softened.default_originate = running.default_originate;
   softened.unsuppress = running.unsuppress;
+  softened.range_name = running.range_name;
   softened.table = running.table;
   softened.metric = running.metric;
   softened.delay_open = running.delay_open;

@@ -247,7 +247,8 @@ void Speaker::World::change(Neighbour& who, const PeerSettings& wanted, Time now
   follow_session(who, now);
   // Its paths are decided again, and what the FIB has of them moves.
   const bool moves = wanted.placement() != running.placement();
-  if (moves && who.peer.session()) attach(who, *who.peer.session());
+  const bool renamed = wanted.range_name != running.range_name;
+  if ((moves || renamed) && who.peer.session()) attach(who, *who.peer.session());
   if (who.peer.session()) change_policy(who, *who.peer.session(), now);
   const auto limits = [](const PeerSettings& peer) {
     return std::tuple(peer.prefix_limit, peer.accepted_prefix_limit, peer.prefix_limit_action);

@@ -136,6 +136,14 @@ TEST(Ranges, ARuleMayNameARange) {
   const PeerStatus status = bench.speaker.peers().at(0);
   EXPECT_EQ(status.families[0].received, 1U);
   EXPECT_EQ(status.families[0].accepted, 1U);
+
+  settings.peers[0].name = "row";
+  settings.policies[0].rules[0].match.peers = {"row"};
+  bench.speaker.apply(settings, bench.now);
+  bench.speaker.tick(bench.now);
+  const PeerStatus after = bench.speaker.peers().at(0);
+  EXPECT_EQ(after.state, PeerState::established) << "a name is none of the peer's business";
+  EXPECT_EQ(after.families[0].accepted, 1U);
 }
 
 TEST(Ranges, ALocalAddressThatIsNotItsSourceIsNoPlaceForASession) {
