@@ -31,6 +31,11 @@ class KernelTables : public Hosts {
     start("host1");
     ASSERT_TRUE(eventually([&] { return ctl("host1", {"status"})["peers_established"] == 3; }))
         << run("host1", {"weftctl", "peers"}).text();
+    // Before that nothing is stale but "left from before".
+    ASSERT_TRUE(eventually([&] {
+      return weftd_.at("host1").output().find("ipv4 routes: every peer that came up has sent") !=
+             std::string::npos;
+    })) << weftd_.at("host1").output();
   }
 
   std::string shown(const std::string& table, const std::string& more = "type unicast") {
@@ -111,7 +116,8 @@ TEST_F(KernelTables, AreRepairedCheckedAndAdopted) {
   const Output found = run("host1", {"weftctl", "fib", "check"});
   EXPECT_NE(found.out.find("! 10.98.0.0/24 in table 100  stale"), std::string::npos)
       << found.text();
-  EXPECT_TRUE(run("host1", {"weftctl", "fib", "check", "--repair"}).ok());
+  const Output repaired = run("host1", {"weftctl", "fib", "check", "--repair"});
+  EXPECT_TRUE(repaired.ok()) << repaired.text();
   EXPECT_EQ(shown("100", "10.98.0.0/24"), "");
 
   bird("tor2", "disable");
