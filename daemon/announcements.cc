@@ -3,15 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <fstream>
 #include <limits>
 #include <string>
 #include <variant>
 
 #include "bgp/nlri.h"
+#include "daemon/replace_file.h"
 
 namespace weft::daemon {
 namespace {
@@ -125,15 +124,7 @@ Result<void> Announcements::save(const std::filesystem::path& file, Time now) co
         lease.until ? unix_seconds() + duration_cast<seconds>(*lease.until - now).count() + 1 : 0;
     text += fmt::format("{} {}\n", until, ctl::encode(ctl::Request{request}));
   }
-  const std::filesystem::path partial = file.string() + ".partial";
-  std::ofstream out(partial, std::ios::trunc);
-  out << text;
-  out.close();
-  std::error_code error;
-  if (out) std::filesystem::rename(partial, file, error);
-  if (!out || error)
-    return Error{fmt::format("{} cannot be written: {}", file.string(), std::strerror(errno))};
-  return {};
+  return replace_file(file, text);
 }
 
 Result<void> Announcements::load(const std::filesystem::path& file, Time now) {

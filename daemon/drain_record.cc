@@ -5,6 +5,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "daemon/replace_file.h"
+
 namespace weft::daemon {
 
 std::optional<std::string> DrainRecord::read() const {
@@ -14,11 +16,7 @@ std::optional<std::string> DrainRecord::read() const {
 }
 
 Result<void> DrainRecord::write(const std::string& text) const {
-  std::ofstream file(path_);
-  file << text;
-  file.close();
-  if (!file) return Error{fmt::format("{} cannot be written", path_.string())};
-  return {};
+  return replace_file(path_, text);
 }
 
 Result<void> DrainRecord::remove() const {

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "daemon/host.h"
+#include "daemon/replace_file.h"
 
 namespace weft::daemon {
 
@@ -27,14 +28,7 @@ bool ForwardingRecord::is_of_this_kernel() const {
 Result<void> ForwardingRecord::write() const {
   const auto now = kernel_identity();
   if (!now) return Error{"boot id and network namespace are not known"};
-  const std::filesystem::path fresh = path_.string() + ".new";
-  std::ofstream file(fresh);
-  file << *now;
-  file.close();
-  std::error_code failed;
-  if (file) std::filesystem::rename(fresh, path_, failed);
-  if (!file || failed) return Error{fmt::format("{} cannot be written", path_.string())};
-  return {};
+  return replace_file(path_, *now);
 }
 
 }  // namespace weft::daemon

@@ -4,9 +4,9 @@
 
 #include <fstream>
 #include <string>
-#include <system_error>
 
 #include "daemon/forwarding_record.h"
+#include "daemon/replace_file.h"
 
 namespace weft::daemon {
 
@@ -33,17 +33,10 @@ Result<void> TableRecord::add(const std::vector<std::uint32_t>& tables) {
   const std::size_t before = tables_.size();
   tables_.insert(tables.begin(), tables.end());
   if (tables_.size() == before) return {};
-  const auto identity = kernel_identity();
-  if (!identity) return Error{"boot id and network namespace are not known"};
-  const std::filesystem::path fresh = path_.string() + ".new";
-  std::ofstream file(fresh);
-  file << *identity;
-  for (const std::uint32_t table : tables_) file << table << "\n";
-  file.close();
-  std::error_code failed;
-  if (file) std::filesystem::rename(fresh, path_, failed);
-  if (!file || failed) return Error{fmt::format("{} cannot be written", path_.string())};
-  return {};
+  auto text = kernel_identity();
+  if (!text) return Error{"boot id and network namespace are not known"};
+  for (const std::uint32_t table : tables_) *text += fmt::format("{}\n", table);
+  return replace_file(path_, *text);
 }
 
 }  // namespace weft::daemon
