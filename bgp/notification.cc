@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "net/ip.h"
+
 namespace weft::bgp {
 namespace {
 
@@ -188,17 +190,14 @@ namespace {
 /// RFC 4486 4: AFI, SAFI, upper bound.
 constexpr std::size_t limit_data_size = 7;
 
-std::uint32_t number(Bytes octets) {
-  std::uint32_t value = 0;
-  for (const std::byte octet : octets) value = value << 8 | std::to_integer<std::uint32_t>(octet);
-  return value;
-}
-
-std::string family_text(Bytes data) {
-  const std::uint32_t afi = number(data.first(2));
-  const std::uint32_t safi = number(data.subspan(2, 1));
-  if (safi == 1 && (afi == 1 || afi == 2)) return afi == 1 ? "ipv4" : "ipv6";
-  return fmt::format("AFI {} SAFI {}", afi, safi);
+std::string limit_text(Bytes data) {
+  Reader in(data);
+  const std::uint16_t afi = in.u16();
+  const std::uint8_t safi = in.u8();
+  const std::uint32_t limit = in.u32();
+  if (safi != 1 || afi < 1 || afi > 2)
+    return fmt::format("the limit for AFI {} SAFI {} is {}", afi, safi, limit);
+  return fmt::format("the limit for {} is {}", name(afi == 1 ? Family::ipv4 : Family::ipv6), limit);
 }
 
 }  // namespace
@@ -214,8 +213,7 @@ std::string text(const Notification& notification) {
   if (data.empty()) return result;
   const Fault fault = inner ? inner->fault : notification.fault;
   if (fault == Fault::MaximumPrefixes && data.size() == limit_data_size) {
-    return result +
-           fmt::format(": the limit is {} {} prefixes", number(data.subspan(3)), family_text(data));
+    return result + ": " + limit_text(data);
   }
   result += ", data ";
   for (const std::byte octet : data.first(std::min(data.size(), max_shown_data))) {

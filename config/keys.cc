@@ -275,7 +275,9 @@ constexpr const char* no_damping =
     "weft damps no flapping routes (RFC 2439), which keeps away those that are good again; BFD and "
     "idle-hold keep flapping sessions away";
 constexpr const char* no_vpn =
-    "weft carries ipv4 and ipv6 unicast in one routing table, no VPN (RFC 4364)";
+    "weft carries ipv4 and ipv6 unicast, no VPN (RFC 4364); a peer's table says where in the "
+    "kernel "
+    "its routes go";
 constexpr const char* no_rpki =
     "weft validates no origins (RFC 6811); policies can match AS paths and prefix-sets, or the "
     "border router validates";

@@ -298,7 +298,7 @@ Claims::~Claims() {
 Result<void> Claims::apply(const ipam::Settings& settings) {
   return loop_->configure(settings);
 }
-void Claims::poke() {
+void Claims::usage_changed() {
   loop_->usage_changed();
 }
 void Claims::stop() {

@@ -36,7 +36,7 @@ class Claims {
 
   Result<void> apply(const ipam::Settings& settings);
   /// Addresses were given or freed.
-  void poke();
+  void usage_changed();
   void stop();
 
   /// For an operator: another host's block, at the revision that was seen.

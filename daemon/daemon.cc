@@ -82,7 +82,7 @@ class Daemon {
     containers_->on_doubt([this](const Address& address) {
       return is_learned(routing_->speaker(), Prefix::host(address));
     });
-    containers_->on_usage_changed([this] { claims_->poke(); });
+    containers_->on_usage_changed([this] { claims_->usage_changed(); });
     announce();
     if (auto loaded = announcements_.load(announcements_file(), Clock::now()); !loaded)
       spdlog::warn(loaded.error().message);

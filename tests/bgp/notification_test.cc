@@ -62,12 +62,12 @@ TEST(Cease, NamesTheLimitThatWasPassed) {
     return text(Notification{Fault::MaximumPrefixes, from_hex(data)});
   };
   const std::string name = "Cease/Maximum Number of Prefixes Reached";
-  EXPECT_EQ(with("00010100000002"), name + ": the limit is 2 ipv4 prefixes");
-  EXPECT_EQ(with("00020100010000"), name + ": the limit is 65536 ipv6 prefixes");
-  EXPECT_EQ(with("00010200000002"), name + ": the limit is 2 AFI 1 SAFI 2 prefixes");
+  EXPECT_EQ(with("00010100000002"), name + ": the limit for ipv4 is 2");
+  EXPECT_EQ(with("00020100010000"), name + ": the limit for ipv6 is 65536");
+  EXPECT_EQ(with("00010200000002"), name + ": the limit for AFI 1 SAFI 2 is 2");
   EXPECT_EQ(with("000101000002"), name + ", data 000101000002") << "not of this form";
   EXPECT_EQ(text(hard_reset(Notification{Fault::MaximumPrefixes, from_hex("00010100000002")})),
-            "Cease/Hard Reset (" + name + "): the limit is 2 ipv4 prefixes");
+            "Cease/Hard Reset (" + name + "): the limit for ipv4 is 2");
 }
 
 struct Said {
