@@ -397,7 +397,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     });
   }
 
-  /// Sessions begin once it is known what the kernel still forwards, for that is what the OPEN
+  /// Sessions begin once it is known whether the kernel still forwards, for that is what the OPEN
   /// says.
   void await_adoption() {
     begin_timer_.expires_after(adoption_limit);
@@ -409,12 +409,12 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   }
 
   void begin() {
-    const auto adopted = table_ ? table_->adopted() : std::nullopt;
+    const auto forwards = table_ ? table_->forwards() : std::nullopt;
     bgp::Restart restart;
     if (forwarding_.is_of_this_kernel()) {
       // Without a table nothing of ours is in the kernel that could have been lost.
       for (std::size_t i = 0; i < restart.forwarding.size(); ++i)
-        restart.forwarding[i] = !table_ || (adopted && (*adopted)[i] != 0);
+        restart.forwarding[i] = !table_ || (forwards && (*forwards)[i]);
       restart.restarting = restart.forwarding[0] || restart.forwarding[1];
     }
     if (restart.restarting) {
@@ -731,7 +731,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     table_->more_to_come(speaker_.deadline() == Time::min());
     while (auto report = programmer_->next()) table_->settle(std::move(*report), now);
     table_->tick(now);
-    if (!speaker_.begun() && transport_ && table_->adopted()) begin();
+    if (!speaker_.begun() && transport_ && table_->forwards()) begin();
     do {
       submit_express(now);
       while (programmer_->ready()) {

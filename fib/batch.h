@@ -97,7 +97,7 @@ struct Answer {
   std::optional<std::string> broken;
 };
 /// A piece of a dump, in order: nexthop objects first, then routes of all protocols of the tables
-/// asked for.
+/// asked for, those of IPv6 before those of IPv4.
 struct DumpPart {
   bool check = false;
   /// Everything seen so far is void: the dump starts over.

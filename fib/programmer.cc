@@ -138,8 +138,8 @@ struct Lane {
         [&] { part.nexthops.clear(); });
     if (!done) return done;
     next();
-    for (const std::uint32_t table : request.tables) {
-      for (const Family family : {Family::ipv4, Family::ipv6}) {
+    for (const Family family : {Family::ipv6, Family::ipv4}) {
+      for (const std::uint32_t table : request.tables) {
         messages.clear();
         dump_routes(messages, family, table, 0);
         done = socket.dump(

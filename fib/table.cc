@@ -42,8 +42,8 @@ void Table::plain_groups() {
   state_->objects.resilient(std::nullopt);
 }
 
-std::optional<std::array<std::uint64_t, 2>> Table::adopted() const {
-  return state_->adopted;
+std::optional<std::array<bool, 2>> Table::forwards() const {
+  return state_->forwards;
 }
 
 GroupRef Table::group(const NextHops& next_hops) {

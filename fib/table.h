@@ -128,9 +128,9 @@ class Table {
   /// makes plain ones. Before start().
   void plain_groups();
 
-  /// Routes of ours that the kernel held when the first dump came in, by family (ipv4, ipv6); none
-  /// until then.
-  [[nodiscard]] std::optional<std::array<std::uint64_t, 2>> adopted() const;
+  /// Whether the kernel held routes of ours at the start, by family (ipv4, ipv6). None until that
+  /// is certain, which takes no longer than the first IPv4 route of ours, or the whole dump.
+  [[nodiscard]] std::optional<std::array<bool, 2>> forwards() const;
 
   /// The group of these next hops (sorted, not empty), for want(); give it back with release().
   GroupRef group(const NextHops& next_hops);

@@ -114,6 +114,7 @@ void Table::State::saw(const Route& route, Time now) {
     entry.seen = true;
     entry.overtaken = entry.overtaken || doubtful || gone.count(identity(route)) > 0;
     if (entry.overtaken) return;
+    if (!seeded) adopting[route.prefix.family() == Family::ipv4 ? 0 : 1] = true;
     if (entry.have == have && !entry.unsure) return;
     const bool drift = seeded && (entry.have != have || entry.want == no_target);
     if (drift) {
@@ -168,6 +169,8 @@ void Table::State::settle(const DumpPart& part, Time now) {
   for (const NextHopObject& object : part.nexthops) objects.seen(object, effects);
   apply(effects, Cause::dump, now);
   for (const Route& route : part.routes) saw(route, now);
+  // IPv6 comes first and is all there by now.
+  if (!forwards && adopting[0]) forwards = adopting;
   if (part.last) dump_end(part, now);
 }
 
@@ -185,8 +188,8 @@ void Table::State::dump_end(const DumpPart& part, Time now) {
   forget_foreign(now);
   each([&](auto& half, std::uint32_t slot) { unseen(half, slot, now); });
   if (!std::exchange(seeded, true)) {
-    adopted = {held(v4), held(v6)};
-    const std::uint64_t all = (*adopted)[0] + (*adopted)[1];
+    if (!forwards) forwards = adopting;
+    const std::uint64_t all = held(v4) + held(v6);
     if (all > 0) notice(false, fmt::format("adopted {} routes from the kernel", all));
   } else if (dump_differences > 0) {
     notice(true, fmt::format("the kernel differed from what was installed in {} routes and "

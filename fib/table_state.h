@@ -157,8 +157,9 @@ struct Table::State {
   std::optional<Time> held_since;
   std::uint64_t dump_number = 0;
   std::size_t dump_differences = 0;
-  /// In the kernel when the first dump had come in: ipv4, ipv6.
-  std::optional<std::array<std::uint64_t, 2>> adopted;
+  /// The first dump has shown routes of ours: ipv4, ipv6.
+  std::array<bool, 2> adopting{};
+  std::optional<std::array<bool, 2>> forwards;
   Check check;
   /// Batches and dumps given out and not answered.
   std::size_t outstanding = 0;

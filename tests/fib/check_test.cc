@@ -218,5 +218,31 @@ TEST_F(Desk, SaysHowManyRoutesItAdopted) {
   EXPECT_EQ(told(), "adopted 2 routes from the kernel");
 }
 
+TEST_F(Desk, KnowsWhatIsForwardedBeforeTheDumpIsWhole) {
+  want("2001:db8:1::/48", table->group({hop(2)}));
+  for (int i = 0; i < 20; ++i) want(fmt::format("10.0.{}.0/24", i), table->group({hop(2)}));
+  rest();
+  table.emplace(Settings{});
+  table->start(now);
+  auto work = table->take(now);
+  ASSERT_TRUE(work && std::holds_alternative<DumpRequest>(*work));
+  auto parts = kernel.dump(std::get<DumpRequest>(*work));
+  ASSERT_GT(parts.size(), 2U);
+  DumpPart ipv6_alone;
+  ipv6_alone.routes.assign(parts[0].routes.begin(), parts[0].routes.begin() + 1);
+  parts[0].routes.erase(parts[0].routes.begin());
+  table->settle(std::move(ipv6_alone), now);
+  EXPECT_EQ(table->forwards(), std::nullopt) << "there may be IPv4 routes, too";
+  table->settle(std::move(parts[0]), now);
+  EXPECT_EQ(table->forwards(), (std::array<bool, 2>{true, true}));
+  // What peers say meanwhile is in the kernel already, and is not written again.
+  want("10.0.0.0/24", table->group({hop(2)}));
+  want("10.0.19.0/24", table->group({hop(2)}));
+  for (std::size_t i = 1; i < parts.size(); ++i) table->settle(std::move(parts[i]), now);
+  std::size_t writes = 0;
+  for (const Batch& batch : rest()) writes += batch.routes.size();
+  EXPECT_EQ(writes, 0U);
+}
+
 }  // namespace
 }  // namespace weft::fib

@@ -114,9 +114,12 @@ class ModelKernel {
   std::vector<DumpPart> dump() const {
     std::vector<DumpPart> parts(1);
     for (const auto& [id, object] : nexthops) parts[0].nexthops.push_back(object);
-    for (const auto& [key, route] : routes) {
-      if (parts.back().routes.size() == 7) parts.emplace_back();
-      parts.back().routes.push_back(route);
+    for (const Family family : {Family::ipv6, Family::ipv4}) {
+      for (const auto& [key, route] : routes) {
+        if (route.prefix.family() != family) continue;
+        if (parts.back().routes.size() == 7) parts.emplace_back();
+        parts.back().routes.push_back(route);
+      }
     }
     parts.back().last = true;
     return parts;

@@ -132,7 +132,7 @@ TEST_F(Places, ANewLifeAdoptsAndSweepsEveryTableThatAnyWroteIn) {
   for (std::uint32_t ifindex = 2; ifindex < 6; ++ifindex) link(ifindex, true);
   ways_ = table->group({hop(2), hop(3)});
   rest();
-  EXPECT_EQ(table->adopted(), (std::array<std::uint64_t, 2>{3, 0}));
+  EXPECT_EQ(table->forwards(), (std::array<bool, 2>{true, false}));
   want("10.0.0.0/24", ways_);
   want_in("10.0.1.0/24", {100, 0});
   std::size_t writes = 0;
