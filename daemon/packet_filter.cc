@@ -6,7 +6,6 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <net/if.h>
-#include <nftables/libnftables.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -16,6 +15,8 @@
 #include <set>
 #include <string_view>
 
+#include "daemon/nftables.h"
+
 namespace weft::daemon {
 
 namespace {
@@ -23,6 +24,14 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* table = R"("family":"inet","table":"weft")";
+
+/// Loaded for this one document, which is rare: at the start, at a reload, and when somebody else
+/// has changed the machine's rules.
+Result<std::string> run(const std::string& document) {
+  auto nftables = Nftables::open();
+  if (!nftables) return nftables.error();
+  return nftables->run(document);
+}
 
 std::string commands(const std::string& list) {
   return R"({"nftables":[)" + list + "]}";
@@ -194,33 +203,10 @@ Result<void> commit_elements(netlink::Socket& socket, netlink::Batch& batch) {
 
 }  // namespace
 
-void PacketFilter::Free::operator()(nft_ctx* context) const {
-  nft_ctx_free(context);
-}
-
 Result<PacketFilter> PacketFilter::open() {
-  nft_ctx* context = nft_ctx_new(NFT_CTX_DEFAULT);
-  if (context == nullptr) return Error{"libnftables cannot be used"};
-  std::unique_ptr<nft_ctx, Free> owned(context);
   auto socket = netlink::Socket::open(NETLINK_NETFILTER);
   if (!socket) return socket.error();
-  PacketFilter filter(owned.release(), *std::move(socket));
-  nft_ctx_output_set_flags(context, NFT_CTX_OUTPUT_JSON);
-  if (nft_ctx_buffer_output(context) != 0 || nft_ctx_buffer_error(context) != 0) {
-    return Error{"libnftables cannot be used"};
-  }
-  return filter;
-}
-
-Result<std::string> PacketFilter::run(const std::string& json) {
-  const int failed = nft_run_cmd_from_buffer(context_.get(), json.c_str());
-  const char* output = nft_ctx_get_output_buffer(context_.get());
-  std::string said = output == nullptr ? "" : output;
-  const char* complaint = nft_ctx_get_error_buffer(context_.get());
-  if (failed == 0) return said;
-  std::string message = complaint == nullptr ? "" : complaint;
-  message.resize(std::min(message.find('\n'), message.size()));
-  return Error{"nft: " + (message.empty() ? std::string("refused") : message)};
+  return PacketFilter(*std::move(socket));
 }
 
 Result<void> PacketFilter::replace(const FilterSettings& settings,
@@ -234,15 +220,10 @@ Result<void> PacketFilter::replace(const FilterSettings& settings,
   }
   if (settings.anti_spoof) append_anti_spoof(list, containers);
   if (settings.masquerade) append_masquerade(list, settings.pools);
-  auto done = commit(commands(joined(list)));
-  if (done) settings_ = settings;
-  return done;
-}
-
-Result<void> PacketFilter::commit(const std::string& json) {
-  const auto done = run(json);
+  const auto done = run(commands(joined(list)));
   if (!done) return done.error();
   ++expected_generation_;
+  settings_ = settings;
   return {};
 }
 
@@ -317,16 +298,22 @@ Result<bool> PacketFilter::is_listed(const std::vector<Guarded>& containers) {
 
 Result<std::uint64_t> PacketFilter::spoofed_packets() {
   if (!settings_.anti_spoof) return std::uint64_t{0};
-  const auto listed =
-      run(commands(R"({"list":{"counter":{"family":"inet","table":"weft","name":"spoofed"}}})"));
-  if (!listed) return listed.error();
-  const json all = json::parse(*listed, nullptr, false);
-  if (all.is_object() && all.contains("nftables")) {
-    for (const json& entry : all["nftables"]) {
-      if (entry.contains("counter")) return entry["counter"].value("packets", std::uint64_t{0});
-    }
-  }
-  return Error{"nft: no such counter"};
+  netlink::Batch batch;
+  batch.begin((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETOBJ, 0,
+              nfgenmsg{NFPROTO_INET, NFNETLINK_V0, 0});
+  batch.put_text(NFTA_OBJ_TABLE, "weft");
+  batch.put_text(NFTA_OBJ_NAME, "spoofed");
+  batch.put_be32(NFTA_OBJ_TYPE, NFT_OBJECT_COUNTER);
+  std::optional<std::uint64_t> packets;
+  const auto done = socket_.query(batch, [&](const netlink::Message& message) {
+    const auto counter = message.attributes<nfgenmsg>().find(NFTA_OBJ_DATA);
+    if (!counter) return;
+    const auto value = netlink::Attributes(counter->payload()).find(NFTA_COUNTER_PACKETS);
+    if (value) packets = be64toh(value->u64());
+  });
+  if (!done) return done.error().error().within("nft: the counter of spoofed packets");
+  if (!packets) return Error{"nft: no such counter"};
+  return *packets;
 }
 
 }  // namespace weft::daemon

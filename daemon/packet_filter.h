@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,8 +14,6 @@
 #include "net/ip.h"
 #include "net/netlink_socket.h"
 #include "net/result.h"
-
-struct nft_ctx;
 
 namespace weft::daemon {
 
@@ -56,20 +53,11 @@ class PacketFilter {
   Result<std::uint64_t> spoofed_packets();
 
  private:
-  struct Free {
-    void operator()(nft_ctx* context) const;
-  };
-  PacketFilter(nft_ctx* context, netlink::Socket socket)
-      : context_(context), socket_(std::move(socket)) {}
-  /// What libnftables answers.
-  Result<std::string> run(const std::string& json);
-  /// The same for what changes the kernel's rules, as one transaction.
-  Result<void> commit(const std::string& json);
+  explicit PacketFilter(netlink::Socket socket) : socket_(std::move(socket)) {}
   Result<bool> is_listed(const std::vector<Guarded>& containers);
   /// Counts every transaction of anybody.
   Result<std::uint32_t> generation();
 
-  std::unique_ptr<nft_ctx, Free> context_;
   netlink::Socket socket_;
   /// As it is when nobody else has changed anything since we looked.
   std::uint32_t expected_generation_ = 0;
