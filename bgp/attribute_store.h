@@ -116,7 +116,7 @@ class AttributeStore {
   };
 
   // Records in chunks: they never move, and growth never copies.
-  static constexpr unsigned chunk_shift = 12;
+  static constexpr unsigned chunk_shift = 9;
   [[nodiscard]] Record& record(AttributeId id) {
     const auto at = static_cast<std::uint32_t>(id);
     return records_[at >> chunk_shift][at & ((1U << chunk_shift) - 1)];

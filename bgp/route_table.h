@@ -186,7 +186,7 @@ class RouteTable {
   };
   static_assert(sizeof(Net) == 12 + sizeof(Key));
   static constexpr std::uint32_t dead = 255;
-  static constexpr unsigned chunk_shift = 12;
+  static constexpr unsigned chunk_shift = 10;
 
   // A shape says how a block is laid out: twice the logarithm of its capacity, plus one with path
   // ids.

@@ -49,7 +49,7 @@ class Slab {
 
  private:
   static constexpr std::uint32_t none = 0xffffffff;
-  static constexpr std::size_t chunk_size = 64UL * 1024;
+  static constexpr std::size_t chunk_size = 16UL * 1024;
 
   static unsigned blocks_shift(std::size_t size) {
     unsigned shift = 0;

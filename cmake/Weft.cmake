@@ -42,14 +42,18 @@ if(CMAKE_BUILD_TYPE STREQUAL Release)
   add_compile_definitions(_FORTIFY_SOURCE=2)
   add_compile_options(-fstack-protector-strong -fstack-clash-protection -fcf-protection)
   add_link_options(-Wl,-z,relro,-z,now)
+  # What nothing uses stays out of the programs: they are loaded for every container, or stay for good.
+  add_compile_options(-ffunction-sections -fdata-sections)
+  add_link_options(-Wl,--gc-sections)
 endif()
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
-# weft_module(<name> LINK … [SHELLS file… SHELL_LINK …] [PROGRAMS file…]): the folder that calls it is one
+# weft_module(<name> [SMALL] LINK … [SHELLS file… SHELL_LINK …] [PROGRAMS file…]): the folder that calls it is one
 # module. All its .cc files make the pure library weft_<name>; SHELLS, which do I/O, make its twin
 # weft_<name>_io; PROGRAMS hold a main() and belong to neither. Includes are written from the root ("net/ip.h").
+# SMALL: what it does is seldom done, so a release build has it small rather than fast.
 function(weft_module name)
-  cmake_parse_arguments(arg "" "" "LINK;SHELLS;SHELL_LINK;PROGRAMS" ${ARGN})
+  cmake_parse_arguments(arg "SMALL" "" "LINK;SHELLS;SHELL_LINK;PROGRAMS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} *.cc)
   list(REMOVE_ITEM sources ${arg_SHELLS} ${arg_PROGRAMS} "")
   if(sources)
@@ -70,6 +74,13 @@ function(weft_module name)
   if(shells)
     add_library(weft_${name}_io STATIC ${shells})
     target_link_libraries(weft_${name}_io PUBLIC weft_${name} ${arg_SHELL_LINK})
+  endif()
+  if(arg_SMALL AND CMAKE_BUILD_TYPE STREQUAL Release)
+    foreach(library weft_${name} weft_${name}_io)
+      if(TARGET ${library})
+        target_compile_options(${library} PRIVATE -Os)
+      endif()
+    endforeach()
   endif()
 endfunction()
 

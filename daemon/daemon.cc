@@ -1,6 +1,7 @@
 #include "daemon/daemon.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -103,6 +104,8 @@ class Daemon {
     if (!control) return control.error();
     control_ = std::move(*control);
     await_signals();
+    // The start takes more memory than the rest of the life, here and there.
+    malloc_trim(0);
     spdlog::info("weftd {} is ready: {} AS {} router-id {}, {} peers, {} blocks", WEFT_VERSION,
                  config_.node.name, config_.node.asn.value, config_.node.router_id.text(),
                  config_.bgp.peers.size(), containers_->allocator().blocks(Clock::now()).size());

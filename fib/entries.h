@@ -170,7 +170,7 @@ class Entries {
   }
 
  private:
-  static constexpr std::uint32_t chunk_size = 16384;
+  static constexpr std::uint32_t chunk_size = 2048;
   static constexpr std::uint8_t free_mark = 0xff;
   using Chunk = std::array<Entry<Stored>, chunk_size>;
 
