@@ -38,16 +38,6 @@ void Aggregates::configure(std::vector<AggregateSettings> wanted, Time now) {
   stepped_ = false;
 }
 
-void Aggregates::start_over(Time now) {
-  for (Row& row : rows_) {
-    row.contributing = 0;
-    row.covered = false;
-    if (std::exchange(row.originated, false)) note(row, now);
-  }
-  changed_.clear();
-  stepped_ = false;
-}
-
 void Aggregates::index() {
   std::vector<Prefix> prefixes;
   prefixes.reserve(rows_.size());

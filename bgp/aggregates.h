@@ -42,8 +42,6 @@ class Aggregates {
   /// In place of those before. All counts are 0 then: the caller tells again of every route there
   /// is before it calls step(). What goes on stays originated meanwhile.
   void configure(std::vector<AggregateSettings> wanted, Time now);
-  /// Nothing is originated any more, and no routes are known: the tables are new.
-  void start_over(Time now);
   [[nodiscard]] bool empty() const { return rows_.empty(); }
 
   /// A prefix has another kind of route now. Prefixes of aggregates count for no other aggregate.

@@ -352,7 +352,8 @@ class Speaker {
   /// with Cease/10 (RFC 9384) and comes back as after an error.
   void path_failed(std::string_view peer, std::string_view why, Time now);
   /// Only peers whose own parameters changed are touched; a change that a running session cannot
-  /// take resets it. The node's own AS, router id or cluster id resets all.
+  /// take resets it. The node's own AS, router id and cluster id are for life: every set of
+  /// attributes and every OPEN has them.
   void apply(Settings settings, Time now);
   /// Closes everything. `cease`: with Cease/2 and `text` (RFC 9003); else silently, as a crash
   /// would look, so that peers in graceful restart keep our routes (the default of SIGTERM).

@@ -263,8 +263,6 @@ struct Speaker::World {
   void remove_unlisted(Time now);
   void change(Neighbour& who, const PeerSettings& wanted, Time now);
   void change_policy(Neighbour& who, const Session& session, Time now);
-  /// Another AS or another router: nothing of the old life holds.
-  void start_over(Time now);
 
   // ---- what this node originates (speaker_origination.cc)
 

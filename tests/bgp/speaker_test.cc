@@ -998,21 +998,6 @@ TEST(Speaker, AnExportPolicySaysWhatGoesOutAndHow) {
   EXPECT_EQ(bench.status("tor2").established_count, 1U);
 }
 
-TEST(Speaker, AnotherAsStartsOver) {
-  Settings settings = node();
-  Bench bench(settings);
-  bench.speaker.originate(prefix("10.64.0.0/26"), bench.now);
-  bench.establish(1);
-  bench.announce(1, {prefix("10.64.1.0/26")});
-  settings.asn = Asn{65009};
-  bench.speaker.apply(settings, bench.now);
-  bench.drain();
-  EXPECT_TRUE(bench.far("tor1").closed);
-  EXPECT_THAT(bench.fib, IsEmpty());
-  bench.establish(1);
-  EXPECT_EQ(bench.far("tor1").paths.at(prefix("10.64.0.0/26")), "65009");
-}
-
 // Pain R4, R5: the default exit keeps what peers and kernel have.
 TEST(Speaker, StoppingQuietlySaysNothingAndChangesNoRoute) {
   Bench bench;
