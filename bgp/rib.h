@@ -183,7 +183,9 @@ class RibWatcher {
 };
 
 /// Hears of each prefix that has another route now, for the FIB. Must not change the Rib.
-using RouteWatcher = std::function<void(const Prefix& prefix, RouteKind before, RouteKind now)>;
+/// `origin`: of the best path there is now, as in AttributeFacts.
+using RouteWatcher =
+    std::function<void(const Prefix& prefix, RouteKind before, RouteKind now, std::uint8_t origin)>;
 
 class Rib {
  public:
@@ -298,7 +300,8 @@ class Rib {
   /// From now on; none: nobody.
   void watch_routes(RouteWatcher watcher);
   /// Every prefix with a route, in no particular order.
-  void each_route(const std::function<void(const Prefix&, RouteKind)>& each) const;
+  void each_route(
+      const std::function<void(const Prefix&, RouteKind, std::uint8_t origin)>& each) const;
 
   // What the kernel has
 

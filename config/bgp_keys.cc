@@ -179,11 +179,13 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
                               "order. The first that matches decides; what no rule matches is "
                               "rejected."),
           write_policies),
-      key_of("aggregates", &Settings::aggregates,
-             fmt::format("list of aggregates, at most {}", bgp::aggregate_limit),
-             "Prefixes that are announced as long as something more specific has a route, learned "
-             "or of this node (RFC 4271, section 9.2.2.2).",
-             read_aggregates, write_aggregates),
+      key_of(
+          "aggregates", &Settings::aggregates,
+          fmt::format("list of aggregates, at most {}", bgp::aggregate_limit),
+          "Prefixes that are announced as long as something more specific has a route, learned "
+          "or of this node (RFC 4271, section 9.2.2.2). ORIGIN is INCOMPLETE when that of a route "
+          "inside is, else EGP when one is, else IGP.",
+          read_aggregates, write_aggregates),
       key_of("announcements", &Settings::announcements,
              fmt::format("list of announcements, at most {}", bgp::announcement_limit),
              "Prefixes that are announced while all of their conditions hold; without conditions, "
