@@ -41,6 +41,11 @@ SessionEnd end_of_session(const Event& event, const Actions& actions, bool open)
   return {};
 }
 
+bool by_peer(const SessionEnd& end, EndReason reason) {
+  return end.by == SessionEnd::By::peer || end.by == SessionEnd::By::peer_notifying ||
+         reason == EndReason::restarted;
+}
+
 /// Did the peer break the protocol (or we its idea of it), so that coming back at once is of no
 /// use?
 bool is_protocol_error(const Notification& why) {
@@ -441,7 +446,7 @@ void Peer::hold_down(std::chrono::seconds wait, Time now) {
 void Peer::lose_session(std::string_view why, Time now) {
   Slot* slot = session_slot();
   if (slot == nullptr) return;
-  feed(*slot, TcpFailed{}, why, now);
+  feed(*slot, TcpFailed{TcpFailed::Because::link_down}, why, now);
   loss_ = Loss::silent;  // what carried it may take the peer's forwarding with it
 }
 
@@ -525,7 +530,7 @@ void Peer::lives_at(const std::optional<Address>& address, std::uint32_t ifindex
     if (!slot.in_use || std::holds_alternative<Established>(slot.state)) continue;
     // What began where it was before is of no use. Failing it leads to Active, or to nothing.
     const bool begun = has_connection(slot.state) || std::holds_alternative<Connect>(slot.state);
-    if (begun) feed(slot, TcpFailed{}, "", now);
+    if (begun) feed(slot, TcpFailed{TcpFailed::Because::link_down}, "", now);
     if (!slot.in_use || !slot.outgoing) continue;
     auto* active = std::get_if<Active>(&slot.state);
     if (active != nullptr) active->retry_at = settings_.passive || !address ? Time::max() : now;
@@ -652,6 +657,10 @@ void Peer::feed(Slot& slot, const Event& event, std::string_view reason, Time no
   if (before == PeerState::established && after != before)
     loss_ = loss_by(slot, event, to.actions.notify);
   last_end_ = end_of_session(event, to.actions, slot.id != ConnectionId{});
+  if (lost) {
+    const EndReason why_ended = end_reason(event, to.actions.notify);
+    ends_.count(why_ended, by_peer(last_end_, why_ended), before == PeerState::established);
+  }
   carry_out(slot, to.actions, now);
   if (before == PeerState::established && after != before) {
     if (now - session_->up_since >= steady_session) failures_ = 0;
@@ -801,7 +810,8 @@ void Peer::resolve_collision(Slot& slot, Time now) {
     const bool restarted = second.negotiated.graceful_restart && session_ &&
                            slot.opened_at > session_->up_since + silent_connection;
     if (restarted && !dead) {
-      feed(second, TcpFailed{}, "the peer came anew: it restarted", now);
+      feed(second, TcpFailed{TcpFailed::Because::restarted}, "the peer came anew: it restarted",
+           now);
     } else {
       feed(dead ? second : slot, OpenCollisionDump{}, "", now);
     }

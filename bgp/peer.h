@@ -20,6 +20,7 @@
 #include "bgp/log_budget.h"
 #include "bgp/message.h"
 #include "bgp/retention.h"
+#include "bgp/session_ends.h"
 #include "bgp/settings.h"
 #include "bgp/types.h"
 #include "net/bytes.h"
@@ -183,6 +184,7 @@ class Peer {
   [[nodiscard]] const MessageCounts& received_counts() const { return received_; }
   [[nodiscard]] const MessageCounts& sent_counts() const { return sent_; }
   [[nodiscard]] std::uint64_t established_count() const { return established_count_; }
+  [[nodiscard]] const SessionEnds& ends() const { return ends_; }
   [[nodiscard]] std::size_t half_open() const;
   /// Some connection is open.
   [[nodiscard]] bool is_connected() const;
@@ -302,6 +304,7 @@ class Peer {
   MessageCounts received_;
   MessageCounts sent_;
   std::uint64_t established_count_ = 0;
+  SessionEnds ends_;
 
   LogBudget log_budget_;
 };

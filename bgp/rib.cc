@@ -425,10 +425,8 @@ class FamilyRib {
   [[nodiscard]] bool loops(const Path& path) const {
     const AttributeFacts& facts = shared_.store.facts(attributes_of(path));
     if (next_hop_of(path) == NextHopId::local) return false;
-    if (facts.own_originator || facts.own_cluster) return true;
-    // Mostly 0, so that the peer is seldom asked.
-    return facts.own_as_count != 0 &&
-           facts.own_as_count > shared_.next_hops.facts(peer_of(path)).allow_own_as;
+    // Mostly not, so that the peer is seldom asked.
+    return facts.is_loop(0) && facts.is_loop(shared_.next_hops.facts(peer_of(path)).allow_own_as);
   }
 
   [[nodiscard]] std::size_t index_of(const PathList& list, PeerId peer, std::uint32_t id) const {

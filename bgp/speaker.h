@@ -174,6 +174,12 @@ struct PeerStatus {
   std::uint64_t established_count = 0;
   /// Malformed UPDATEs treated as withdrawals (RFC 7606).
   std::uint64_t malformed_updates = 0;
+  /// Prefixes that it announced with our AS, router id or cluster id in their path, ever: not used.
+  std::uint64_t looped = 0;
+  /// And with an ONLY_TO_CUSTOMER that says that they leak (RFC 9234 5).
+  std::uint64_t leaked = 0;
+  /// How its connections ended.
+  std::vector<EndCount> ends;
   /// Paths that the peer did not repeat in a refresh (RFC 7313): its table and ours had drifted
   /// apart.
   std::uint64_t stale_swept = 0;

@@ -111,8 +111,17 @@ void Speaker::World::announce(Neighbour& who, const Announcement& announcement, 
   const PathNextHop& via = announcement.next_hop;
   const auto next_hop = rib.next_hop(who.id, via.address, via.link_local);
   bool lost = false;
+  const AttributeFacts& facts = tables->store.facts(who.last_attributes.id());
+  std::uint64_t* const refused_as =
+      who.last_looped || facts.is_loop(who.peer.settings().allow_own_as) ? &who.looped
+      : who.import.leaks(facts)                                          ? &who.leaked
+                                                                         : nullptr;
+  const bool limited = settings.path_limit.has_value();
   const auto announce_one = [&](const Nlri& nlri) {
     if (!is_routable(nlri.prefix)) return;
+    if (refused_as != nullptr) ++*refused_as;
+    if (limited && is_full() && !rib.holds(who.id, nlri.prefix, nlri.path_id))
+      return refuse_path(who, nlri.prefix.family(), now);
     if (!next_hop || who.last_looped) {
       // A route that cannot be held must not leave its predecessor in place.
       rib.withdraw(who.id, nlri.prefix, nlri.path_id);

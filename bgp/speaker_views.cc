@@ -138,6 +138,9 @@ PeerStatus Speaker::World::status(const Neighbour& who) const {
   shown.sent = peer.sent_counts();
   shown.established_count = peer.established_count();
   shown.malformed_updates = who.malformed_updates;
+  shown.looped = who.looped;
+  shown.leaked = who.leaked;
+  shown.ends = peer.ends().all();
   shown.graceful_restarts = who.graceful_restarts;
   shown.stale_swept = who.stale_swept;
   if (const Asn* asn = std::get_if<Asn>(&wanted.remote_as)) shown.asn = *asn;

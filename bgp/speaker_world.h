@@ -85,6 +85,9 @@ struct Neighbour {
   bool last_looped = false;
   std::uint64_t malformed_updates = 0;
   std::uint64_t graceful_restarts = 0;
+  /// Prefixes announced with ourselves in their path; and leaked (RFC 9234), ever.
+  std::uint64_t looped = 0;
+  std::uint64_t leaked = 0;
   /// Paths that a refresh found stale, ever.
   std::uint64_t stale_swept = 0;
   /// Of a dynamic peer: since when it has no connection.

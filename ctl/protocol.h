@@ -351,6 +351,11 @@ struct Peer {
   std::string last_sent_notification;
   std::string last_received_notification;
   std::uint64_t malformed_updates = 0;
+  /// Prefixes announced with ourselves in their path, and leaked ones (RFC 9234).
+  std::uint64_t looped = 0;
+  std::uint64_t leaked = 0;
+  /// How its connections ended: "hold_timer by us", "bad_peer_as by peer, opening".
+  std::map<std::string, std::uint64_t> ends;
   /// Of the running connection.
   std::optional<std::uint64_t> rtt_microseconds;
   std::optional<std::uint32_t> mss;

@@ -638,6 +638,14 @@ std::string detail(const Peer& peer, Style style) {
     text += labelled("malformed", fmt::format("{} UPDATEs taken for withdrawals (RFC 7606)",
                                               peer.malformed_updates));
   }
+  if (peer.looped != 0) {
+    text += labelled(
+        "loops", fmt::format("{} prefixes announced with ourselves in their path", peer.looped));
+  }
+  if (peer.leaked != 0) {
+    text += labelled("leaks",
+                     fmt::format("{} prefixes announced against its role (RFC 9234)", peer.leaked));
+  }
   if (peer.mss) {
     text +=
         labelled("TCP", fmt::format("rtt {:.3f} ms, mss {}, {} retransmits, {} octets to send, "

@@ -89,6 +89,13 @@ ctl::Peer peer_view(const World& world, const bgp::PeerStatus& peer, Time now) {
   view.last_sent_notification = peer.last_sent_notification;
   view.last_received_notification = peer.last_received_notification;
   view.malformed_updates = peer.malformed_updates;
+  view.looped = peer.looped;
+  view.leaked = peer.leaked;
+  for (const bgp::EndCount& end : peer.ends) {
+    view.ends.emplace(fmt::format("{} by {}{}", name(end.reason), end.by_peer ? "peer" : "us",
+                                  end.established ? "" : ", opening"),
+                      end.count);
+  }
   if (const auto tcp = peer.connection ? world.routing.tcp_facts(*peer.connection) : std::nullopt) {
     view.rtt_microseconds = static_cast<std::uint64_t>(tcp->rtt.count());
     view.mss = tcp->mss;
@@ -468,6 +475,10 @@ exporter::Peer peer_metrics(const bgp::PeerStatus& peer, Time now) {
   row.sent = counts_of(peer.sent);
   row.queue_octets = peer.output_octets;
   row.malformed_updates = peer.malformed_updates;
+  row.looped = peer.looped;
+  row.leaked = peer.leaked;
+  for (const bgp::EndCount& end : peer.ends)
+    row.ends.push_back({std::string(name(end.reason)), end.by_peer, end.established, end.count});
   row.graceful_restarts = peer.graceful_restarts;
   row.stale_swept = peer.stale_swept;
   row.capabilities = peer.capabilities;
@@ -564,6 +575,8 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
   snapshot.restarting = speaker.deferring();
   for (const bgp::PeerStatus& peer : speaker.peers())
     snapshot.peers.push_back(peer_metrics(peer, now));
+  for (const SegmentDrops& drops : segment_drops("/"))
+    snapshot.tcp_drops.emplace(drops.cause, drops.count);
   for (const bgp::RangeStatus& range : speaker.ranges())
     snapshot.ranges.push_back({range.name, range.peers, range.limit, range.refused});
   for (const Family family : {Family::ipv4, Family::ipv6}) {

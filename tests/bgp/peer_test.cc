@@ -511,6 +511,84 @@ TEST(Peer, TheHoldTimerEndsASilentSession) {
   EXPECT_EQ(bench.farewell(on)->fault, Fault::HoldTimerExpired);
 }
 
+/// "2 hold_timer by us established"
+std::vector<std::string> ends_of(const Bench& bench) {
+  std::vector<std::string> all;
+  for (const EndCount& end : bench.peer.ends().all()) {
+    all.push_back(std::to_string(end.count) + " " + std::string(name(end.reason)) +
+                  (end.by_peer ? " by peer" : " by us") +
+                  (end.established ? " established" : " opening"));
+  }
+  return all;
+}
+
+// Metrics count ends by reason: the words must be those of what happened, whoever said it.
+TEST(Peer, CountsHowItsConnectionsEnd) {
+  const auto up = [](Bench& bench) {
+    const ConnectionId on = bench.connect();
+    bench.establish(on);
+    return on;
+  };
+  struct Case {
+    const char* expected;
+    std::function<void(Bench&, ConnectionId)> act;
+  };
+  const std::vector<Case> sessions{
+      {"1 hold_timer by us established", [](Bench& b, ConnectionId) { b.advance(9s); }},
+      {"1 connection_lost by peer established",
+       [](Bench& b, ConnectionId on) { b.peer.closed(on, "closed by the peer", b.now); }},
+      {"1 link_down by us established",
+       [](Bench& b, ConnectionId) { b.peer.lose_session("link is down", b.now); }},
+      {"1 bfd_down by us established",
+       [](Bench& b, ConnectionId) { b.peer.lose_path("BFD: control detection time", b.now); }},
+      {"1 shutdown by us established",
+       [](Bench& b, ConnectionId) {
+         b.peer.shutdown(Fault::AdministrativeShutdown, "maintenance", b.now);
+       }},
+      {"1 shutdown by peer established",
+       [](Bench& b, ConnectionId on) {
+         b.hear(on, cease(Fault::AdministrativeShutdown, "maintenance"));
+       }},
+      {"1 prefix_limit by peer established",
+       [](Bench& b, ConnectionId on) {
+         b.hear(on, hard_reset(Notification{Fault::MaximumPrefixes, {}}));
+       }},
+      {"1 prefix_limit by us established",
+       [](Bench& b, ConnectionId) {
+         b.peer.refuse({Fault::MaximumPrefixes, {}}, b.now);
+       }},
+      {"1 update_error by us established",
+       [](Bench& b, ConnectionId) {
+         b.peer.refuse({Fault::InvalidNetworkField, {}}, b.now);
+       }},
+      {"1 reset by us established",
+       [](Bench& b, ConnectionId) { b.peer.reset(Fault::AdministrativeReset, {}, b.now); }},
+      {"1 cease by peer established",
+       [](Bench& b, ConnectionId on) {
+         b.hear(on, Notification{fault(6, 99), {}});
+       }},
+      {"1 other by peer established",
+       [](Bench& b, ConnectionId on) {
+         b.hear(on, Notification{fault(42, 1), {}});
+       }},
+  };
+  for (const Case& each : sessions) {
+    Bench bench;
+    each.act(bench, up(bench));
+    EXPECT_THAT(ends_of(bench), ElementsAre(each.expected));
+  }
+  Bench stranger;
+  stranger.hear(stranger.connect(), Bench::open(RouterId{0x0a000002}, Asn{65099}));
+  EXPECT_THAT(ends_of(stranger), ElementsAre("1 bad_peer_as by us opening"));
+
+  Bench twice;
+  for (int i = 0; i < 2; ++i) {
+    twice.peer.closed(up(twice), "closed by the peer", twice.now);
+    twice.advance(2s);
+  }
+  EXPECT_THAT(ends_of(twice), ElementsAre("2 connection_lost by peer established"));
+}
+
 TEST(Peer, UnreadBytesKeepASessionAlive) {
   Bench bench;
   const ConnectionId on = bench.connect();

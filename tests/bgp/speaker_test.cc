@@ -342,6 +342,29 @@ TEST(Speaker, ALoopedRouteReplacesTheOneBefore) {
   EXPECT_EQ(bench.status("tor1").families[0].received, 1U);
   EXPECT_EQ(bench.status("tor1").families[0].accepted, 0U);
   EXPECT_THAT(bench.speaker.route(prefix("10.64.1.0/26"))->paths.at(0).lost_at, HasSubstr("loop"));
+  EXPECT_EQ(bench.status("tor1").looped, 1U);
+}
+
+// RFC 9234 5: what a customer was told by its provider is not for us.
+TEST(Speaker, CountsWhatLeaks) {
+  Settings settings = node();
+  settings.peers[0].role = Role::provider;
+  Bench bench(settings);
+  bench.establish(1);
+  Attributes leaked;
+  leaked.as_path = AsPath::sequence({Asn{65101}});
+  leaked.only_to_customer = Asn{65109};
+  std::vector<std::byte> encoded;
+  encode_attributes(leaked, true, encoded);
+  const std::vector<Nlri> nlri{{prefix("10.64.1.0/26"), 0}, {prefix("10.64.2.0/26"), 0}};
+  std::vector<std::byte> bytes;
+  static_cast<void>(encode_announcement(unicast(Family::ipv4), {address("192.0.1.2"), {}}, encoded,
+                                        nlri, bench.far("tor1").negotiated, bytes));
+  bench.say("tor1", bytes);
+  bench.announce(1, {prefix("10.64.3.0/26")});
+  EXPECT_EQ(bench.status("tor1").leaked, 2U);
+  EXPECT_EQ(bench.status("tor1").looped, 0U);
+  EXPECT_EQ(bench.fib.size(), 1U);
 }
 
 // RFC 7313 4: what is not said again between the marks is gone.

@@ -214,6 +214,9 @@ Peers full_peers() {
   peer.last_sent_notification = "Hold Timer Expired";
   peer.last_received_notification = "Cease/Administrative Shutdown: \"caf\xc3\xa9\"";
   peer.malformed_updates = 3;
+  peer.looped = 4;
+  peer.leaked = 5;
+  peer.ends = {{"hold_timer by us", 1}};
   peer.rtt_microseconds = 1234;
   peer.mss = 1448;
   peer.retransmits = 2;
