@@ -404,6 +404,7 @@ void Peer::begin(Time now) {
   slot->in_use = true;
   slot->outgoing = true;
   slot->state = Idle{};
+  expect_connection(now);
   feed(*slot, Start{}, "", now);
 }
 
@@ -525,6 +526,7 @@ void Peer::lives_at(const std::optional<Address>& address, std::uint32_t ifindex
   ifindex_ = ifindex;
   unheard_at_.reset();
   if (!address && ifindex != 0) unheard_at_ = now + advertisement_wait;
+  expect_connection(now);
   fsm_ = fsm_settings();
   for (Slot& slot : slots_) {
     if (!slot.in_use || std::holds_alternative<Established>(slot.state)) continue;
@@ -547,6 +549,15 @@ void Peer::link_fault(std::string_view why, Time now) {
 void Peer::tell_unheard(Time now) {
   unheard_at_.reset();
   if (shutdown_ || session_) return;
+  if (address_) {
+    if (is_connected()) return;
+    return fail_again(
+        "waited for",
+        fmt::format("no connection from {} in {} s, and we are passive: does the peer "
+                    "connect to us, or does it wait, too?{}",
+                    address_->text(), passive_wait.count(), reasons_for_silence()),
+        Telling::silence, now);
+  }
   if (link_fault_.empty()) {
     return fail_again("unheard",
                       fmt::format("no router advertisement heard on {} in {} s",
@@ -556,6 +567,11 @@ void Peer::tell_unheard(Time now) {
   // The session may have ended with these words.
   if (!last_error_.ends_with(link_fault_))
     fail_again(link_fault_, link_fault_, Telling::silence, now);
+}
+
+void Peer::expect_connection(Time now) {
+  // Who comes from a range is expected by nobody.
+  if (settings_.passive && address_ && !settings_.is_dynamic()) unheard_at_ = now + passive_wait;
 }
 
 bool Peer::request_refresh(AfiSafi family) {
@@ -750,6 +766,7 @@ void Peer::entered_established(Slot& slot, Time now) {
                      slot.local_port,  slot.remote_port};
   ++established_count_;
   forget_failures();
+  unheard_at_.reset();
   start_at_.reset();
   log(Level::info,
       fmt::format("established with {}, AS {}, router id {}, hold time {} s", address_->text(),

@@ -39,6 +39,8 @@ inline constexpr unsigned log_limit = 30;
 /// How long the neighbour on a link may take to be heard before somebody is told. Routers that are
 /// asked answer within seconds (RFC 4861 6.2.6), and advertise to such peers every 10 s or so.
 inline constexpr std::chrono::seconds advertisement_wait{15};
+/// How long a peer that is only waited for may take to connect before somebody is told.
+inline constexpr std::chrono::seconds passive_wait{30};
 /// The same for the link itself, whose address is being looked at for a second or two.
 inline constexpr std::chrono::seconds link_wait{3};
 /// Reasons for failed connections that are logged until there is a session.
@@ -248,6 +250,7 @@ class Peer {
   /// What fails again and again: `why` tells it from others, `text` is for the reader.
   void fail_again(std::string_view why, std::string_view text, Telling telling, Time now);
   void tell_unheard(Time now);
+  void expect_connection(Time now);
   /// What may be behind it when nobody answers: "; TCP MD5 is on: is the key the same there?"
   [[nodiscard]] std::string reasons_for_silence() const;
   void forget_failures();
@@ -262,7 +265,8 @@ class Peer {
   std::optional<Address> address_;
   std::uint32_t ifindex_ = 0;
   std::string link_fault_;
-  /// When it is to be said that nobody was heard on the link, or why nobody can be.
+  /// When it is to be said that nobody was heard on the link, or why nobody can be; or that a peer
+  /// which is only waited for has not connected.
   std::optional<Time> unheard_at_;
   Asn node_as_;
   /// What the session speaks for (RFC 7705).
