@@ -46,6 +46,14 @@ inline constexpr std::size_t half_open_limit = 64;
 inline constexpr std::size_t produce_size = 64UL * 1024;
 /// Octets of received() that are handled in one call at the most; a driver reads no more at once.
 inline constexpr std::size_t receive_size = 64UL * 1024;
+/// One that came from a range and has a session, or had one in an earlier life.
+struct RangeMember {
+  Address address;
+  /// RFC 4724 is spoken with it.
+  bool graceful = false;
+  bool operator==(const RangeMember&) const = default;
+};
+
 /// What a speaker knows at its start of an earlier life (RFC 4724 4.1).
 struct Restart {
   /// It has just restarted: peers need not wait for it, and it waits for them before it chooses
@@ -54,6 +62,9 @@ struct Restart {
   /// By family (ipv4, ipv6): the kernel forwarded all the while (the F bit). To be said only with
   /// proof.
   std::array<bool, 2> forwarding{};
+  /// Who is to be waited for from ranges, as for peers that are listed. None: not known, so that
+  /// somebody may come for as long as anybody is waited for.
+  std::optional<std::vector<RangeMember>> range_members{};
 };
 
 /// Initial synchronisation is called done after this long even if a peer still owes its End-of-RIB.
@@ -399,6 +410,8 @@ class Speaker {
   [[nodiscard]] std::vector<PeerStatus> peers() const;
   [[nodiscard]] std::vector<PolicyStatus> policies() const;
   [[nodiscard]] std::vector<RangeStatus> ranges() const;
+  /// Sorted: whom a next life is to wait for; those too that this life still does.
+  [[nodiscard]] std::vector<RangeMember> range_members() const;
   [[nodiscard]] std::vector<StationStatus> stations() const;
   [[nodiscard]] std::vector<AggregateStatus> aggregates() const;
   [[nodiscard]] std::vector<ConditionalStatus> conditional() const;

@@ -206,6 +206,18 @@ std::vector<RangeStatus> Speaker::ranges() const {
   return all;
 }
 
+std::vector<RangeMember> Speaker::range_members() const {
+  std::map<Address, bool> all = world_->awaited;
+  for (const auto& each : world_->neighbours) {
+    const auto& session = each->peer.session();
+    if (!session || !each->peer.settings().is_dynamic()) continue;
+    all[each->peer.settings().address] = session->negotiated.graceful_restart;
+  }
+  std::vector<RangeMember> members;
+  for (const auto& [address, graceful] : all) members.push_back({address, graceful});
+  return members;
+}
+
 std::vector<AggregateStatus> Speaker::aggregates() const {
   return world_->aggregates.status();
 }

@@ -155,6 +155,8 @@ struct Speaker::World {
   Time started;
   bool begun = false;
   Restart restart;
+  /// Members of ranges in an earlier life that have not come yet: whether RFC 4724 was spoken.
+  std::map<Address, bool> awaited;
   /// Peers that are not up are waited for no longer.
   bool deferral_over = false;
   LogBudget stranger_log;
@@ -332,6 +334,9 @@ struct Speaker::World {
   /// not up yet.
   bool holds_selection(const Neighbour& who, Family family, Time now) const;
   [[nodiscard]] bool has_ranges() const;
+  /// Somebody is to come from a range, or may, when that is not known. `graceful`: who will send
+  /// End-of-RIB.
+  [[nodiscard]] bool awaits_range(bool graceful) const;
   [[nodiscard]] bool deferring() const;
   /// Nobody is waited for after this.
   [[nodiscard]] Time sync_end() const;

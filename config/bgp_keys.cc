@@ -156,8 +156,9 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
       duration(
           "selection-deferral", &Settings::selection_deferral, {.least = 0, .most = 300},
           "After a restart, learned routes are chosen among once all peers in graceful restart "
-          "have sent theirs; peers that are not up are waited for so long. The kernel keeps "
-          "its routes meanwhile, and what this node originates never waits."),
+          "have sent theirs; peers that are not up are waited for so long, of a listen range those "
+          "that were there before the restart. The kernel keeps its routes meanwhile, and what "
+          "this node originates never waits."),
       otherwise(key_of("cluster-id", &Settings::cluster_id, "IPv4 address",
                        "Marks what this node reflects between internal peers (RFC 4456). Give all "
                        "reflectors of one set of clients the same.",

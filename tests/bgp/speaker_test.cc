@@ -1395,6 +1395,72 @@ TEST(Speaker, TheSelectionWaitsForWhoMayComeFromARange) {
   EXPECT_EQ(bench.far("tor1").ended.size(), 2U);
 }
 
+Settings rack(std::uint32_t limit = 8) {
+  Settings settings = node(1);
+  PeerSettings range = peer_of(2);
+  range.name = "rack";
+  range.address = {};
+  range.range = prefix("192.0.2.0/24");
+  range.range_limit = limit;
+  settings.peers.push_back(range);
+  return settings;
+}
+
+// Who was there before the restart is known: nobody else is waited for. Pain R2.
+TEST(Speaker, TheSelectionWaitsForWhoWasThereFromARange) {
+  const RangeMember host{address("192.0.2.2"), true};
+  const RangeMember silent{address("192.0.2.9"), false};
+  const auto restarted = [&](std::vector<RangeMember> members, const auto& then) {
+    Bench bench(rack(), Speaker::Begin::when_told);
+    bench.speaker.begin({true, {true, true}, members}, bench.now);
+    bench.establish(1);
+    bench.announce(1, {prefix("10.64.1.0/26")});
+    for (const Family family : {Family::ipv4, Family::ipv6}) bench.end_of_rib("tor1", family);
+    bench.tick();
+    then(bench);
+  };
+  restarted({}, [](Bench& bench) {
+    EXPECT_EQ(bench.fib.size(), 1U) << "nobody was there";
+    EXPECT_EQ(bench.syncs.size(), 2U);
+    EXPECT_EQ(bench.far("tor1").ended.size(), 2U);
+  });
+  restarted({silent}, [&](Bench& bench) {
+    EXPECT_EQ(bench.fib.size(), 1U) << "it would not say End-of-RIB";
+    EXPECT_THAT(bench.syncs, IsEmpty()) << "but the kernel's routes through it stay";
+    bench.tick(60s);
+    ASSERT_EQ(bench.syncs.size(), 2U);
+    EXPECT_TRUE(bench.syncs[0].timed_out);
+  });
+  restarted({{address("198.51.100.1"), true}}, [](Bench& bench) {
+    EXPECT_EQ(bench.fib.size(), 1U) << "of a range that is not configured any more";
+  });
+  restarted({host}, [&](Bench& bench) {
+    EXPECT_THAT(bench.fib, IsEmpty());
+    EXPECT_THAT(bench.speaker.range_members(), ElementsAre(host)) << "for a next life, too";
+    bench.tick(3s);
+    const auto connection = bench.speaker.accepted(host.address, address("192.0.2.1"), bench.now);
+    ASSERT_TRUE(connection);
+    Far& far = bench.far("192.0.2.2");
+    far.connection = *connection;
+    const Open open = Bench::open_of(2);
+    far.negotiated = negotiate(open.capabilities, open.capabilities);
+    bench.say("192.0.2.2", open);
+    bench.say("192.0.2.2", Keepalive{});
+    EXPECT_THAT(bench.fib, IsEmpty());
+    for (const Family family : {Family::ipv4, Family::ipv6}) bench.end_of_rib("192.0.2.2", family);
+    bench.tick();
+    EXPECT_EQ(bench.fib.size(), 1U) << "at once, 3 s after the start";
+    EXPECT_EQ(bench.syncs.size(), 2U);
+    EXPECT_THAT(bench.speaker.range_members(), ElementsAre(host));
+  });
+  restarted({host}, [&](Bench& bench) {
+    bench.tick(9s);
+    EXPECT_THAT(bench.fib, IsEmpty());
+    bench.tick(1s);
+    EXPECT_EQ(bench.fib.size(), 1U) << "it did not come: selection-deferral is over";
+  });
+}
+
 // RFC 4724: what a peer keeps of ours and has not heard again goes at our End-of-RIB.
 TEST(Speaker, EndOfRibWaitsForWhatIsOnItsWayToTheKernel) {
   Settings settings = node(3);
