@@ -181,6 +181,8 @@ class Peer {
   [[nodiscard]] Time last_attempt_at() const { return last_attempt_at_; }
   [[nodiscard]] const std::string& last_sent_notification() const { return last_sent_; }
   [[nodiscard]] const std::string& last_received_notification() const { return last_received_; }
+  /// A connection of the peer was not let in: it is told to come another way.
+  void turned_away(std::string_view why, Time now) { fail_again(why, why, Telling::refusal, now); }
   /// Something outside keeps the session down, such as a key the kernel does not take.
   void hindered(std::string_view why, Time now) { fail(why, Level::error, Telling::why, now); }
   [[nodiscard]] const MessageCounts& received_counts() const { return received_; }

@@ -291,9 +291,11 @@ class Speaker {
 
   /// A connection came in. None: refuse it (unknown source, limits, a peer that is shut down):
   /// close it and forget.
-  /// `ifindex`: the link of a link-local `remote`, else 0.
+  /// `ifindex`: the link of a link-local `remote`, else 0. `over`: the name of the interface that
+  /// it came in by; empty: not known.
   [[nodiscard]] std::optional<ConnectionId> accepted(const Address& remote, const Address& local,
-                                                     Time now, std::uint32_t ifindex = 0);
+                                                     Time now, std::uint32_t ifindex = 0,
+                                                     std::string_view over = {});
   /// How the sockets of this peer are set up; only asked for addresses that accepted() let in.
   [[nodiscard]] SocketSetup socket_setup(const Address& remote, std::uint32_t ifindex = 0) const;
   /// The kernel does not take the peer's key, or a range's: shown as the peer's error.
@@ -362,9 +364,9 @@ class Speaker {
   void wait_for_install(bool yes, Time now);
   /// The kernel has acknowledged these as the last RouteChange of each said.
   void installed(const std::vector<Prefix>& prefixes, Time now);
-  /// Single-hop eBGP sessions over the interface fall at once (RFC 4271 8.2.1.3, "fast external
-  /// failover").
-  void link_down(std::uint32_t ifindex, Time now);
+  /// Sessions of peers one hop away over the interface fall at once, as no packet of theirs can
+  /// come any more. `name`: of the interface, for those that are bound to it.
+  void link_down(std::uint32_t ifindex, Time now, std::string_view name = {});
   /// The path to the peer has failed, others say (BFD): its session, if there is one, ends at once
   /// with Cease/10 (RFC 9384) and comes back as after an error.
   void path_failed(std::string_view peer, std::string_view why, Time now);

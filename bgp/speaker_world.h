@@ -74,6 +74,9 @@ struct Neighbour {
   /// What it let in is to be gone through again.
   bool import_changed = false;
   std::uint32_t ifindex = 0;
+  /// Over which a peer one hop away is reached, of the running or the last session; 0: not known,
+  /// or by any. Unlike `ifindex` it stays when the link has lost its addresses.
+  std::uint32_t link = 0;
   std::array<FamilyState, 2> families;
   /// Attributes of the last UPDATE, by the decoder's serial.
   HeldAttributes last_attributes;
@@ -315,6 +318,9 @@ struct Speaker::World {
   // ---- our own addresses
 
   std::uint32_t interface_of(const Address& local) const;
+  /// Over which a peer one hop away is reached: the one it is on, or, for one that is told to be
+  /// near by its ttl (RFC 5082), that of our end.
+  std::uint32_t link_to(const Neighbour& who, const Session& session) const;
   OwnAddresses own_addresses(const Address& local, std::uint32_t ifindex) const;
   bool on_link(const Neighbour& who) const;
 

@@ -421,8 +421,8 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
           "chosen by the kernel's route to the peer"),
       otherwise(key_of(
                     "bind-interface", &PeerSettings::bind_interface, "name of an interface",
-                    "Packets of the session leave and arrive by this interface alone; not for "
-                    "unnumbered peers.",
+                    "Packets of the session leave and arrive by this interface alone: a connection "
+                    "of the peer that comes in by another is refused. Not for unnumbered peers.",
                     [](Reader& reader, const Node& node) {
                       return reader.word(node, interface_limit, "-_.:@+");
                     },

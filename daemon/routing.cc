@@ -499,7 +499,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       table_->link(change.link, now);
     }
     if (usable) return;
-    speaker_.link_down(change.link.ifindex, now);
+    speaker_.link_down(change.link.ifindex, now, change.link.name);
     transport_->poke();
   }
 

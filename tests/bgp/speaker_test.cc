@@ -672,6 +672,68 @@ TEST(Speaker, LinkDownTakesTheSessionsOverItAtOnce) {
   EXPECT_EQ(bench.fib.at(prefix("10.64.1.0/26")).size(), 1U);
 }
 
+// A peer one hop away, of whichever AS; one that is further away may be reached by another link.
+TEST(Speaker, LinkDownTakesInternalSessionsTooAndNoneThatIsFurtherAway) {
+  Settings settings = node(4);
+  settings.peers[0].remote_as = Asn{65001};
+  settings.peers[1].remote_as = Asn{65001};
+  settings.peers[1].multihop = 2;
+  settings.peers[2].multihop = 2;
+  settings.peers[3].bind_interface = "eth4";
+  Bench bench(settings);
+  const auto up = [&](int number) {
+    if (number > 2) return bench.establish(number);
+    const std::string name = "tor" + std::to_string(number);
+    bench.tick();
+    Far& far = bench.far(name);
+    Open open = Bench::open_of(number);
+    open.asn = Asn{65001};
+    open.capabilities.four_octet_as = open.asn;
+    bench.speaker.opened(far.connection, settings.peers[0].address.plus(0), bench.now);
+    bench.say(name, open);
+    bench.say(name, Keepalive{});
+  };
+  const auto state = [&](int number) {
+    return bench.status("tor" + std::to_string(number)).state == PeerState::established;
+  };
+  for (const int number : {1, 2, 3, 4}) {
+    up(number);
+    ASSERT_TRUE(state(number)) << number << "\n" << bench.log;
+  }
+  // The kernel tells of lost addresses before it tells of the link.
+  std::vector<ConnectedSubnet> left = bench.subnets;
+  std::erase_if(left, [](const ConnectedSubnet& subnet) { return subnet.ifindex == 1; });
+  bench.speaker.connected(left, bench.now);
+  for (const std::uint32_t link : {1U, 2U, 3U}) bench.speaker.link_down(link, bench.now);
+  bench.speaker.link_down(9, bench.now, "eth4");
+  bench.drain();
+  EXPECT_FALSE(state(1)) << "internal, one hop away";
+  EXPECT_TRUE(state(2)) << "internal, further away";
+  EXPECT_TRUE(state(3)) << "external, further away";
+  EXPECT_FALSE(state(4)) << "bound to the link, whatever its addresses say";
+}
+
+// Bound to another link, it would wait for answers that cannot come.
+TEST(Speaker, AConnectionOverAnotherLinkThanTheOneAskedForIsRefused) {
+  Settings settings = node();
+  settings.peers[0].passive = true;
+  settings.peers[0].bind_interface = "eth1";
+  Bench bench(settings);
+  bench.tick();
+  const auto come = [&](std::string_view over) {
+    return bench.speaker.accepted(address("192.0.1.2"), address("192.0.1.1"), bench.now, 0, over)
+        .has_value();
+  };
+  EXPECT_FALSE(come("eth2"));
+  EXPECT_FALSE(come("eth2"));
+  bench.drain();
+  const std::string why = "a connection over eth2 is refused: bind-interface is eth1";
+  EXPECT_THAT(bench.status("tor1").last_error, HasSubstr(why));
+  EXPECT_EQ(bench.log.find(why), bench.log.rfind(why)) << "once, however often it comes";
+  EXPECT_TRUE(come("eth1"));
+  EXPECT_TRUE(come("")) << "the kernel does not say";
+}
+
 // Pain R23: untouched peers stay up.
 TEST(Speaker, ApplyTouchesOnlyWhatChanged) {
   Settings settings = node(3);
