@@ -110,6 +110,13 @@ class FamilyRib {
     return true;
   }
 
+  [[nodiscard]] bool holds(PeerId peer, const Prefix& prefix, std::uint32_t path_id) {
+    const auto net = table_.find(prefix);
+    if (!net) return false;
+    const PathList list = table_.paths(*net);
+    return index_of(list, peer, path_id) != list.size;
+  }
+
   bool drop_some(PeerId peer, Rib::Which which, NetId& from, std::size_t limit) {
     const auto end = end_of_slice(from, limit);
     const auto any = [&] {  // asked anew each time: who watches may have made them move
@@ -858,6 +865,10 @@ Announced Rib::announce(const Prefix& prefix, std::uint32_t path_id, AttributeId
   path.flags = is_filtered ? filtered : 0;
   return tables_->of(prefix.family(),
                      [&](auto& rib) { return rib.announce(prefix, path_id, path); });
+}
+
+bool Rib::holds(PeerId peer, const Prefix& prefix, std::uint32_t path_id) const {
+  return tables_->of(prefix.family(), [&](auto& rib) { return rib.holds(peer, prefix, path_id); });
 }
 
 bool Rib::withdraw(PeerId peer, const Prefix& prefix, std::uint32_t path_id) {

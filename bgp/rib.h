@@ -230,6 +230,8 @@ class Rib {
   /// False when there was none. Also what a malformed or otherwise unusable route comes to (RFC
   /// 7606 2).
   bool withdraw(PeerId peer, const Prefix& prefix, std::uint32_t path_id = 0);
+  /// announce() would put it in another's place.
+  [[nodiscard]] bool holds(PeerId peer, const Prefix& prefix, std::uint32_t path_id) const;
   /// Keeps the peer's paths, marked, until each is announced again or dropped as stale (RFC
   /// 4724 4.2). Costs nothing by the path while none of them is stale.
   void mark_stale(PeerId peer, Family family);

@@ -13,7 +13,7 @@
 namespace weft::bgp {
 namespace {
 
-/// Lines a minute about connections that belong to no peer.
+/// Lines a minute about connections that belong to no peer; and about the table as a whole.
 constexpr unsigned stranger_log_limit = 6;
 
 }  // namespace
@@ -25,6 +25,7 @@ Speaker::World::World(Settings wanted, std::uint64_t with_seed, Time now)
       started(now),
       stranger_log(stranger_log_limit, now),
       origination_log(log_limit, now),
+      table_log(stranger_log_limit, now),
       policies(compile(settings, {})),
       tables(std::make_unique<Tables>(settings, seed)),
       monitoring(settings.bmp, static_cast<std::uint32_t>(with_seed), out, now) {
@@ -90,6 +91,7 @@ void Speaker::World::advance(Time now) {
     // What it originates may be what an aggregate waits for, and nothing waits for an aggregate.
     while (follow_routes(now)) tables->rib.decide(decide_slice, changes);
   }
+  follow_path_limit(now);
   check_end_of_rib(now);
   for (const auto& each : neighbours) {
     if (each->joined == ConnectionId{} || each->output_announced ||
@@ -256,6 +258,7 @@ Time Speaker::deadline() const {
   Time next =
       std::min({world_->sync_deadline(), world_->end_of_rib_deadline(), world_->lonely_deadline()});
   if (!world_->begun) return next;
+  next = std::min(next, world_->ask_again_at.value_or(Time::max()));
   next = std::min(next, world_->monitoring.deadline());
   for (const auto& each : world_->neighbours) {
     next = std::min({next, each->peer.deadline(), World::retention_deadline(*each)});

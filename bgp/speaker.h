@@ -114,6 +114,18 @@ struct GatewayChange {
 
 // ---- what an operator sees
 
+/// A limit of the settings that a peer's prefixes are above.
+struct PassedLimit {
+  std::uint32_t limit = 0;
+  /// accepted-prefix-limit; else prefix-limit.
+  bool of_accepted = false;
+  bool operator==(const PassedLimit&) const = default;
+};
+/// As in the settings: "accepted-prefix-limit".
+constexpr std::string_view name_of(const PassedLimit& limit) {
+  return limit.of_accepted ? "accepted-prefix-limit" : "prefix-limit";
+}
+
 struct PeerFamilyStatus {
   Family family = Family::ipv4;
   std::uint64_t received = 0;    ///< paths in Adj-RIB-In
@@ -124,7 +136,10 @@ struct PeerFamilyStatus {
   bool end_of_rib_sent = false;
   /// Not held because of a limit (PrefixLimitAction::discard), in this session.
   std::uint64_t discarded = 0;
-  bool above_limit = false;
+  /// The limit that it is above, or would be if nothing were discarded.
+  std::optional<PassedLimit> passed_limit;
+  /// Not held, because Settings::path_limit was reached, in this session.
+  std::uint64_t unheld = 0;
   std::uint64_t stale = 0;  ///< of the received: of a session that is over
   Retention::Phase retention = Retention::Phase::fresh;
   /// When what is stale goes at the latest.
@@ -173,6 +188,8 @@ struct PeerStatus {
   std::optional<std::uint32_t> prefix_limit;
   bool route_reflector_client = false;
   std::optional<std::uint32_t> accepted_prefix_limit;
+  /// Where in the kernel its routes go.
+  Placement placement;
   /// Why the last session ended or the next does not come up, with who said it, and when that was;
   /// empty when it never did.
   std::string last_error;
@@ -258,6 +275,14 @@ struct RouteCounts {
   std::uint64_t local = 0;
   std::uint64_t learned = 0;
   std::uint64_t paths = 0;
+};
+
+/// Paths of all peers together, and what Settings::path_limit says of them.
+struct PathLimitStatus {
+  std::uint64_t paths = 0;
+  std::optional<std::uint32_t> limit;
+  /// More are held, or would be if some had not been refused.
+  bool passed = false;
 };
 
 /// A range and how far it is used.
@@ -426,6 +451,7 @@ class Speaker {
   /// call the speaker but for next_hops() and placement() of the set.
   void selected(const std::function<void(const Prefix&, RouteKind, NextHopSet)>& each) const;
   [[nodiscard]] RouteCounts counts(Family family) const;
+  [[nodiscard]] PathLimitStatus path_limit() const;
   /// An MRT dump of all paths held, refused ones too. `unix_now`: seconds of UNIX time.
   [[nodiscard]] MrtDump begin_mrt_dump(std::uint32_t unix_now, Time now) const;
   /// Appends what stands at the next `places` places.

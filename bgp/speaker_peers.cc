@@ -191,6 +191,11 @@ void Speaker::World::apply(Settings wanted, Time now) {
   if (Tables::limits(old) != Tables::limits(settings)) {
     tables->rib.set_limits(Tables::limits(settings));
   }
+  if (old.path_limit != settings.path_limit ||
+      old.path_limit_action != settings.path_limit_action) {
+    path_limit_passed = false;
+    if (ask_again_at) ask_again_at = now;
+  }
   tables->rib.set_recursion(Tables::recursion(settings));
   if (old.aggregates != settings.aggregates || old.announcements != settings.announcements)
     configure_origination(now);

@@ -82,6 +82,7 @@ void Speaker::World::leave(Neighbour& who, Time now) {
     family.end_of_rib = false;
     family.refreshing_until.reset();
     family.discarded = 0;
+    family.unheld = 0;
     family.limit_said = false;
   }
 }

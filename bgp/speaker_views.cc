@@ -128,6 +128,7 @@ PeerStatus Speaker::World::status(const Neighbour& who) const {
   shown.password = wanted.password.has_value();
   shown.tcp_ao_keys = wanted.tcp_ao.size();
   shown.prefix_limit = wanted.prefix_limit;
+  shown.placement = wanted.placement();
   shown.route_reflector_client = wanted.route_reflector_client;
   shown.accepted_prefix_limit = wanted.accepted_prefix_limit;
   shown.last_error = peer.last_error();
@@ -175,7 +176,9 @@ PeerFamilyStatus Speaker::World::status(const Neighbour& who, Family family) con
   }
   shown.end_of_rib_received = state.end_of_rib;
   shown.discarded = state.discarded;
-  shown.above_limit = exceeded(who, family).has_value() || state.discarded != 0;
+  shown.passed_limit = exceeded(who, family);
+  if (!shown.passed_limit && state.discarded != 0) shown.passed_limit = state.discarded_by;
+  shown.unheld = state.unheld;
   shown.stale = counts.stale;
   shown.retention = state.retention.phase();
   if (state.retention.deadline() != Time::max()) shown.stale_until = state.retention.deadline();
@@ -292,6 +295,10 @@ RouteCounts Speaker::counts(Family family) const {
   const Rib& rib = world_->tables->rib;
   const std::uint64_t local = rib.originated(family);
   return {local, rib.routes(family) - local, rib.paths(family)};
+}
+
+PathLimitStatus Speaker::path_limit() const {
+  return {world_->learned_paths(), world_->settings.path_limit, world_->path_limit_passed};
 }
 
 std::uint32_t Speaker::advertised_to(const Prefix& prefix) const {

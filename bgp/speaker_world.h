@@ -40,10 +40,17 @@ constexpr std::size_t index(Family family) {
 /// Prefixes decided in one go: some milliseconds, so that no keepalive waits for a full table.
 inline constexpr std::size_t decide_slice = 16384;
 
+/// What a limit of all peers kept out is not asked for again more often than this.
+inline constexpr std::chrono::seconds ask_again_pause{60};
+
 /// What the tables know of one family of a session.
 struct FamilyState {
   /// Prefixes that were not held because of a limit, in this session.
   std::uint64_t discarded = 0;
+  /// The limit they are beyond.
+  PassedLimit discarded_by;
+  /// Paths that were not held because of Settings::path_limit.
+  std::uint64_t unheld = 0;
   /// The peer is above a limit, and that has been said.
   bool limit_said = false;
   /// As told to AdjOut; none: not negotiated, or we have no next hop to give.
@@ -164,6 +171,7 @@ struct Speaker::World {
   bool deferral_over = false;
   LogBudget stranger_log;
   LogBudget origination_log;
+  LogBudget table_log;
   /// By name of the range: connections refused because it was full.
   std::map<std::string, std::uint64_t, std::less<>> refused;
   Outbox out;
@@ -208,6 +216,10 @@ struct Speaker::World {
     NetId next = 0;
   };
   std::optional<ImportWalk> import_walk;
+  /// More paths than Settings::path_limit are held, or would be, and that has been said.
+  bool path_limit_passed = false;
+  /// When to look whether there is room for what was refused; none: nothing was.
+  std::optional<Time> ask_again_at;
   bool draining = false;
   /// Goodbye has been said: nothing changes any more, the kernel's routes least of all.
   bool stopped = false;
@@ -373,10 +385,20 @@ struct Speaker::World {
   /// being at hand.
   void import_again(Time now);
   /// The limit that the peer is above in this family.
-  std::optional<std::uint32_t> exceeded(const Neighbour& who, Family family) const;
+  std::optional<PassedLimit> exceeded(const Neighbour& who, Family family) const;
   /// PrefixLimitAction::discard: the path that was one too many is not held.
   void discard_excess(Neighbour& who, const Nlri& nlri);
   void check_limits(Neighbour& who, Time now);
+  /// Paths of all peers.
+  [[nodiscard]] std::uint64_t learned_paths() const;
+  /// There is no room for another (Settings::path_limit).
+  [[nodiscard]] bool is_full() const;
+  void refuse_path(Neighbour& who, Family family, Time now);
+  /// Says that the limit of all peers is passed, and that it is not any more; what was refused is
+  /// asked for again then, but not all the time.
+  void follow_path_limit(Time now);
+  void ask_again(Time now);
+  void log_table(Level level, const std::string& text, Time now);
   /// Other limits: what the peer has said counts by them, and what was not held is asked for again.
   void change_limits(Neighbour& who, Time now);
   void end_of_rib(Neighbour& who, AfiSafi which, Time now);

@@ -282,6 +282,9 @@ struct Status {
   /// weftd has restarted and waits for its peers' routes before it chooses (RFC 4724 4.1).
   bool restarting = false;
   /// What an operator should look at, one sentence each; empty is all well.
+  /// Paths of all peers, and how many there may be (bgp.path-limit); 0: any.
+  std::uint64_t paths = 0;
+  std::uint32_t path_limit = 0;
   std::vector<std::string> warnings;
   bool operator==(const Status&) const = default;
 };
@@ -295,7 +298,10 @@ struct PeerFamily {
   bool end_of_rib = false;
   /// Not held because of a limit, in this session.
   std::uint64_t discarded = 0;
-  bool above_limit = false;
+  /// Which limit the peer is above: "prefix-limit", "accepted-prefix-limit"; empty: none.
+  std::string above_limit = {};
+  /// Not held, because bgp.path-limit was reached, in this session.
+  std::uint64_t unheld = 0;
   /// Of the received: kept from a session that is over (RFC 4724).
   std::uint64_t stale = 0;
   /// Why: "restarting", "long-lived", "refreshing"; empty: nothing is stale.
@@ -364,6 +370,10 @@ struct Peer {
   std::optional<std::uint32_t> receive_queue;
   /// RFC 4456
   bool route_reflector_client = false;
+  /// Where in the kernel its routes go, unless that is the table main, and the node's metric; else
+  /// 0.
+  std::uint32_t table = 0;
+  std::uint32_t metric = 0;
   bool operator==(const Peer&) const = default;
 };
 

@@ -269,6 +269,9 @@ void add_prefixes(const Snapshot& s, Exposition& out) {
   auto discarded = gauge("weft_bgp_discarded_prefixes",
                          "Prefixes of this family that were not held because of a limit, in the "
                          "running session.");
+  auto unheld = gauge("weft_bgp_unheld_paths",
+                      "Paths of this family that were not held because all peers together had as "
+                      "many as bgp.path-limit says, in the running session.");
   for (const Peer& peer : s.peers) {
     const ClientMetric::Label name{"peer", peer.name};
     for (const PeerFamily& family : peer.families) {
@@ -287,12 +290,13 @@ void add_prefixes(const Snapshot& s, Exposition& out) {
       if (peer.accepted_prefix_limit) {
         accepted_limit.add({name, which}, std::uint64_t{*peer.accepted_prefix_limit});
       }
+      if (s.path_limit) unheld.add({name, which}, family.unheld);
       if (peer.prefix_limit || peer.accepted_prefix_limit) {
         discarded.add({name, which}, family.discarded);
       }
     }
   }
-  out.take({&prefixes, &end_of_rib, &limit, &accepted_limit, &discarded});
+  out.take({&prefixes, &end_of_rib, &limit, &accepted_limit, &discarded, &unheld});
 }
 
 void add_policies(const Snapshot& s, Exposition& out) {
@@ -371,7 +375,10 @@ void add_rib(const Snapshot& s, Exposition& out) {
     routes.add({which, {"source", "bgp"}}, rib.bgp_routes);
     paths.add({which}, rib.paths);
   }
-  out.take({&routes, &paths});
+  auto limit = gauge("weft_rib_path_limit",
+                     "Paths that all peers together may have, of both families (bgp.path-limit).");
+  if (s.path_limit) limit.add({}, std::uint64_t{*s.path_limit});
+  out.take({&routes, &paths, &limit});
 }
 
 void add_fib(const Snapshot& s, Exposition& out) {

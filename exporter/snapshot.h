@@ -281,6 +281,8 @@ struct Snapshot {
   std::vector<PeerRange> ranges;
   /// By family: ipv4, ipv6.
   std::array<Rib, 2> rib;
+  /// Paths that all peers together may have.
+  std::optional<std::uint32_t> path_limit;
   std::vector<PolicyRule> policy_rules;
   std::vector<Aggregate> aggregates;
   std::vector<ConditionalAnnouncement> announcements;

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -232,6 +233,31 @@ TEST(Peer, SaysThatNobodyAnswersAndWhatMayBeBehindIt) {
   EXPECT_THAT(keyed.peer.last_error(),
               MatchesRegex("cannot connect: no answer in [678] s; TCP MD5 is on: .*"));
   EXPECT_THAT(keyed.peer.last_error(), Not(HasSubstr("gtsm")));
+}
+
+// WHY was empty for as long as the peer did not call.
+TEST(Peer, SaysThatOneWhoIsOnlyWaitedForDoesNotCome) {
+  PeerSettings waits = settings();
+  waits.passive = true;
+  Bench bench(waits);
+  bench.advance(29s);
+  EXPECT_THAT(bench.peer.last_error(), IsEmpty());
+  bench.advance(1s);
+  EXPECT_THAT(bench.peer.last_error(),
+              HasSubstr("no connection from 192.0.2.2 in 30 s, and we are passive"));
+  EXPECT_THAT(bench.peer.last_error(), HasSubstr("ttl 255 is asked for (gtsm)"));
+  const auto come = bench.peer.accept(here, bench.now);
+  ASSERT_TRUE(come);
+  bench.establish(*come);
+  bench.peer.closed(*come, "closed by the peer", bench.now);
+  bench.advance(40s);
+  EXPECT_THAT(bench.peer.last_error(), HasSubstr("session ended"));
+  EXPECT_THAT(bench.peer.last_attempt(), HasSubstr("no connection from 192.0.2.2"));
+
+  waits.range = Prefix::parse("192.0.2.0/24").value();
+  Bench member(waits);
+  member.advance(60s);
+  EXPECT_THAT(member.peer.last_error(), IsEmpty()) << "who comes from a range is not expected";
 }
 
 TEST(Peer, LogsEachReasonForFailedConnectionsOnceUntilThereIsASession) {

@@ -560,7 +560,7 @@ TEST(Speaker, WhatIsBeyondALimitIsNotHeld) {
   EXPECT_EQ(bench.fib.size(), 10U);
   EXPECT_EQ(bench.status("tor1").families[0].received, 10U);
   EXPECT_EQ(bench.status("tor1").families[0].discarded, 15U);
-  EXPECT_TRUE(bench.status("tor1").families[0].above_limit);
+  EXPECT_TRUE(bench.status("tor1").families[0].passed_limit);
   EXPECT_THAT(bench.log, HasSubstr("25 ipv4 prefixes received, 10 accepted, the limit is 10: those "
                                    "beyond are not held"));
   bench.announce(1, many(10), {Asn{9}});
@@ -599,7 +599,7 @@ TEST(Speaker, WhatAFormerLimitKeptOutIsAskedForAgain) {
   bench.drain();
   EXPECT_EQ(bench.status("tor1").sent.route_refresh, 1U) << "of IPv4 alone";
   EXPECT_EQ(bench.status("tor1").families[0].discarded, 0U);
-  EXPECT_FALSE(bench.status("tor1").families[0].above_limit);
+  EXPECT_FALSE(bench.status("tor1").families[0].passed_limit);
   bench.announce(1, many(25));
   EXPECT_EQ(bench.fib.size(), 25U);
 }
@@ -631,7 +631,7 @@ TEST(Speaker, ALimitMayOnlyWarn) {
   bench.establish(1);
   bench.announce(1, many(25));
   EXPECT_EQ(bench.fib.size(), 25U);
-  EXPECT_TRUE(bench.status("tor1").families[0].above_limit);
+  EXPECT_TRUE(bench.status("tor1").families[0].passed_limit);
 }
 
 TEST(Speaker, RolesHaveToFit) {
@@ -1150,6 +1150,82 @@ TEST(Speaker, LosingALargePeerIsDoneInSlices) {
   EXPECT_LT(bench.speaker.deadline(), bench.now);
   bench.tick();
   EXPECT_THAT(bench.fib, IsEmpty());
+}
+
+// All peers together: nobody's paths make room for another's, and no session ends for it.
+TEST(Speaker, TheTableHoldsNoMorePathsThanItsLimit) {
+  Settings settings = node(2);
+  settings.path_limit = 5;
+  Bench bench(settings);
+  bench.establish(1);
+  bench.establish(2);
+  for (std::uint32_t i = 0; i < 9; ++i)
+    bench.speaker.originate(Prefix(Address::ipv4(0x0a400000U + (i << 6)), 26), bench.now);
+  bench.announce(1, many(4));
+  EXPECT_FALSE(bench.speaker.path_limit().passed);
+  bench.announce(2, many(4));
+  EXPECT_EQ(bench.status("tor1").families[0].received, 4U);
+  EXPECT_EQ(bench.status("tor2").families[0].received, 1U);
+  EXPECT_EQ(bench.status("tor2").families[0].unheld, 3U);
+  EXPECT_EQ(bench.status("tor2").state, PeerState::established);
+  EXPECT_TRUE(bench.speaker.path_limit().passed);
+  EXPECT_EQ(bench.speaker.path_limit().paths, 5U);
+  EXPECT_THAT(bench.log, HasSubstr("5 paths of all peers are held, as many as bgp.path-limit says: "
+                                   "more are not held, of peer tor2 first"));
+  bench.announce(1, many(4), {Asn{65009}});
+  EXPECT_EQ(bench.status("tor1").families[0].unheld, 0U) << "another version takes no room";
+  EXPECT_EQ(bench.speaker.route(many(1)[0])->paths.at(0).as_path, "65102");
+  const std::uint64_t refreshes = bench.status("tor2").sent.route_refresh;
+  bench.tick(120s);
+  EXPECT_EQ(bench.status("tor2").sent.route_refresh, refreshes) << "there is no room";
+}
+
+TEST(Speaker, WhatTheLimitOfAllKeptOutIsAskedForAgain) {
+  Settings settings = node(2);
+  settings.path_limit = 5;
+  Bench bench(settings);
+  bench.establish(1, false);
+  bench.establish(2);
+  bench.announce(1, many(4));
+  bench.announce(2, many(4));
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  const auto asked = [&] { return bench.status("tor2").sent.route_refresh; };
+  bench.tick(59s);
+  EXPECT_EQ(asked(), 0U) << "at most once a minute";
+  bench.tick(1s);
+  EXPECT_EQ(asked(), 1U);
+  EXPECT_FALSE(bench.speaker.path_limit().passed);
+  EXPECT_THAT(bench.log, HasSubstr("there is room again below bgp.path-limit, 5"));
+  bench.announce(2, many(4));
+  EXPECT_EQ(bench.status("tor2").families[0].received, 4U);
+  EXPECT_EQ(bench.status("tor2").families[0].unheld, 0U);
+
+  bench.announce(2, many(9));
+  EXPECT_EQ(bench.status("tor2").families[0].received, 5U);
+  settings.path_limit.reset();
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_EQ(asked(), 2U) << "a limit that is taken away asks at once";
+}
+
+TEST(Speaker, TheLimitOfAllMayOnlyWarn) {
+  Settings settings = node(1);
+  settings.path_limit = 20;
+  settings.path_limit_action = PathLimitAction::warn;
+  Bench bench(settings);
+  bench.establish(1);
+  bench.announce(1, many(25));
+  EXPECT_EQ(bench.status("tor1").families[0].received, 25U);
+  EXPECT_TRUE(bench.speaker.path_limit().passed);
+  const std::string said = "25 paths of all peers are held: bgp.path-limit is 20";
+  EXPECT_THAT(bench.log, HasSubstr(said));
+  bench.announce(1, many(26));
+  EXPECT_EQ(bench.log.find("bgp.path-limit"), bench.log.rfind("bgp.path-limit")) << "said once";
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  bench.tick();
+  EXPECT_FALSE(bench.speaker.path_limit().passed);
 }
 
 // The same for what a peer that came back has not said again.

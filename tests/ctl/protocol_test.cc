@@ -226,6 +226,10 @@ Peers full_peers() {
   peer.hold_time = std::chrono::seconds(9);
   peer.keepalive = std::chrono::seconds(3);
   peer.families = {{"ipv4", 3, 2, 1, 1, true}, {"ipv6", 0, 0, 0, 1, false}};
+  peer.families[0].above_limit = "accepted-prefix-limit";
+  peer.families[0].unheld = 6;
+  peer.table = 100;
+  peer.metric = 20;
   return {{peer, Peer{}}, {{"hosts", "192.0.2.0/24", 1, 64, 7}}};
 }
 
