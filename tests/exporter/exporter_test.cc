@@ -145,7 +145,7 @@ TEST(Metrics, SayWhatTheSnapshotSays) {
         "\"established\"} 2\n",
         "weft_bgp_session_ends_total{peer=\"tor1\",reason=\"bad_peer_as\",by=\"peer\",state="
         "\"opening\"} 3\n",
-        "weft_rib_path_limit 1e+06\n",
+        "weft_rib_path_limit 1000000\n",
         "weft_bgp_unheld_paths{peer=\"tor1\",family=\"ipv6\"} 6\n",
         "weft_tcp_dropped_segments_total{cause=\"md5_wrong\"} 9\n",
         "weft_bgp_prefixes{peer=\"tor1\",family=\"ipv4\",stage=\"filtered\"} 2\n",
