@@ -98,8 +98,9 @@ bool Speaker::World::has_ranges() const {
 bool Speaker::World::awaits_range(bool graceful) const {
   if (!restart.range_members) return has_ranges();
   return std::any_of(awaited.begin(), awaited.end(), [&](const auto& each) {
-    return (each.second || !graceful) && !by_address.contains(each.first) &&
-           range_of(settings.peers, each.first) != nullptr;
+    const auto known = by_address.find(each.first);
+    const bool listed = known != by_address.end() && !known->second->peer.settings().is_dynamic();
+    return (each.second || !graceful) && !listed && range_of(settings.peers, each.first) != nullptr;
   });
 }
 

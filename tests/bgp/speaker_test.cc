@@ -561,8 +561,9 @@ TEST(Speaker, WhatIsBeyondALimitIsNotHeld) {
   EXPECT_EQ(bench.status("tor1").families[0].received, 10U);
   EXPECT_EQ(bench.status("tor1").families[0].discarded, 15U);
   EXPECT_TRUE(bench.status("tor1").families[0].passed_limit);
-  EXPECT_THAT(bench.log, HasSubstr("25 ipv4 prefixes received, 10 accepted, the limit is 10: those "
-                                   "beyond are not held"));
+  EXPECT_THAT(bench.log,
+              HasSubstr("25 ipv4 prefixes received, 10 accepted, prefix-limit is 10: those "
+                        "beyond are not held"));
   bench.announce(1, many(10), {Asn{9}});
   EXPECT_EQ(bench.fib.size(), 10U) << "those that are held may change";
 }
