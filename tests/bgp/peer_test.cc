@@ -615,6 +615,29 @@ TEST(Peer, CountsHowItsConnectionsEnd) {
   EXPECT_THAT(ends_of(twice), ElementsAre("2 connection_lost by peer established"));
 }
 
+// RFC 4724 5: its last session seems to stand, but it would not come if it did.
+TEST(Peer, APeerInGracefulRestartThatComesAnewHasLostItsSession) {
+  Bench bench;
+  Open open = Bench::open();
+  open.capabilities.graceful_restart = GracefulRestart{};
+  const ConnectionId session = bench.connect();
+  bench.hear(session, open);
+  bench.hear(session, Keepalive{});
+  ASSERT_EQ(bench.peer.state(), PeerState::established);
+  bench.out.actions.clear();
+  bench.advance(3s);  // it was heard too lately to look dead
+  const auto late = bench.peer.accept(here, bench.now);
+  ASSERT_TRUE(late);
+  bench.hear(*late, open);
+  EXPECT_TRUE(bench.closed(session));
+  EXPECT_FALSE(bench.farewell(session)) << "there is nobody to tell";
+  EXPECT_EQ(bench.peer.loss(), Loss::clean) << "its routes stay";
+  bench.hear(*late, Keepalive{});
+  ASSERT_TRUE(bench.peer.session());
+  EXPECT_EQ(bench.peer.session()->connection, *late);
+  EXPECT_THAT(ends_of(bench), ElementsAre("1 restarted by peer established"));
+}
+
 TEST(Peer, UnreadBytesKeepASessionAlive) {
   Bench bench;
   const ConnectionId on = bench.connect();

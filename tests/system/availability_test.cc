@@ -42,6 +42,11 @@ TEST_P(Availability, AnInternalSessionFallsWithItsLink) {
   ASSERT_TRUE(pair.until([&] { return pair.state() != "Established"; })) << pair.story();
   EXPECT_THAT(pair.weft_log(), HasSubstr("session ended, link is down"));
   EXPECT_EQ(pair.peer()["ends"]["link_down by us"], 1) << pair.story();
+  const std::string metrics =
+      shell("ip netns exec " + pair.hosts.a + " curl -s http://127.0.0.1:9798/metrics");
+  EXPECT_THAT(metrics, HasSubstr("weft_bgp_session_ends_total{peer=\"peer\",reason=\"link_down\","
+                                 "by=\"us\",state=\"established\"} 1\n"));
+  EXPECT_THAT(metrics, HasSubstr("weft_tcp_dropped_segments_total{cause=\"md5_wrong\"} 0\n"));
 }
 
 TEST_P(Availability, AConnectionOverAnotherLinkIsRefusedAndSaid) {
