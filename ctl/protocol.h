@@ -298,8 +298,9 @@ struct PeerFamily {
   bool end_of_rib = false;
   /// Not held because of a limit, in this session.
   std::uint64_t discarded = 0;
-  /// Which limit the peer is above: "prefix-limit", "accepted-prefix-limit"; empty: none.
-  std::string above_limit = {};
+  bool above_limit = false;
+  /// Which: "prefix-limit", "accepted-prefix-limit"; empty: none.
+  std::string passed_limit = {};
   /// Not held, because bgp.path-limit was reached, in this session.
   std::uint64_t unheld = 0;
   /// Of the received: kept from a session that is over (RFC 4724).

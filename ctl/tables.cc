@@ -128,7 +128,7 @@ Tone tone_of_peer(const Peer& peer) {
   if (peer.state != "Established") return Tone::wrong;
   const bool above = std::any_of(
       peer.families.begin(), peer.families.end(),
-      [](const PeerFamily& family) { return !family.above_limit.empty() || family.unheld != 0; });
+      [](const PeerFamily& family) { return family.above_limit || family.unheld != 0; });
   return above ? Tone::between : Tone::good;
 }
 
@@ -260,9 +260,9 @@ std::string why(const Peer& peer) {
   if (peer.state == "Established") {
     std::vector<std::string> above;
     for (const PeerFamily& family : peer.families) {
-      if (!family.above_limit.empty())
+      if (family.above_limit)
         above.push_back(
-            fmt::format("more {} prefixes than {} allows", family.family, family.above_limit));
+            fmt::format("more {} prefixes than {} allows", family.family, family.passed_limit));
       if (family.unheld != 0)
         above.push_back(
             fmt::format("{} {} paths not held for bgp.path-limit", family.unheld, family.family));
@@ -703,10 +703,10 @@ std::string detail(const Peer& peer, Style style) {
          {dash_if_empty(family.family), fmt::format("{}", family.received),
           fmt::format("{}", family.accepted), fmt::format("{}", family.selected),
           fmt::format("{}", family.advertised), family.end_of_rib ? "received" : "awaited",
-          family.discarded != 0         ? fmt::format("{} not held", family.discarded)
-          : !family.above_limit.empty() ? "exceeded"
-          : family.unheld != 0          ? fmt::format("{} not held for all", family.unheld)
-                                        : "-"}});
+          family.discarded != 0 ? fmt::format("{} not held", family.discarded)
+          : family.above_limit  ? "exceeded"
+          : family.unheld != 0  ? fmt::format("{} not held for all", family.unheld)
+                                : "-"}});
   }
   for (const PeerFamily& family : peer.families) {
     if (family.stale_because.empty()) continue;

@@ -58,6 +58,7 @@ ctl::Peer peer_view(const World& world, const bgp::PeerStatus& peer, Time now) {
                              family.advertised,
                              family.end_of_rib_received,
                              family.discarded,
+                             family.passed_limit.has_value(),
                              family.passed_limit ? std::string(name_of(*family.passed_limit)) : "",
                              family.unheld,
                              family.stale,

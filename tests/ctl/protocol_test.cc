@@ -226,7 +226,8 @@ Peers full_peers() {
   peer.hold_time = std::chrono::seconds(9);
   peer.keepalive = std::chrono::seconds(3);
   peer.families = {{"ipv4", 3, 2, 1, 1, true}, {"ipv6", 0, 0, 0, 1, false}};
-  peer.families[0].above_limit = "accepted-prefix-limit";
+  peer.families[0].above_limit = true;
+  peer.families[0].passed_limit = "accepted-prefix-limit";
   peer.families[0].unheld = 6;
   peer.table = 100;
   peer.metric = 20;

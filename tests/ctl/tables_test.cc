@@ -134,10 +134,12 @@ TEST(PeersTable, ShowsTheTellingErrorAndWhatFailedAfterIt) {
 
 TEST(PeersTable, MarksWhoIsAboveItsLimit) {
   Peers peers = some_peers();
-  peers.peers[0].families[0].above_limit = "prefix-limit";
+  peers.peers[0].families[0].above_limit = true;
+  peers.peers[0].families[0].passed_limit = "prefix-limit";
   EXPECT_THAT(table(peers, plain), HasSubstr("~ tor1 "));
   EXPECT_THAT(table(peers, plain), HasSubstr("  more ipv4 prefixes than prefix-limit allows\n"));
-  peers.peers[0].families[1].above_limit = "accepted-prefix-limit";
+  peers.peers[0].families[1].above_limit = true;
+  peers.peers[0].families[1].passed_limit = "accepted-prefix-limit";
   EXPECT_THAT(table(peers, plain), HasSubstr("more ipv4 prefixes than prefix-limit allows; more "
                                              "ipv6 prefixes than accepted-prefix-limit allows\n"));
 }
