@@ -4,9 +4,11 @@
 // (daemon/routing.h). RFC 4271 9.2.2.2; 6472 and 9774: no AS_SET, ATOMIC_AGGREGATE in its place.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "bgp/attributes.h"
@@ -19,8 +21,9 @@
 
 namespace weft::bgp {
 
-/// What an aggregate is announced with; `asn` and `id` are ours.
-Attributes attributes_of(const AggregateSettings& aggregate, Asn asn, RouterId id);
+/// What an aggregate is announced with; `asn` and `id` are ours, `origin` is that of what is
+/// inside.
+Attributes attributes_of(const AggregateSettings& aggregate, Asn asn, RouterId id, Origin origin);
 
 /// An aggregate for show commands.
 struct AggregateStatus {
@@ -42,12 +45,11 @@ class Aggregates {
   /// In place of those before. All counts are 0 then: the caller tells again of every route there
   /// is before it calls step(). What goes on stays originated meanwhile.
   void configure(std::vector<AggregateSettings> wanted, Time now);
-  /// Nothing is originated any more, and no routes are known: the tables are new.
-  void start_over(Time now);
   [[nodiscard]] bool empty() const { return rows_.empty(); }
 
-  /// A prefix has another kind of route now. Prefixes of aggregates count for no other aggregate.
-  void route(const Prefix& prefix, RouteKind before, RouteKind now);
+  /// A prefix has another kind of route now, or one of another ORIGIN. Prefixes of aggregates count
+  /// for no other aggregate.
+  void route(const Prefix& prefix, RouteKind before, RouteKind now, Origin origin = Origin::igp);
   /// True: an aggregate is originated once covered() was called for it, since it was last wanted.
   /// False, at first: at once.
   void wait_for_cover(bool yes);
@@ -58,6 +60,9 @@ class Aggregates {
   [[nodiscard]] std::vector<Prefix> step(Time now);
   /// The aggregate that is originated for the prefix, or nullptr.
   [[nodiscard]] const AggregateSettings* originated(const Prefix& prefix) const;
+  /// Of one that is originated: INCOMPLETE, EGP, IGP, the first of these that a route inside of it
+  /// has (RFC 4271 9.2.2.2).
+  [[nodiscard]] Origin origin(const Prefix& prefix) const;
   /// One of the family is wanted, and waits for covered().
   [[nodiscard]] bool awaits_cover(Family family) const;
   /// Sorted: those originated of which nothing more specific is to go out.
@@ -70,8 +75,12 @@ class Aggregates {
   struct Row {
     AggregateSettings settings;
     std::uint64_t contributing = 0;
+    /// Of these, by ORIGIN.
+    std::array<std::uint64_t, 3> origins{};
     bool covered = false;
     bool originated = false;
+    /// With which it is.
+    Origin origin = Origin::igp;
     Time since{};
     std::uint64_t changes = 0;
   };
@@ -80,10 +89,14 @@ class Aggregates {
     row.since = now;
     ++row.changes;
   }
+  static Origin merged(const Row& row);
+  [[nodiscard]] const Row* find_originated(const Prefix& prefix) const;
   void index();
 
   std::vector<Row> rows_;
   CoveringPrefixes prefixes_;
+  /// Of routes inside of aggregates: those that are not IGP, which are few where networks are ours.
+  std::unordered_map<Prefix, Origin> other_origins_;
   /// To be said by the next step(), whatever the rows say.
   std::vector<Prefix> changed_;
   bool wait_ = false;

@@ -62,6 +62,10 @@ struct AttributeFacts {
   /// LINK_BANDWIDTH, the least that the path says; all bits of a BandwidthClass that count.
   BandwidthClass bandwidth : 11 = 0;
 
+  /// `allowed`: times our own AS may stand in AS_PATH (RFC 4271 9.1.2, 4456 8).
+  [[nodiscard]] bool is_loop(unsigned allowed) const {
+    return own_originator || own_cluster || own_as_count > allowed;
+  }
   bool operator==(const AttributeFacts&) const = default;
 };
 static_assert(sizeof(AttributeFacts) == 28, "every set of attributes has them");

@@ -44,15 +44,6 @@ void ConditionalOriginations::configure(std::vector<AnnouncementSettings> wanted
   due_ = true;
 }
 
-void ConditionalOriginations::start_over(Time now) {
-  for (Row& row : rows_) {
-    if (std::exchange(row.originated, false)) note(row, now);
-  }
-  for (auto& [prefix, yes] : learned_) yes = false;
-  changed_.clear();
-  due_ = true;
-}
-
 void ConditionalOriginations::learned(const Prefix& prefix, bool yes) {
   const auto known = learned_.find(prefix);
   if (known == learned_.end() || std::exchange(known->second, yes) == yes) return;

@@ -37,8 +37,6 @@ class ConditionalOriginations {
   /// In place of those before; what goes on keeps what is known of its health. Nothing is known to
   /// be learned then: the caller tells again before it calls step().
   void configure(std::vector<AnnouncementSettings> wanted, Time now);
-  /// Nothing is originated any more, and no routes are known: the tables are new.
-  void start_over(Time now);
 
   /// The best path of the prefix is a peer's, or no longer.
   void learned(const Prefix& prefix, bool yes);

@@ -109,7 +109,10 @@ struct Tick {};
 /// 16, 17
 struct TcpConnected {};
 /// 18
-struct TcpFailed {};
+struct TcpFailed {
+  /// `restarted`: the peer came anew beside a connection that seemed to stand.
+  enum class Because : std::uint8_t { lost, link_down, restarted } because = Because::lost;
+};
 /// 19, 20
 struct OpenReceived {
   TheirOpen open;

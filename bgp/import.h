@@ -41,6 +41,9 @@ class Import {
   /// Why it refuses a route, for an operator: "policy in, rule 3".
   [[nodiscard]] std::string explain(const Rib& rib, const Rib::Received& received) const;
 
+  /// The peer gives on what it was not to (RFC 9234 5).
+  [[nodiscard]] bool leaks(const AttributeFacts& facts) const;
+
   [[nodiscard]] const ImportRules& rules() const { return rules_; }
 
  private:
@@ -52,7 +55,6 @@ class Import {
     HeldAttributes after;
     bool drops = false;
   };
-  [[nodiscard]] bool leaks(const AttributeFacts& facts) const;
   [[nodiscard]] bool wants_mark(const AttributeFacts& facts) const;
   /// RFC 7999 3.3: as long a prefix as there is, of a peer that may.
   [[nodiscard]] bool drops(const AttributeFacts& facts, const Prefix& prefix) const;

@@ -41,6 +41,11 @@ SessionEnd end_of_session(const Event& event, const Actions& actions, bool open)
   return {};
 }
 
+bool by_peer(const SessionEnd& end, EndReason reason) {
+  return end.by == SessionEnd::By::peer || end.by == SessionEnd::By::peer_notifying ||
+         reason == EndReason::restarted;
+}
+
 /// Did the peer break the protocol (or we its idea of it), so that coming back at once is of no
 /// use?
 bool is_protocol_error(const Notification& why) {
@@ -399,6 +404,7 @@ void Peer::begin(Time now) {
   slot->in_use = true;
   slot->outgoing = true;
   slot->state = Idle{};
+  expect_connection(now);
   feed(*slot, Start{}, "", now);
 }
 
@@ -441,7 +447,7 @@ void Peer::hold_down(std::chrono::seconds wait, Time now) {
 void Peer::lose_session(std::string_view why, Time now) {
   Slot* slot = session_slot();
   if (slot == nullptr) return;
-  feed(*slot, TcpFailed{}, why, now);
+  feed(*slot, TcpFailed{TcpFailed::Because::link_down}, why, now);
   loss_ = Loss::silent;  // what carried it may take the peer's forwarding with it
 }
 
@@ -520,12 +526,13 @@ void Peer::lives_at(const std::optional<Address>& address, std::uint32_t ifindex
   ifindex_ = ifindex;
   unheard_at_.reset();
   if (!address && ifindex != 0) unheard_at_ = now + advertisement_wait;
+  expect_connection(now);
   fsm_ = fsm_settings();
   for (Slot& slot : slots_) {
     if (!slot.in_use || std::holds_alternative<Established>(slot.state)) continue;
     // What began where it was before is of no use. Failing it leads to Active, or to nothing.
     const bool begun = has_connection(slot.state) || std::holds_alternative<Connect>(slot.state);
-    if (begun) feed(slot, TcpFailed{}, "", now);
+    if (begun) feed(slot, TcpFailed{TcpFailed::Because::link_down}, "", now);
     if (!slot.in_use || !slot.outgoing) continue;
     auto* active = std::get_if<Active>(&slot.state);
     if (active != nullptr) active->retry_at = settings_.passive || !address ? Time::max() : now;
@@ -542,6 +549,15 @@ void Peer::link_fault(std::string_view why, Time now) {
 void Peer::tell_unheard(Time now) {
   unheard_at_.reset();
   if (shutdown_ || session_) return;
+  if (address_) {
+    if (is_connected()) return;
+    return fail_again(
+        "waited for",
+        fmt::format("no connection from {} in {} s, and we are passive: does the peer "
+                    "connect to us, or does it wait, too?{}",
+                    address_->text(), passive_wait.count(), reasons_for_silence()),
+        Telling::silence, now);
+  }
   if (link_fault_.empty()) {
     return fail_again("unheard",
                       fmt::format("no router advertisement heard on {} in {} s",
@@ -551,6 +567,11 @@ void Peer::tell_unheard(Time now) {
   // The session may have ended with these words.
   if (!last_error_.ends_with(link_fault_))
     fail_again(link_fault_, link_fault_, Telling::silence, now);
+}
+
+void Peer::expect_connection(Time now) {
+  // Who comes from a range is expected by nobody.
+  if (settings_.passive && address_ && !settings_.is_dynamic()) unheard_at_ = now + passive_wait;
 }
 
 bool Peer::request_refresh(AfiSafi family) {
@@ -652,6 +673,10 @@ void Peer::feed(Slot& slot, const Event& event, std::string_view reason, Time no
   if (before == PeerState::established && after != before)
     loss_ = loss_by(slot, event, to.actions.notify);
   last_end_ = end_of_session(event, to.actions, slot.id != ConnectionId{});
+  if (lost) {
+    const EndReason why_ended = end_reason(event, to.actions.notify);
+    ends_.count(why_ended, by_peer(last_end_, why_ended), before == PeerState::established);
+  }
   carry_out(slot, to.actions, now);
   if (before == PeerState::established && after != before) {
     if (now - session_->up_since >= steady_session) failures_ = 0;
@@ -741,6 +766,7 @@ void Peer::entered_established(Slot& slot, Time now) {
                      slot.local_port,  slot.remote_port};
   ++established_count_;
   forget_failures();
+  unheard_at_.reset();
   start_at_.reset();
   log(Level::info,
       fmt::format("established with {}, AS {}, router id {}, hold time {} s", address_->text(),
@@ -801,7 +827,8 @@ void Peer::resolve_collision(Slot& slot, Time now) {
     const bool restarted = second.negotiated.graceful_restart && session_ &&
                            slot.opened_at > session_->up_since + silent_connection;
     if (restarted && !dead) {
-      feed(second, TcpFailed{}, "the peer came anew: it restarted", now);
+      feed(second, TcpFailed{TcpFailed::Because::restarted}, "the peer came anew: it restarted",
+           now);
     } else {
       feed(dead ? second : slot, OpenCollisionDump{}, "", now);
     }

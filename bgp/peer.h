@@ -20,6 +20,7 @@
 #include "bgp/log_budget.h"
 #include "bgp/message.h"
 #include "bgp/retention.h"
+#include "bgp/session_ends.h"
 #include "bgp/settings.h"
 #include "bgp/types.h"
 #include "net/bytes.h"
@@ -38,6 +39,8 @@ inline constexpr unsigned log_limit = 30;
 /// How long the neighbour on a link may take to be heard before somebody is told. Routers that are
 /// asked answer within seconds (RFC 4861 6.2.6), and advertise to such peers every 10 s or so.
 inline constexpr std::chrono::seconds advertisement_wait{15};
+/// How long a peer that is only waited for may take to connect before somebody is told.
+inline constexpr std::chrono::seconds passive_wait{30};
 /// The same for the link itself, whose address is being looked at for a second or two.
 inline constexpr std::chrono::seconds link_wait{3};
 /// Reasons for failed connections that are logged until there is a session.
@@ -178,11 +181,14 @@ class Peer {
   [[nodiscard]] Time last_attempt_at() const { return last_attempt_at_; }
   [[nodiscard]] const std::string& last_sent_notification() const { return last_sent_; }
   [[nodiscard]] const std::string& last_received_notification() const { return last_received_; }
+  /// A connection of the peer was not let in: it is told to come another way.
+  void turned_away(std::string_view why, Time now) { fail_again(why, why, Telling::refusal, now); }
   /// Something outside keeps the session down, such as a key the kernel does not take.
   void hindered(std::string_view why, Time now) { fail(why, Level::error, Telling::why, now); }
   [[nodiscard]] const MessageCounts& received_counts() const { return received_; }
   [[nodiscard]] const MessageCounts& sent_counts() const { return sent_; }
   [[nodiscard]] std::uint64_t established_count() const { return established_count_; }
+  [[nodiscard]] const SessionEnds& ends() const { return ends_; }
   [[nodiscard]] std::size_t half_open() const;
   /// Some connection is open.
   [[nodiscard]] bool is_connected() const;
@@ -246,6 +252,7 @@ class Peer {
   /// What fails again and again: `why` tells it from others, `text` is for the reader.
   void fail_again(std::string_view why, std::string_view text, Telling telling, Time now);
   void tell_unheard(Time now);
+  void expect_connection(Time now);
   /// What may be behind it when nobody answers: "; TCP MD5 is on: is the key the same there?"
   [[nodiscard]] std::string reasons_for_silence() const;
   void forget_failures();
@@ -260,7 +267,8 @@ class Peer {
   std::optional<Address> address_;
   std::uint32_t ifindex_ = 0;
   std::string link_fault_;
-  /// When it is to be said that nobody was heard on the link, or why nobody can be.
+  /// When it is to be said that nobody was heard on the link, or why nobody can be; or that a peer
+  /// which is only waited for has not connected.
   std::optional<Time> unheard_at_;
   Asn node_as_;
   /// What the session speaks for (RFC 7705).
@@ -302,6 +310,7 @@ class Peer {
   MessageCounts received_;
   MessageCounts sent_;
   std::uint64_t established_count_ = 0;
+  SessionEnds ends_;
 
   LogBudget log_budget_;
 };

@@ -110,6 +110,13 @@ class FamilyRib {
     return true;
   }
 
+  [[nodiscard]] bool holds(PeerId peer, const Prefix& prefix, std::uint32_t path_id) {
+    const auto net = table_.find(prefix);
+    if (!net) return false;
+    const PathList list = table_.paths(*net);
+    return index_of(list, peer, path_id) != list.size;
+  }
+
   bool drop_some(PeerId peer, Rib::Which which, NetId& from, std::size_t limit) {
     const auto end = end_of_slice(from, limit);
     const auto any = [&] {  // asked anew each time: who watches may have made them move
@@ -351,10 +358,10 @@ class FamilyRib {
 
   [[nodiscard]] PathCounts& counts(PeerId peer) { return of_peer(peer).counts; }
 
-  void each_route(const std::function<void(const Prefix&, RouteKind)>& each) {
+  void each_route(const std::function<void(const Prefix&, RouteKind, std::uint8_t)>& each) {
     for (NetId net = 0; net < table_.places(); ++net) {
       if (table_.alive(net) && table_.mark(net) != 0)
-        each(table_.prefix(net), kind_of(table_.mark(net)));
+        each(table_.prefix(net), kind_of(table_.mark(net)), origin_of(table_.paths(net)));
     }
   }
   /// Readers look again at what lies inside of one of these.
@@ -425,10 +432,8 @@ class FamilyRib {
   [[nodiscard]] bool loops(const Path& path) const {
     const AttributeFacts& facts = shared_.store.facts(attributes_of(path));
     if (next_hop_of(path) == NextHopId::local) return false;
-    if (facts.own_originator || facts.own_cluster) return true;
-    // Mostly 0, so that the peer is seldom asked.
-    return facts.own_as_count != 0 &&
-           facts.own_as_count > shared_.next_hops.facts(peer_of(path)).allow_own_as;
+    // Mostly not, so that the peer is seldom asked.
+    return facts.is_loop(0) && facts.is_loop(shared_.next_hops.facts(peer_of(path)).allow_own_as);
   }
 
   [[nodiscard]] std::size_t index_of(const PathList& list, PeerId peer, std::uint32_t id) const {
@@ -618,8 +623,15 @@ class FamilyRib {
     if (shared_.all_paths_watched || (wanted == 0 ? old != 0 : best_changed_)) journal_.touch(net);
     // Of one to be dropped the mark does not tell whose it is, and so not in which table.
     if (wanted != old || wanted == blackhole_mark) move_mark(net, old, wanted, changes);
+    if (shared_.route_watcher && (wanted != old || (wanted != 0 && best_changed_)))
+      shared_.route_watcher(table_.prefix(net), kind_of(old), kind_of(wanted), origin_of(list));
     tell_best(net, old != 0, wanted != 0);
     if (list.size == 0 && !journal_.awaited(net)) table_.erase(net);
+  }
+
+  /// Of the best, which is the first once it is decided.
+  [[nodiscard]] std::uint8_t origin_of(const PathList& list) const {
+    return list.size == 0 ? 0 : shared_.store.facts(attributes_of(list.paths[0])).origin;
   }
 
   /// Most prefixes have one path: no ladder is needed to choose among one.
@@ -707,8 +719,6 @@ class FamilyRib {
     originated_ -= (old == local_mark ? 1U : 0U);
     shared_.next_hops.count(set_of(wanted), set_of(old));
     table_.set_mark(net, wanted);
-    if (shared_.route_watcher)
-      shared_.route_watcher(table_.prefix(net), kind_of(old), kind_of(wanted));
     if (shared_.wait_for_install || !awaits_install_.empty()) {
       if (net >= awaits_install_.size()) awaits_install_.resize(table_.places());
       const bool waits = shared_.wait_for_install && kind_of(wanted) == RouteKind::via;
@@ -857,6 +867,10 @@ Announced Rib::announce(const Prefix& prefix, std::uint32_t path_id, AttributeId
                      [&](auto& rib) { return rib.announce(prefix, path_id, path); });
 }
 
+bool Rib::holds(PeerId peer, const Prefix& prefix, std::uint32_t path_id) const {
+  return tables_->of(prefix.family(), [&](auto& rib) { return rib.holds(peer, prefix, path_id); });
+}
+
 bool Rib::withdraw(PeerId peer, const Prefix& prefix, std::uint32_t path_id) {
   return tables_->of(prefix.family(),
                      [&](auto& rib) { return rib.withdraw(peer, prefix, path_id); });
@@ -981,7 +995,8 @@ void Rib::installed(const Prefix& prefix) {
 void Rib::watch_routes(RouteWatcher watcher) {
   tables_->shared.route_watcher = std::move(watcher);
 }
-void Rib::each_route(const std::function<void(const Prefix&, RouteKind)>& each) const {
+void Rib::each_route(
+    const std::function<void(const Prefix&, RouteKind, std::uint8_t origin)>& each) const {
   tables_->v4.each_route(each);
   tables_->v6.each_route(each);
 }

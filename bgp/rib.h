@@ -183,7 +183,9 @@ class RibWatcher {
 };
 
 /// Hears of each prefix that has another route now, for the FIB. Must not change the Rib.
-using RouteWatcher = std::function<void(const Prefix& prefix, RouteKind before, RouteKind now)>;
+/// `origin`: of the best path there is now, as in AttributeFacts.
+using RouteWatcher =
+    std::function<void(const Prefix& prefix, RouteKind before, RouteKind now, std::uint8_t origin)>;
 
 class Rib {
  public:
@@ -228,6 +230,8 @@ class Rib {
   /// False when there was none. Also what a malformed or otherwise unusable route comes to (RFC
   /// 7606 2).
   bool withdraw(PeerId peer, const Prefix& prefix, std::uint32_t path_id = 0);
+  /// announce() would put it in another's place.
+  [[nodiscard]] bool holds(PeerId peer, const Prefix& prefix, std::uint32_t path_id) const;
   /// Keeps the peer's paths, marked, until each is announced again or dropped as stale (RFC
   /// 4724 4.2). Costs nothing by the path while none of them is stale.
   void mark_stale(PeerId peer, Family family);
@@ -298,7 +302,8 @@ class Rib {
   /// From now on; none: nobody.
   void watch_routes(RouteWatcher watcher);
   /// Every prefix with a route, in no particular order.
-  void each_route(const std::function<void(const Prefix&, RouteKind)>& each) const;
+  void each_route(
+      const std::function<void(const Prefix&, RouteKind, std::uint8_t origin)>& each) const;
 
   // What the kernel has
 

@@ -81,6 +81,10 @@ inline const Filter Filter::accept{"accept"};
 /// `discard`: what is beyond is not held. `warn`: it is said.
 enum class PrefixLimitAction : std::uint8_t { close, discard, warn };
 
+/// What becomes of paths beyond the limit of all peers together. `refuse`: they are not held.
+/// `warn`: it is said.
+enum class PathLimitAction : std::uint8_t { refuse, warn };
+
 /// Which sides of graceful restart a session takes part in (RFC 4724). `helper`: keeps the peer's
 /// routes while it restarts, asks for nothing. `full`: also asks the peer to keep ours.
 enum class GracefulRestartMode : std::uint8_t { off, helper, full };
@@ -356,6 +360,9 @@ struct Settings {
   /// are not up are waited for this long, 0..300 s (RFC 4724 4.1): the kernel's routes of an
   /// earlier life are not kept for ever.
   std::chrono::seconds selection_deferral{10};
+  /// Paths of all peers and families together, 1..2^32-1; none: no limit.
+  std::optional<std::uint32_t> path_limit;
+  PathLimitAction path_limit_action = PathLimitAction::refuse;
   /// Filter::host takes 0.0.0.0/0 and ::/0 from peers as well.
   bool default_route = false;
   /// Filter::host takes prefixes inside these; `config` puts the pools here.

@@ -13,7 +13,7 @@
 namespace weft::bgp {
 namespace {
 
-/// Lines a minute about connections that belong to no peer.
+/// Lines a minute about connections that belong to no peer; and about the table as a whole.
 constexpr unsigned stranger_log_limit = 6;
 
 }  // namespace
@@ -25,6 +25,7 @@ Speaker::World::World(Settings wanted, std::uint64_t with_seed, Time now)
       started(now),
       stranger_log(stranger_log_limit, now),
       origination_log(log_limit, now),
+      table_log(stranger_log_limit, now),
       policies(compile(settings, {})),
       tables(std::make_unique<Tables>(settings, seed)),
       monitoring(settings.bmp, static_cast<std::uint32_t>(with_seed), out, now) {
@@ -90,6 +91,7 @@ void Speaker::World::advance(Time now) {
     // What it originates may be what an aggregate waits for, and nothing waits for an aggregate.
     while (follow_routes(now)) tables->rib.decide(decide_slice, changes);
   }
+  follow_path_limit(now);
   check_end_of_rib(now);
   for (const auto& each : neighbours) {
     if (each->joined == ConnectionId{} || each->output_announced ||
@@ -120,7 +122,7 @@ bool Speaker::deferring() const {
 }
 
 std::optional<ConnectionId> Speaker::accepted(const Address& remote, const Address& local, Time now,
-                                              std::uint32_t ifindex) {
+                                              std::uint32_t ifindex, std::string_view over) {
   World& world = *world_;
   if (world.stopped || !world.begun) return std::nullopt;
   Neighbour* found = world.find(remote, ifindex);
@@ -141,11 +143,16 @@ std::optional<ConnectionId> Speaker::accepted(const Address& remote, const Addre
   if (found == nullptr) return std::nullopt;
   Neighbour& who = *found;
   if (const auto& source = who.peer.settings().source; source && *source != local) {
-    world.log_stranger(
-        Level::warning,
-        fmt::format("connection from {} to {} refused: the source of peer {} is {}", remote.text(),
-                    local.text(), who.peer.settings().name, source->text()),
+    who.peer.turned_away(
+        fmt::format("a connection to {} is refused: source is {}", local.text(), source->text()),
         now);
+    return std::nullopt;
+  }
+  // Bound to the one it would send there what was asked for here, and hear no answer.
+  if (const auto& bound = who.peer.settings().bind_interface;
+      !bound.empty() && !over.empty() && bound != over) {
+    who.peer.turned_away(
+        fmt::format("a connection over {} is refused: bind-interface is {}", over, bound), now);
     return std::nullopt;
   }
   if (who.peer.settings().is_unnumbered() && who.peer.address() != remote) {
@@ -251,6 +258,7 @@ Time Speaker::deadline() const {
   Time next =
       std::min({world_->sync_deadline(), world_->end_of_rib_deadline(), world_->lonely_deadline()});
   if (!world_->begun) return next;
+  next = std::min(next, world_->ask_again_at.value_or(Time::max()));
   next = std::min(next, world_->monitoring.deadline());
   for (const auto& each : world_->neighbours) {
     next = std::min({next, each->peer.deadline(), World::retention_deadline(*each)});
@@ -362,10 +370,11 @@ void Speaker::installed(const std::vector<Prefix>& prefixes, Time now) {
   if (!prefixes.empty()) world_->settle_all(now);
 }
 
-void Speaker::link_down(std::uint32_t ifindex, Time now) {
+void Speaker::link_down(std::uint32_t ifindex, Time now, std::string_view name) {
   for (const auto& each : world_->neighbours) {
-    if (each->ifindex != ifindex) continue;
     const PeerSettings& peer = each->peer.settings();
+    const bool bound = !name.empty() && peer.bind_interface == name;
+    if (each->ifindex != ifindex && each->link != ifindex && !bound) continue;
     const bool on_link = peer.is_unnumbered() || world_->on_link(*each);
     // A router that reboots has its links up long before it forwards: what is kept of it must not
     // come back with the link.
@@ -375,8 +384,8 @@ void Speaker::link_down(std::uint32_t ifindex, Time now) {
         world_->carry_out(each->id, family, retention.silenced(now));
       }
     }
-    if (!each->peer.session() || !(peer.is_unnumbered() || each->peer.is_external())) continue;
-    if ((peer.uses_gtsm() && peer.multihop == 1) || on_link)
+    const bool direct = each->link == ifindex || bound;
+    if (each->peer.session() && direct && peer.multihop == 1)
       each->peer.lose_session("link is down", now);
   }
   world_->settle_all(now);

@@ -46,6 +46,14 @@ inline constexpr std::size_t half_open_limit = 64;
 inline constexpr std::size_t produce_size = 64UL * 1024;
 /// Octets of received() that are handled in one call at the most; a driver reads no more at once.
 inline constexpr std::size_t receive_size = 64UL * 1024;
+/// One that came from a range and has a session, or had one in an earlier life.
+struct RangeMember {
+  Address address;
+  /// RFC 4724 is spoken with it.
+  bool graceful = false;
+  bool operator==(const RangeMember&) const = default;
+};
+
 /// What a speaker knows at its start of an earlier life (RFC 4724 4.1).
 struct Restart {
   /// It has just restarted: peers need not wait for it, and it waits for them before it chooses
@@ -54,6 +62,9 @@ struct Restart {
   /// By family (ipv4, ipv6): the kernel forwarded all the while (the F bit). To be said only with
   /// proof.
   std::array<bool, 2> forwarding{};
+  /// Who is to be waited for from ranges, as for peers that are listed. None: not known, so that
+  /// somebody may come for as long as anybody is waited for.
+  std::optional<std::vector<RangeMember>> range_members{};
 };
 
 /// Initial synchronisation is called done after this long even if a peer still owes its End-of-RIB.
@@ -103,6 +114,18 @@ struct GatewayChange {
 
 // ---- what an operator sees
 
+/// A limit of the settings that a peer's prefixes are above.
+struct PassedLimit {
+  std::uint32_t limit = 0;
+  /// accepted-prefix-limit; else prefix-limit.
+  bool of_accepted = false;
+  bool operator==(const PassedLimit&) const = default;
+};
+/// As in the settings: "accepted-prefix-limit".
+constexpr std::string_view name_of(const PassedLimit& limit) {
+  return limit.of_accepted ? "accepted-prefix-limit" : "prefix-limit";
+}
+
 struct PeerFamilyStatus {
   Family family = Family::ipv4;
   std::uint64_t received = 0;    ///< paths in Adj-RIB-In
@@ -113,7 +136,10 @@ struct PeerFamilyStatus {
   bool end_of_rib_sent = false;
   /// Not held because of a limit (PrefixLimitAction::discard), in this session.
   std::uint64_t discarded = 0;
-  bool above_limit = false;
+  /// The limit that it is above, or would be if nothing were discarded.
+  std::optional<PassedLimit> passed_limit;
+  /// Not held, because Settings::path_limit was reached, in this session.
+  std::uint64_t unheld = 0;
   std::uint64_t stale = 0;  ///< of the received: of a session that is over
   Retention::Phase retention = Retention::Phase::fresh;
   /// When what is stale goes at the latest.
@@ -162,6 +188,8 @@ struct PeerStatus {
   std::optional<std::uint32_t> prefix_limit;
   bool route_reflector_client = false;
   std::optional<std::uint32_t> accepted_prefix_limit;
+  /// Where in the kernel its routes go.
+  Placement placement;
   /// Why the last session ended or the next does not come up, with who said it, and when that was;
   /// empty when it never did.
   std::string last_error;
@@ -174,6 +202,12 @@ struct PeerStatus {
   std::uint64_t established_count = 0;
   /// Malformed UPDATEs treated as withdrawals (RFC 7606).
   std::uint64_t malformed_updates = 0;
+  /// Prefixes that it announced with our AS, router id or cluster id in their path, ever: not used.
+  std::uint64_t looped = 0;
+  /// And with an ONLY_TO_CUSTOMER that says that they leak (RFC 9234 5).
+  std::uint64_t leaked = 0;
+  /// How its connections ended.
+  std::vector<EndCount> ends;
   /// Paths that the peer did not repeat in a refresh (RFC 7313): its table and ours had drifted
   /// apart.
   std::uint64_t stale_swept = 0;
@@ -243,6 +277,14 @@ struct RouteCounts {
   std::uint64_t paths = 0;
 };
 
+/// Paths of all peers together, and what Settings::path_limit says of them.
+struct PathLimitStatus {
+  std::uint64_t paths = 0;
+  std::optional<std::uint32_t> limit;
+  /// More are held, or would be if some had not been refused.
+  bool passed = false;
+};
+
 /// A range and how far it is used.
 struct RangeStatus {
   std::string name;
@@ -274,9 +316,11 @@ class Speaker {
 
   /// A connection came in. None: refuse it (unknown source, limits, a peer that is shut down):
   /// close it and forget.
-  /// `ifindex`: the link of a link-local `remote`, else 0.
+  /// `ifindex`: the link of a link-local `remote`, else 0. `over`: the name of the interface that
+  /// it came in by; empty: not known.
   [[nodiscard]] std::optional<ConnectionId> accepted(const Address& remote, const Address& local,
-                                                     Time now, std::uint32_t ifindex = 0);
+                                                     Time now, std::uint32_t ifindex = 0,
+                                                     std::string_view over = {});
   /// How the sockets of this peer are set up; only asked for addresses that accepted() let in.
   [[nodiscard]] SocketSetup socket_setup(const Address& remote, std::uint32_t ifindex = 0) const;
   /// The kernel does not take the peer's key, or a range's: shown as the peer's error.
@@ -345,14 +389,15 @@ class Speaker {
   void wait_for_install(bool yes, Time now);
   /// The kernel has acknowledged these as the last RouteChange of each said.
   void installed(const std::vector<Prefix>& prefixes, Time now);
-  /// Single-hop eBGP sessions over the interface fall at once (RFC 4271 8.2.1.3, "fast external
-  /// failover").
-  void link_down(std::uint32_t ifindex, Time now);
+  /// Sessions of peers one hop away over the interface fall at once, as no packet of theirs can
+  /// come any more. `name`: of the interface, for those that are bound to it.
+  void link_down(std::uint32_t ifindex, Time now, std::string_view name = {});
   /// The path to the peer has failed, others say (BFD): its session, if there is one, ends at once
   /// with Cease/10 (RFC 9384) and comes back as after an error.
   void path_failed(std::string_view peer, std::string_view why, Time now);
   /// Only peers whose own parameters changed are touched; a change that a running session cannot
-  /// take resets it. The node's own AS, router id or cluster id resets all.
+  /// take resets it. The node's own AS, router id and cluster id are for life: every set of
+  /// attributes and every OPEN has them.
   void apply(Settings settings, Time now);
   /// Closes everything. `cease`: with Cease/2 and `text` (RFC 9003); else silently, as a crash
   /// would look, so that peers in graceful restart keep our routes (the default of SIGTERM).
@@ -392,6 +437,8 @@ class Speaker {
   [[nodiscard]] std::vector<PeerStatus> peers() const;
   [[nodiscard]] std::vector<PolicyStatus> policies() const;
   [[nodiscard]] std::vector<RangeStatus> ranges() const;
+  /// Sorted: whom a next life is to wait for; those too that this life still does.
+  [[nodiscard]] std::vector<RangeMember> range_members() const;
   [[nodiscard]] std::vector<StationStatus> stations() const;
   [[nodiscard]] std::vector<AggregateStatus> aggregates() const;
   [[nodiscard]] std::vector<ConditionalStatus> conditional() const;
@@ -404,6 +451,7 @@ class Speaker {
   /// call the speaker but for next_hops() and placement() of the set.
   void selected(const std::function<void(const Prefix&, RouteKind, NextHopSet)>& each) const;
   [[nodiscard]] RouteCounts counts(Family family) const;
+  [[nodiscard]] PathLimitStatus path_limit() const;
   /// An MRT dump of all paths held, refused ones too. `unix_now`: seconds of UNIX time.
   [[nodiscard]] MrtDump begin_mrt_dump(std::uint32_t unix_now, Time now) const;
   /// Appends what stands at the next `places` places.

@@ -22,12 +22,13 @@ void Speaker::World::watch_routes() {
   // Without anything to watch for, a full table pays nothing.
   if (settings.aggregates.empty() && settings.announcements.empty() && default_conditions.empty())
     return tables->rib.watch_routes({});
-  tables->rib.watch_routes([this](const Prefix& prefix, RouteKind before, RouteKind now) {
-    aggregates.route(prefix, before, now);
-    // Whom it is learned from may matter, too.
-    if (default_conditions.contains(prefix)) default_condition_changed = true;
-    if (is_learned(before) != is_learned(now)) conditional.learned(prefix, is_learned(now));
-  });
+  tables->rib.watch_routes(
+      [this](const Prefix& prefix, RouteKind before, RouteKind now, std::uint8_t origin) {
+        aggregates.route(prefix, before, now, static_cast<Origin>(origin));
+        // Whom it is learned from may matter, too.
+        if (default_conditions.contains(prefix)) default_condition_changed = true;
+        if (is_learned(before) != is_learned(now)) conditional.learned(prefix, is_learned(now));
+      });
 }
 
 std::optional<Attributes> Speaker::World::wanted(const Prefix& prefix) const {
@@ -35,7 +36,7 @@ std::optional<Attributes> Speaker::World::wanted(const Prefix& prefix) const {
     return known->second.attributes();
   if (const Origination* announced = conditional.originated(prefix)) return announced->attributes();
   if (const AggregateSettings* aggregate = aggregates.originated(prefix))
-    return attributes_of(*aggregate, settings.asn, settings.router_id);
+    return attributes_of(*aggregate, settings.asn, settings.router_id, aggregates.origin(prefix));
   return std::nullopt;
 }
 
@@ -50,8 +51,8 @@ void Speaker::World::originate_again(const Prefix& prefix) {
 void Speaker::World::configure_origination(Time now) {
   aggregates.configure(settings.aggregates, now);
   conditional.configure(settings.announcements, now);
-  tables->rib.each_route([&](const Prefix& prefix, RouteKind kind) {
-    aggregates.route(prefix, RouteKind::none, kind);
+  tables->rib.each_route([&](const Prefix& prefix, RouteKind kind, std::uint8_t origin) {
+    aggregates.route(prefix, RouteKind::none, kind, static_cast<Origin>(origin));
     conditional.learned(prefix, is_learned(kind));
   });
 }
@@ -89,7 +90,8 @@ bool Speaker::World::follow_routes(Time now) {
     log_origination(
         fmt::format("aggregate {} is {}", prefix.text(),
                     aggregates.originated(prefix) != nullptr
-                        ? "originated: there are routes inside of it"
+                        ? fmt::format("originated, ORIGIN {}: there are routes inside of it",
+                                      name(aggregates.origin(prefix)))
                         : "withdrawn: no route is inside of it, or it is not configured any more"),
         now);
   }

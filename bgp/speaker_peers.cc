@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cassert>
 #include <tuple>
 #include <utility>
 
@@ -185,11 +186,15 @@ void Speaker::World::apply(Settings wanted, Time now) {
   policies = compile(settings, policies);
   monitoring.apply(settings.bmp, now);
   const Settings& old = wanted;
-  if (old.asn != settings.asn || old.router_id != settings.router_id ||
-      old.cluster_id != settings.cluster_id)
-    return start_over(now);
+  assert(old.asn == settings.asn && old.router_id == settings.router_id &&
+         old.cluster_id == settings.cluster_id);
   if (Tables::limits(old) != Tables::limits(settings)) {
     tables->rib.set_limits(Tables::limits(settings));
+  }
+  if (old.path_limit != settings.path_limit ||
+      old.path_limit_action != settings.path_limit_action) {
+    path_limit_passed = false;
+    if (ask_again_at) ask_again_at = now;
   }
   tables->rib.set_recursion(Tables::recursion(settings));
   if (old.aggregates != settings.aggregates || old.announcements != settings.announcements)
@@ -263,28 +268,6 @@ void Speaker::World::change_policy(Neighbour& who, const Session& session, Time 
   who.import = Import(std::move(import));
   who.import_changed = true;
   import_walk = ImportWalk{};
-}
-
-void Speaker::World::start_over(Time now) {
-  while (!neighbours.empty()) remove(*neighbours.front(), now);
-  for (const auto& [prefix, what] : originated) tables->rib.withdraw(PeerId::local, prefix);
-  for (const AggregateStatus& each : aggregates.status())
-    tables->rib.withdraw(PeerId::local, each.prefix);
-  for (const ConditionalStatus& each : conditional.status())
-    tables->rib.withdraw(PeerId::local, each.what.prefix);
-  while (tables->rib.pending() != 0) tables->rib.decide(decide_slice, changes);
-  monitoring.detach();
-  tables = std::make_unique<Tables>(settings, seed);
-  monitor(now);
-  tables->rib.connected(subnets);
-  tables->rib.wait_for_install(wait_for_install);
-  aggregates.start_over(now);
-  conditional.start_over(now);
-  configure_origination(now);
-  offer_defaults();
-  watch_routes();
-  for (const auto& [prefix, what] : originated) tables->originate(prefix, what.attributes());
-  add_listed(now);
 }
 
 }  // namespace weft::bgp

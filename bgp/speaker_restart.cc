@@ -66,6 +66,8 @@ void Speaker::World::begin(const Restart& how, Time now) {
   begun = true;
   restart = how;
   started = now;
+  for (const RangeMember& each : restart.range_members.value_or(std::vector<RangeMember>()))
+    awaited.emplace(each.address, each.graceful);
   for (const Family family : both_families) tables->rib.defer(family, restart.restarting);
   for (const auto& each : neighbours) tell_restart(*each);
 }
@@ -93,6 +95,15 @@ bool Speaker::World::has_ranges() const {
   return std::any_of(settings.peers.begin(), settings.peers.end(), is_range);
 }
 
+bool Speaker::World::awaits_range(bool graceful) const {
+  if (!restart.range_members) return has_ranges();
+  return std::any_of(awaited.begin(), awaited.end(), [&](const auto& each) {
+    const auto known = by_address.find(each.first);
+    const bool listed = known != by_address.end() && !known->second->peer.settings().is_dynamic();
+    return (each.second || !graceful) && !listed && range_of(settings.peers, each.first) != nullptr;
+  });
+}
+
 bool Speaker::World::deferring() const {
   return std::any_of(both_families.begin(), both_families.end(),
                      [&](Family family) { return tables->rib.deferring(family); });
@@ -106,8 +117,7 @@ void Speaker::World::check_deferral(Time now) {
   deferral_over = now >= started + settings.selection_deferral;
   for (const Family family : both_families) {
     if (!tables->rib.deferring(family)) continue;
-    // Who will come from a range nobody knows.
-    const bool holds = (has_ranges() && !deferral_over) ||
+    const bool holds = (!deferral_over && awaits_range(true)) ||
                        std::any_of(neighbours.begin(), neighbours.end(), [&](const auto& each) {
                          return holds_selection(*each, family, now);
                        });
@@ -169,15 +179,15 @@ void Speaker::World::check_sync(Time now) {
     const bool waits = std::any_of(neighbours.begin(), neighbours.end(),
                                    [&](const auto& each) { return owes(*each, family); });
     const bool late = now >= sync_end();
-    // Who will come from a range nobody knows: they all get the whole time.
-    if (((waits || has_ranges()) && !late) || tables->rib.pending() != 0 || !path_work.empty() ||
-        tables->rib.deferring(family))
+    if (((waits || awaits_range(false)) && !late) || tables->rib.pending() != 0 ||
+        !path_work.empty() || tables->rib.deferring(family))
       continue;
     sync_done[index(family)] = true;
     conditional.tables_complete(family);
-    syncs.push_back({family, waits});
+    syncs.push_back({family, waits || (restart.range_members && awaits_range(false))});
     for (const auto& each : neighbours) tell_restart(*each);
   }
+  if (sync_done[0] && sync_done[1]) awaited.clear();
 }
 
 Time Speaker::World::sync_deadline() const {

@@ -82,6 +82,7 @@ void Speaker::World::leave(Neighbour& who, Time now) {
     family.end_of_rib = false;
     family.refreshing_until.reset();
     family.discarded = 0;
+    family.unheld = 0;
     family.limit_said = false;
   }
 }
@@ -170,6 +171,8 @@ void Speaker::World::finish_path_work(PeerId peer) {
 void Speaker::World::join(Neighbour& who, const Session& session, Time now) {
   finish_path_work(who.id);
   who.joined = session.connection;
+  who.link = 0;
+  if (!who.peer.settings().is_unnumbered()) awaited.erase(who.peer.settings().address);
   Inbound inbound;
   inbound.negotiated = session.negotiated;
   inbound.external = session.external;
@@ -194,6 +197,7 @@ void Speaker::World::join(Neighbour& who, const Session& session, Time now) {
 void Speaker::World::attach(Neighbour& who, const Session& session) {
   // The same link-local address may stand on every link.
   who.ifindex = who.peer.ifindex() != 0 ? who.peer.ifindex() : interface_of(session.local);
+  if (const std::uint32_t link = link_to(who, session); link != 0) who.link = link;
   const PeerSettings& peer = who.peer.settings();
   // A peer several hops away is no gateway, whichever link the session leaves by.
   const bool on_its_link = peer.multihop == 1 || peer.is_unnumbered() || on_link(who);
@@ -296,6 +300,21 @@ std::uint32_t Speaker::World::interface_of(const Address& local) const {
     if (subnet.address == local) return subnet.ifindex;
   }
   return 0;
+}
+
+std::uint32_t Speaker::World::link_to(const Neighbour& who, const Session& session) const {
+  const PeerSettings& peer = who.peer.settings();
+  if (peer.is_unnumbered()) return who.peer.ifindex();
+  if (peer.multihop != 1) return 0;
+  const std::uint32_t here = interface_of(session.local);
+  std::uint32_t there = 0;
+  for (const ConnectedSubnet& subnet : subnets) {
+    if (!subnet.prefix.contains(*who.peer.address())) continue;
+    if (subnet.ifindex == here) return here;
+    if (there == 0) there = subnet.ifindex;
+  }
+  if (there != 0) return there;
+  return peer.uses_gtsm() ? here : 0;
 }
 
 OwnAddresses Speaker::World::own_addresses(const Address& local, std::uint32_t ifindex) const {

@@ -111,8 +111,17 @@ void Speaker::World::announce(Neighbour& who, const Announcement& announcement, 
   const PathNextHop& via = announcement.next_hop;
   const auto next_hop = rib.next_hop(who.id, via.address, via.link_local);
   bool lost = false;
+  const AttributeFacts& facts = tables->store.facts(who.last_attributes.id());
+  std::uint64_t* const refused_as =
+      who.last_looped || facts.is_loop(who.peer.settings().allow_own_as) ? &who.looped
+      : who.import.leaks(facts)                                          ? &who.leaked
+                                                                         : nullptr;
+  const bool limited = settings.path_limit.has_value();
   const auto announce_one = [&](const Nlri& nlri) {
     if (!is_routable(nlri.prefix)) return;
+    if (refused_as != nullptr) ++*refused_as;
+    if (limited && is_full() && !rib.holds(who.id, nlri.prefix, nlri.path_id))
+      return refuse_path(who, nlri.prefix.family(), now);
     if (!next_hop || who.last_looped) {
       // A route that cannot be held must not leave its predecessor in place.
       rib.withdraw(who.id, nlri.prefix, nlri.path_id);
@@ -161,16 +170,17 @@ void Speaker::World::import_again(Time now) {
   }
 }
 
-std::optional<std::uint32_t> Speaker::World::exceeded(const Neighbour& who, Family family) const {
+std::optional<PassedLimit> Speaker::World::exceeded(const Neighbour& who, Family family) const {
   const PeerSettings& peer = who.peer.settings();
   if (!peer.prefix_limit && !peer.accepted_prefix_limit) return std::nullopt;
   const PathCounts counts = tables->rib.counts(who.id, family);
   // What is left of an earlier session goes as this one says its routes again.
   const std::uint64_t received = counts.received - counts.stale;
-  if (peer.prefix_limit && received > *peer.prefix_limit) return peer.prefix_limit;
+  if (peer.prefix_limit && received > *peer.prefix_limit)
+    return PassedLimit{*peer.prefix_limit, false};
   if (peer.accepted_prefix_limit &&
       std::min(received, counts.accepted()) > *peer.accepted_prefix_limit) {
-    return peer.accepted_prefix_limit;
+    return PassedLimit{*peer.accepted_prefix_limit, true};
   }
   return std::nullopt;
 }
@@ -178,9 +188,11 @@ std::optional<std::uint32_t> Speaker::World::exceeded(const Neighbour& who, Fami
 void Speaker::World::discard_excess(Neighbour& who, const Nlri& nlri) {
   if (who.peer.settings().prefix_limit_action != PrefixLimitAction::discard) return;
   const Family family = nlri.prefix.family();
-  if (!exceeded(who, family)) return;
+  const auto passed = exceeded(who, family);
+  if (!passed) return;
   tables->rib.withdraw(who.id, nlri.prefix, nlri.path_id);
   ++who.families[index(family)].discarded;
+  who.families[index(family)].discarded_by = *passed;
 }
 
 void Speaker::World::check_limits(Neighbour& who, Time now) {
@@ -190,21 +202,19 @@ void Speaker::World::check_limits(Neighbour& who, Time now) {
     FamilyState& state = who.families[index(family)];
     const auto limit = exceeded(who, family);
     if (limit && peer.prefix_limit_action == PrefixLimitAction::close) {
-      who.peer.refuse(too_many(family, *limit), now);
+      who.peer.refuse(too_many(family, limit->limit), now);
       return who.peer.hold_down(peer.prefix_limit_restart, now);
     }
     const bool above = limit.has_value() || state.discarded != 0;
     if (above && !state.limit_said) {
       const PathCounts counts = tables->rib.counts(who.id, family);
-      const auto said = limit               ? limit
-                        : peer.prefix_limit ? peer.prefix_limit
-                                            : peer.accepted_prefix_limit;
-      who.peer.log(
-          Level::warning,
-          fmt::format("{} {} prefixes received, {} accepted, the limit is {}{}",
-                      counts.received + state.discarded, name(family), counts.accepted(),
-                      said.value_or(0), state.discarded != 0 ? ": those beyond are not held" : ""),
-          now);
+      const PassedLimit said = limit.value_or(state.discarded_by);
+      who.peer.log(Level::warning,
+                   fmt::format("{} {} prefixes received, {} accepted, {} is {}{}",
+                               counts.received + state.discarded, name(family), counts.accepted(),
+                               name_of(said), said.limit,
+                               state.discarded != 0 ? ": those beyond are not held" : ""),
+                   now);
     }
     state.limit_said = above;
   }
@@ -228,6 +238,84 @@ void Speaker::World::change_limits(Neighbour& who, Time now) {
   }
   check_limits(who, now);
   follow_session(who, now);
+}
+
+std::uint64_t Speaker::World::learned_paths() const {
+  std::uint64_t paths = 0;
+  for (const Family family : both_families)
+    paths += tables->rib.paths(family) - tables->rib.counts(PeerId::local, family).received;
+  return paths;
+}
+
+bool Speaker::World::is_full() const {
+  return settings.path_limit && settings.path_limit_action == PathLimitAction::refuse &&
+         learned_paths() >= *settings.path_limit;
+}
+
+void Speaker::World::refuse_path(Neighbour& who, Family family, Time now) {
+  ++who.families[index(family)].unheld;
+  if (!ask_again_at) ask_again_at = now + ask_again_pause;
+  if (std::exchange(path_limit_passed, true)) return;
+  log_table(Level::warning,
+            fmt::format("{} paths of all peers are held, as many as bgp.path-limit says: more are "
+                        "not held, of peer {} first",
+                        learned_paths(), who.peer.settings().name),
+            now);
+}
+
+void Speaker::World::follow_path_limit(Time now) {
+  if (!settings.path_limit) {
+    path_limit_passed = false;
+    return ask_again(now);
+  }
+  const std::uint64_t paths = learned_paths();
+  const std::uint32_t limit = *settings.path_limit;
+  const bool room = paths + std::max(1U, limit / 10) <= limit;
+  if (settings.path_limit_action == PathLimitAction::warn && paths > limit &&
+      !std::exchange(path_limit_passed, true)) {
+    log_table(Level::warning,
+              fmt::format("{} paths of all peers are held: bgp.path-limit is {}", paths, limit),
+              now);
+  }
+  // In the other action what was refused has to be asked for, or it stays away.
+  const bool due = !ask_again_at || now >= *ask_again_at;
+  if (path_limit_passed && room && due) {
+    path_limit_passed = false;
+    log_table(
+        Level::info,
+        fmt::format("{} paths of all peers are held: there is room again below bgp.path-limit, "
+                    "{}",
+                    paths, limit),
+        now);
+  }
+  if (!ask_again_at || !due) return;
+  if (room || settings.path_limit_action == PathLimitAction::warn) return ask_again(now);
+  ask_again_at = now + ask_again_pause;
+}
+
+void Speaker::World::ask_again(Time now) {
+  if (!std::exchange(ask_again_at, std::nullopt)) return;
+  for (const auto& each : neighbours) {
+    for (const Family family : both_families) {
+      std::uint64_t& unheld = each->families[index(family)].unheld;
+      if (unheld == 0) continue;
+      if (each->peer.request_refresh(unicast(family))) {
+        unheld = 0;
+      } else {
+        each->peer.log(
+            Level::warning,
+            fmt::format("{} {} paths that bgp.path-limit kept out come with a new session "
+                        "only: the peer has no route refresh (RFC 2918)",
+                        unheld, name(family)),
+            now);
+      }
+    }
+  }
+}
+
+void Speaker::World::log_table(Level level, const std::string& text, Time now) {
+  std::string line = table_log.admit(text, now);
+  if (!line.empty()) out.log.push_back({level, std::move(line)});
 }
 
 void Speaker::World::end_of_rib(Neighbour& who, AfiSafi which, Time now) {

@@ -128,6 +128,7 @@ PeerStatus Speaker::World::status(const Neighbour& who) const {
   shown.password = wanted.password.has_value();
   shown.tcp_ao_keys = wanted.tcp_ao.size();
   shown.prefix_limit = wanted.prefix_limit;
+  shown.placement = wanted.placement();
   shown.route_reflector_client = wanted.route_reflector_client;
   shown.accepted_prefix_limit = wanted.accepted_prefix_limit;
   shown.last_error = peer.last_error();
@@ -138,6 +139,9 @@ PeerStatus Speaker::World::status(const Neighbour& who) const {
   shown.sent = peer.sent_counts();
   shown.established_count = peer.established_count();
   shown.malformed_updates = who.malformed_updates;
+  shown.looped = who.looped;
+  shown.leaked = who.leaked;
+  shown.ends = peer.ends().all();
   shown.graceful_restarts = who.graceful_restarts;
   shown.stale_swept = who.stale_swept;
   if (const Asn* asn = std::get_if<Asn>(&wanted.remote_as)) shown.asn = *asn;
@@ -172,7 +176,9 @@ PeerFamilyStatus Speaker::World::status(const Neighbour& who, Family family) con
   }
   shown.end_of_rib_received = state.end_of_rib;
   shown.discarded = state.discarded;
-  shown.above_limit = exceeded(who, family).has_value() || state.discarded != 0;
+  shown.passed_limit = exceeded(who, family);
+  if (!shown.passed_limit && state.discarded != 0) shown.passed_limit = state.discarded_by;
+  shown.unheld = state.unheld;
   shown.stale = counts.stale;
   shown.retention = state.retention.phase();
   if (state.retention.deadline() != Time::max()) shown.stale_until = state.retention.deadline();
@@ -201,6 +207,18 @@ std::vector<RangeStatus> Speaker::ranges() const {
                    refused == world_->refused.end() ? 0 : refused->second});
   }
   return all;
+}
+
+std::vector<RangeMember> Speaker::range_members() const {
+  std::map<Address, bool> all = world_->awaited;
+  for (const auto& each : world_->neighbours) {
+    const auto& session = each->peer.session();
+    if (!session || !each->peer.settings().is_dynamic()) continue;
+    all[each->peer.settings().address] = session->negotiated.graceful_restart;
+  }
+  std::vector<RangeMember> members;
+  for (const auto& [address, graceful] : all) members.push_back({address, graceful});
+  return members;
 }
 
 std::vector<AggregateStatus> Speaker::aggregates() const {
@@ -277,6 +295,10 @@ RouteCounts Speaker::counts(Family family) const {
   const Rib& rib = world_->tables->rib;
   const std::uint64_t local = rib.originated(family);
   return {local, rib.routes(family) - local, rib.paths(family)};
+}
+
+PathLimitStatus Speaker::path_limit() const {
+  return {world_->learned_paths(), world_->settings.path_limit, world_->path_limit_passed};
 }
 
 std::uint32_t Speaker::advertised_to(const Prefix& prefix) const {

@@ -40,10 +40,17 @@ constexpr std::size_t index(Family family) {
 /// Prefixes decided in one go: some milliseconds, so that no keepalive waits for a full table.
 inline constexpr std::size_t decide_slice = 16384;
 
+/// What a limit of all peers kept out is not asked for again more often than this.
+inline constexpr std::chrono::seconds ask_again_pause{60};
+
 /// What the tables know of one family of a session.
 struct FamilyState {
   /// Prefixes that were not held because of a limit, in this session.
   std::uint64_t discarded = 0;
+  /// The limit they are beyond.
+  PassedLimit discarded_by;
+  /// Paths that were not held because of Settings::path_limit.
+  std::uint64_t unheld = 0;
   /// The peer is above a limit, and that has been said.
   bool limit_said = false;
   /// As told to AdjOut; none: not negotiated, or we have no next hop to give.
@@ -74,6 +81,9 @@ struct Neighbour {
   /// What it let in is to be gone through again.
   bool import_changed = false;
   std::uint32_t ifindex = 0;
+  /// Over which a peer one hop away is reached, of the running or the last session; 0: not known,
+  /// or by any. Unlike `ifindex` it stays when the link has lost its addresses.
+  std::uint32_t link = 0;
   std::array<FamilyState, 2> families;
   /// Attributes of the last UPDATE, by the decoder's serial.
   HeldAttributes last_attributes;
@@ -85,6 +95,9 @@ struct Neighbour {
   bool last_looped = false;
   std::uint64_t malformed_updates = 0;
   std::uint64_t graceful_restarts = 0;
+  /// Prefixes announced with ourselves in their path; and leaked (RFC 9234), ever.
+  std::uint64_t looped = 0;
+  std::uint64_t leaked = 0;
   /// Paths that a refresh found stale, ever.
   std::uint64_t stale_swept = 0;
   /// Of a dynamic peer: since when it has no connection.
@@ -152,10 +165,13 @@ struct Speaker::World {
   Time started;
   bool begun = false;
   Restart restart;
+  /// Members of ranges in an earlier life that have not come yet: whether RFC 4724 was spoken.
+  std::map<Address, bool> awaited;
   /// Peers that are not up are waited for no longer.
   bool deferral_over = false;
   LogBudget stranger_log;
   LogBudget origination_log;
+  LogBudget table_log;
   /// By name of the range: connections refused because it was full.
   std::map<std::string, std::uint64_t, std::less<>> refused;
   Outbox out;
@@ -200,6 +216,10 @@ struct Speaker::World {
     NetId next = 0;
   };
   std::optional<ImportWalk> import_walk;
+  /// More paths than Settings::path_limit are held, or would be, and that has been said.
+  bool path_limit_passed = false;
+  /// When to look whether there is room for what was refused; none: nothing was.
+  std::optional<Time> ask_again_at;
   bool draining = false;
   /// Goodbye has been said: nothing changes any more, the kernel's routes least of all.
   bool stopped = false;
@@ -263,8 +283,6 @@ struct Speaker::World {
   void remove_unlisted(Time now);
   void change(Neighbour& who, const PeerSettings& wanted, Time now);
   void change_policy(Neighbour& who, const Session& session, Time now);
-  /// Another AS or another router: nothing of the old life holds.
-  void start_over(Time now);
 
   // ---- what this node originates (speaker_origination.cc)
 
@@ -312,6 +330,9 @@ struct Speaker::World {
   // ---- our own addresses
 
   std::uint32_t interface_of(const Address& local) const;
+  /// Over which a peer one hop away is reached: the one it is on, or, for one that is told to be
+  /// near by its ttl (RFC 5082), that of our end.
+  std::uint32_t link_to(const Neighbour& who, const Session& session) const;
   OwnAddresses own_addresses(const Address& local, std::uint32_t ifindex) const;
   bool on_link(const Neighbour& who) const;
 
@@ -331,6 +352,9 @@ struct Speaker::World {
   /// not up yet.
   bool holds_selection(const Neighbour& who, Family family, Time now) const;
   [[nodiscard]] bool has_ranges() const;
+  /// Somebody is to come from a range, or may, when that is not known. `graceful`: who will send
+  /// End-of-RIB.
+  [[nodiscard]] bool awaits_range(bool graceful) const;
   [[nodiscard]] bool deferring() const;
   /// Nobody is waited for after this.
   [[nodiscard]] Time sync_end() const;
@@ -361,10 +385,20 @@ struct Speaker::World {
   /// being at hand.
   void import_again(Time now);
   /// The limit that the peer is above in this family.
-  std::optional<std::uint32_t> exceeded(const Neighbour& who, Family family) const;
+  std::optional<PassedLimit> exceeded(const Neighbour& who, Family family) const;
   /// PrefixLimitAction::discard: the path that was one too many is not held.
   void discard_excess(Neighbour& who, const Nlri& nlri);
   void check_limits(Neighbour& who, Time now);
+  /// Paths of all peers.
+  [[nodiscard]] std::uint64_t learned_paths() const;
+  /// There is no room for another (Settings::path_limit).
+  [[nodiscard]] bool is_full() const;
+  void refuse_path(Neighbour& who, Family family, Time now);
+  /// Says that the limit of all peers is passed, and that it is not any more; what was refused is
+  /// asked for again then, but not all the time.
+  void follow_path_limit(Time now);
+  void ask_again(Time now);
+  void log_table(Level level, const std::string& text, Time now);
   /// Other limits: what the peer has said counts by them, and what was not held is asked for again.
   void change_limits(Neighbour& who, Time now);
   void end_of_rib(Neighbour& who, AfiSafi which, Time now);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
@@ -26,6 +27,7 @@
 #include "bgp/ranges.h"
 #include "bgp/tcp_ao.h"
 #include "bgp/tcp_md5.h"
+#include "net/datagram.h"
 
 namespace weft::bgp {
 namespace {
@@ -100,6 +102,13 @@ error_code accept_ttl(Socket& socket, Family family, int least) {
   return family == Family::ipv4 ? set_option(socket, IPPROTO_IP, IP_MINTTL, least)
                                 : set_option(socket, IPPROTO_IPV6, IPV6_MINHOPCOUNT, least);
 }
+/// The interface that an accepted connection came in by; empty: not known.
+std::string interface_of(tcp::socket& socket, Family family) {
+  const std::uint32_t ifindex = arrival_link(socket.native_handle(), family);
+  std::array<char, IF_NAMESIZE> name{};
+  return ifindex != 0 && ::if_indextoname(ifindex, name.data()) != nullptr ? name.data() : "";
+}
+
 template <typename Socket>
 error_code bind_interface(Socket& socket, const std::string& name) {
   if (::setsockopt(socket.native_handle(), SOL_SOCKET, SO_BINDTODEVICE, name.c_str(),
@@ -345,7 +354,8 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
     close_on_exec(socket);
     const Address remote = address_of(from.address());
     const std::uint32_t ifindex = scope_of(from);
-    const auto id = speaker.accepted(remote, address_of(here.address()), Clock::now(), ifindex);
+    const auto id = speaker.accepted(remote, address_of(here.address()), Clock::now(), ifindex,
+                                     interface_of(socket, remote.family()));
     if (!id) {
       socket.set_option(asio::socket_base::linger(true, 0),
                         error);  // refused, as a closed port would

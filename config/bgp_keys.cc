@@ -12,6 +12,18 @@
 namespace weft::config {
 namespace {
 
+std::string write_path_limit_action(bgp::PathLimitAction action) {
+  return action == bgp::PathLimitAction::refuse ? "refuse" : "warn";
+}
+
+std::optional<bgp::PathLimitAction> read_path_limit_action(Reader& reader, const Node& node) {
+  for (const auto each : {bgp::PathLimitAction::refuse, bgp::PathLimitAction::warn}) {
+    if (node.kind == Node::Kind::scalar && node.text == write_path_limit_action(each)) return each;
+  }
+  reader.fail(node, "must be one of refuse, warn");
+  return std::nullopt;
+}
+
 std::optional<std::vector<Address>> read_listen(Reader& reader, const Node& node) {
   constexpr std::size_t limit = 64;
   if (!reader.sequence(node)) return std::nullopt;
@@ -156,13 +168,26 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
       duration(
           "selection-deferral", &Settings::selection_deferral, {.least = 0, .most = 300},
           "After a restart, learned routes are chosen among once all peers in graceful restart "
-          "have sent theirs; peers that are not up are waited for so long. The kernel keeps "
-          "its routes meanwhile, and what this node originates never waits."),
+          "have sent theirs; peers that are not up are waited for so long, of a listen range those "
+          "that were there before the restart. The kernel keeps its routes meanwhile, and what "
+          "this node originates never waits."),
       otherwise(key_of("cluster-id", &Settings::cluster_id, "IPv4 address",
                        "Marks what this node reflects between internal peers (RFC 4456). Give all "
                        "reflectors of one set of clients the same.",
                        read_router_id, [](bgp::RouterId id) { return yaml_text(id.text()); }),
                 "node.router-id"),
+      otherwise(
+          number("path-limit", &Settings::path_limit, {.least = 1, .most = 4294967295},
+                 "Paths of all peers together, of both families; it bounds memory, whatever peers "
+                 "send. What this node originates does not count, nor does another version of a "
+                 "path that is held. What happens with more, path-limit-action says; no session "
+                 "ends for it."),
+          "no limit"),
+      key_of(
+          "path-limit-action", &Settings::path_limit_action, "refuse or warn",
+          "refuse: paths beyond path-limit are not held; once a tenth of it is free again, peers "
+          "are asked for them (RFC 2918), at most once a minute. warn: it is said, and no more.",
+          read_path_limit_action, write_path_limit_action),
       boolean("default-route", &Settings::default_route,
               "The filter host takes 0.0.0.0/0 and ::/0 from peers as well."),
       written(structure<Settings>("prefix-sets", "mapping of name to list of prefixes, at most 256",
@@ -179,11 +204,13 @@ const std::vector<Key<bgp::Settings>>& keys<bgp::Settings>() {
                               "order. The first that matches decides; what no rule matches is "
                               "rejected."),
           write_policies),
-      key_of("aggregates", &Settings::aggregates,
-             fmt::format("list of aggregates, at most {}", bgp::aggregate_limit),
-             "Prefixes that are announced as long as something more specific has a route, learned "
-             "or of this node (RFC 4271, section 9.2.2.2).",
-             read_aggregates, write_aggregates),
+      key_of(
+          "aggregates", &Settings::aggregates,
+          fmt::format("list of aggregates, at most {}", bgp::aggregate_limit),
+          "Prefixes that are announced as long as something more specific has a route, learned "
+          "or of this node (RFC 4271, section 9.2.2.2). ORIGIN is INCOMPLETE when that of a route "
+          "inside is, else EGP when one is, else IGP.",
+          read_aggregates, write_aggregates),
       key_of("announcements", &Settings::announcements,
              fmt::format("list of announcements, at most {}", bgp::announcement_limit),
              "Prefixes that are announced while all of their conditions hold; without conditions, "

@@ -120,6 +120,10 @@ std::vector<Change> diff(const Config& running, const Config& wanted) {
     if (find(wanted.bgp.peers, peer.name) == nullptr) changes.emplace_back(PeerRemoved{peer});
   }
   diff_pools(running.ipam, wanted.ipam, changes);
+  if (running.bgp.path_limit != wanted.bgp.path_limit ||
+      running.bgp.path_limit_action != wanted.bgp.path_limit_action) {
+    changes.emplace_back(PathLimitChanged{});
+  }
   if (running.bgp.multipath != wanted.bgp.multipath ||
       running.bgp.multipath_relax != wanted.bgp.multipath_relax ||
       running.bgp.always_compare_med != wanted.bgp.always_compare_med ||
@@ -177,6 +181,7 @@ std::string describe(const Change& change) {
             return fmt::format("the first pool is '{}' now", c.pool);
           },
           [](const IpamChanged&) { return std::string("address management changed"); },
+          [](const PathLimitChanged&) { return std::string("the limit of all paths changed"); },
           [](const DecisionChanged&) { return std::string("the choice among paths changed"); },
           [](const HostFilterChanged&) {
             return std::string("what the filter host lets in changed");

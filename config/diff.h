@@ -70,6 +70,10 @@ struct IpamChanged {
   bool operator==(const IpamChanged&) const = default;
 };
 
+/// path-limit, path-limit-action: what is held stays.
+struct PathLimitChanged {
+  bool operator==(const PathLimitChanged&) const = default;
+};
 /// multipath, multipath-relax: decide anew.
 struct DecisionChanged {
   bool operator==(const DecisionChanged&) const = default;
@@ -100,9 +104,9 @@ struct CniChanged {
 };
 
 using Change = std::variant<RestartNeeded, PeerRemoved, PoolRemoved, PoolChanged, PoolAdded,
-                            DefaultPoolChanged, IpamChanged, DecisionChanged, HostFilterChanged,
-                            PoliciesChanged, PeerChanged, PeerAdded, BmpChanged, OriginationChanged,
-                            ExporterChanged, CniChanged>;
+                            DefaultPoolChanged, IpamChanged, PathLimitChanged, DecisionChanged,
+                            HostFilterChanged, PoliciesChanged, PeerChanged, PeerAdded, BmpChanged,
+                            OriginationChanged, ExporterChanged, CniChanged>;
 
 /// In the order of the variant: what goes makes room first. Peers are the same by name, pools too.
 /// Empty: nothing to do.

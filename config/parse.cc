@@ -402,8 +402,37 @@ void check_placements(Reader& reader, const Node& node,
   }
 }
 
-void check_local_as(Reader& reader, const Draft& draft) {
+/// Of a peer that is told to be, not of one that may turn out so.
+bool is_internal(const bgp::PeerSettings& peer, const NodeSettings& node) {
+  if (const auto* kind = std::get_if<bgp::RemoteAs>(&peer.remote_as))
+    return *kind == bgp::RemoteAs::internal;
+  return std::get<bgp::Asn>(peer.remote_as) == peer.local_as.value_or(node.asn);
+}
+
+/// What changes AS_PATH as it is told to another AS.
+void check_path_changes(Reader& reader, const Draft& draft, const NodeSettings& node) {
   const bgp::PeerSettings& peer = draft.settings;
+  if (!is_internal(peer, node)) return;
+  const auto refuse = [&](std::string_view key, std::string_view off) {
+    const Reader::Scope scope(reader, key);
+    reader.fail(draft.at(key), fmt::format("is for peers of another AS, and this one is internal: "
+                                           "AS_PATH stays as it is there (RFC 4271, 5.1.2); say {}",
+                                           off));
+  };
+  if (peer.as_override) refuse("as-override", "false, or leave it out");
+  if (peer.remove_private != bgp::RemovePrivate::none)
+    refuse("remove-private", "none, or leave it out");
+}
+
+void check_local_as(Reader& reader, const Draft& draft, const NodeSettings& node) {
+  const bgp::PeerSettings& peer = draft.settings;
+  if (peer.local_as == node.asn) {
+    const Reader::Scope scope(reader, "local-as");
+    return reader.fail(draft.at("local-as"),
+                       fmt::format("{} is node.asn, which every session speaks for already; leave "
+                                   "it out",
+                                   node.asn.value));
+  }
   if (peer.local_as && peer.remote_as == std::variant<bgp::RemoteAs, bgp::Asn>(*peer.local_as)) {
     const Reader::Scope scope(reader, "local-as");
     reader.fail(draft.at("local-as"),
@@ -556,7 +585,8 @@ void read_peers(Reader& reader, const Node& node, const Groups& groups, Config& 
       check_peer_reflection(reader, draft, config.node);
       check_peer_policies(reader, draft, config.bgp);
       check_peer_role(reader, draft, config.node);
-      check_local_as(reader, draft);
+      check_local_as(reader, draft, config.node);
+      check_path_changes(reader, draft, config.node);
       check_table(reader, draft);
       identities.check(reader, draft);
     }

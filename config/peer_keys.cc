@@ -399,13 +399,14 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
               "The peer sees local-as alone, without node.asn behind it."),
       boolean("as-override", &PeerSettings::as_override,
               "Where the peer's own AS stands in a path told to it, ours takes its place, so that "
-              "sites of one AS hear of each other."),
+              "sites of one AS hear of each other. For external peers."),
       number("allowas-in", &PeerSettings::allow_own_as, {.least = 0, .most = 10},
              "Paths of the peer are taken although our own AS stands in them, up to so many "
              "times."),
       choice("remove-private", &PeerSettings::remove_private, {"none", "all", "replace"},
              "What becomes of private AS numbers (RFC 6996) in paths told to the peer: all takes "
-             "them out, replace puts ours in their place. The peer's own AS stays."),
+             "them out, replace puts ours in their place. The peer's own AS stays. For external "
+             "peers."),
       choice(
           "next-hop", &PeerSettings::next_hop, {"auto", "self", "unchanged"},
           "Whose next hop the peer is told. auto: ours on external sessions, that of the path on "
@@ -421,8 +422,8 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
           "chosen by the kernel's route to the peer"),
       otherwise(key_of(
                     "bind-interface", &PeerSettings::bind_interface, "name of an interface",
-                    "Packets of the session leave and arrive by this interface alone; not for "
-                    "unnumbered peers.",
+                    "Packets of the session leave and arrive by this interface alone: a connection "
+                    "of the peer that comes in by another is refused. Not for unnumbered peers.",
                     [](Reader& reader, const Node& node) {
                       return reader.word(node, interface_limit, "-_.:@+");
                     },

@@ -33,6 +33,14 @@ bool is_control(char c) {
   return static_cast<unsigned char>(c) < ' ' || c == 0x7f;
 }
 
+/// ::ffff:0:0/96 (RFC 4291 2.5.5.2)
+bool is_mapped(const Address& address) {
+  return address.is_v6() && address.half(0) == 0 && address.half(1) >> 32 == 0xffff;
+}
+Address mapped(const Address& address) {
+  return Address::ipv4(static_cast<std::uint32_t>(address.half(1)));
+}
+
 /// RFC 7607, 6793, 7300: numbers that no AS has.
 std::string_view why_no_asn(std::uint64_t value) {
   if (value == 0) return "0 is reserved (RFC 7607)";
@@ -180,6 +188,12 @@ std::optional<Address> Reader::address(const Node& node) {
   const std::string* value = scalar(node, "an IPv4 or IPv6 address");
   if (value == nullptr) return std::nullopt;
   const auto parsed = Address::parse(*value);
+  if (parsed && is_mapped(*parsed)) {
+    fail(node, fmt::format("{} is an IPv4 address inside of an IPv6 one, which nothing is sent to; "
+                           "give {}",
+                           quoted(*value), mapped(*parsed).text()));
+    return std::nullopt;
+  }
   if (parsed && value->find('\0') == std::string::npos) return *parsed;
   fail(node, fmt::format("{} is not an IPv4 or IPv6 address", quoted(*value)));
   return std::nullopt;
@@ -206,6 +220,14 @@ std::optional<Prefix> Reader::prefix(const Node& node, Family family) {
   const auto parsed = Prefix::parse(*value);
   if (!parsed) {
     fail(node, parsed.error().message);
+    return std::nullopt;
+  }
+  constexpr unsigned mapped_length = 96;
+  if (is_mapped(parsed->address()) && parsed->length() >= mapped_length) {
+    fail(node, fmt::format("{} is an IPv4 prefix inside of an IPv6 one, which nothing is sent to; "
+                           "give {}/{}",
+                           quoted(*value), mapped(parsed->address()).text(),
+                           parsed->length() - mapped_length));
     return std::nullopt;
   }
   if (parsed->family() != family) {

@@ -180,6 +180,8 @@ constexpr auto fields<Status> = std::tuple{Field{"version", &Status::version},
                                            Field{"draining", &Status::draining, {}, true},
                                            Field{"drain_text", &Status::drain_text, {}, true},
                                            Field{"restarting", &Status::restarting, {}, true},
+                                           Field{"paths", &Status::paths, {}, true},
+                                           Field{"path_limit", &Status::path_limit, {}, true},
                                            Field{"warnings", &Status::warnings}};
 template <>
 constexpr auto fields<PeerFamily> =
@@ -191,6 +193,8 @@ constexpr auto fields<PeerFamily> =
                Field{"end_of_rib", &PeerFamily::end_of_rib},
                Field{"discarded", &PeerFamily::discarded},
                Field{"above_limit", &PeerFamily::above_limit},
+               Field{"passed_limit", &PeerFamily::passed_limit, {}, true},
+               Field{"unheld", &PeerFamily::unheld, {}, true},
                Field{"stale", &PeerFamily::stale, {}, true},
                Field{"stale_because", &PeerFamily::stale_because, {}, true},
                Field{"stale_left_seconds", &PeerFamily::stale_left, {}, true}};
@@ -230,12 +234,17 @@ constexpr auto fields<Peer> =
                Field{"last_sent_notification", &Peer::last_sent_notification, {}, true},
                Field{"last_received_notification", &Peer::last_received_notification, {}, true},
                Field{"malformed_updates", &Peer::malformed_updates, {}, true},
+               Field{"looped", &Peer::looped, {}, true},
+               Field{"leaked", &Peer::leaked, {}, true},
+               Field{"ends", &Peer::ends, {}, true},
                Field{"rtt_microseconds", &Peer::rtt_microseconds},
                Field{"mss", &Peer::mss},
                Field{"retransmits", &Peer::retransmits},
                Field{"send_queue", &Peer::send_queue},
                Field{"receive_queue", &Peer::receive_queue},
-               Field{"route_reflector_client", &Peer::route_reflector_client, {}, true}};
+               Field{"route_reflector_client", &Peer::route_reflector_client, {}, true},
+               Field{"table", &Peer::table, {}, true},
+               Field{"metric", &Peer::metric, {}, true}};
 template <>
 constexpr auto fields<PeerRange> =
     std::tuple{Field{"name", &PeerRange::name}, Field{"prefix", &PeerRange::prefix},

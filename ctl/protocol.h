@@ -282,6 +282,9 @@ struct Status {
   /// weftd has restarted and waits for its peers' routes before it chooses (RFC 4724 4.1).
   bool restarting = false;
   /// What an operator should look at, one sentence each; empty is all well.
+  /// Paths of all peers, and how many there may be (bgp.path-limit); 0: any.
+  std::uint64_t paths = 0;
+  std::uint32_t path_limit = 0;
   std::vector<std::string> warnings;
   bool operator==(const Status&) const = default;
 };
@@ -296,6 +299,10 @@ struct PeerFamily {
   /// Not held because of a limit, in this session.
   std::uint64_t discarded = 0;
   bool above_limit = false;
+  /// Which: "prefix-limit", "accepted-prefix-limit"; empty: none.
+  std::string passed_limit = {};
+  /// Not held, because bgp.path-limit was reached, in this session.
+  std::uint64_t unheld = 0;
   /// Of the received: kept from a session that is over (RFC 4724).
   std::uint64_t stale = 0;
   /// Why: "restarting", "long-lived", "refreshing"; empty: nothing is stale.
@@ -351,6 +358,11 @@ struct Peer {
   std::string last_sent_notification;
   std::string last_received_notification;
   std::uint64_t malformed_updates = 0;
+  /// Prefixes announced with ourselves in their path, and leaked ones (RFC 9234).
+  std::uint64_t looped = 0;
+  std::uint64_t leaked = 0;
+  /// How its connections ended: "hold_timer by us", "bad_peer_as by peer, opening".
+  std::map<std::string, std::uint64_t> ends;
   /// Of the running connection.
   std::optional<std::uint64_t> rtt_microseconds;
   std::optional<std::uint32_t> mss;
@@ -359,6 +371,10 @@ struct Peer {
   std::optional<std::uint32_t> receive_queue;
   /// RFC 4456
   bool route_reflector_client = false;
+  /// Where in the kernel its routes go, unless that is the table main, and the node's metric; else
+  /// 0.
+  std::uint32_t table = 0;
+  std::uint32_t metric = 0;
   bool operator==(const Peer&) const = default;
 };
 

@@ -126,8 +126,9 @@ Tone tone_of_kernel(std::string_view kernel) {
 
 Tone tone_of_peer(const Peer& peer) {
   if (peer.state != "Established") return Tone::wrong;
-  const bool above = std::any_of(peer.families.begin(), peer.families.end(),
-                                 [](const PeerFamily& family) { return family.above_limit; });
+  const bool above = std::any_of(
+      peer.families.begin(), peer.families.end(),
+      [](const PeerFamily& family) { return family.above_limit || family.unheld != 0; });
   return above ? Tone::between : Tone::good;
 }
 
@@ -223,6 +224,10 @@ std::string table(const Status& status, Style style) {
     text += labelled("not in kernel",
                      fmt::format("{} wanted there and not there yet", status.fib_pending));
   }
+  if (status.path_limit != 0) {
+    text += labelled("paths", fmt::format("{} of all peers, bgp.path-limit is {}", status.paths,
+                                          status.path_limit));
+  }
   if (status.restarting) text += labelled("restarted", "waiting for the peers' routes");
   if (status.draining) {
     text +=
@@ -255,10 +260,14 @@ std::string why(const Peer& peer) {
   if (peer.state == "Established") {
     std::vector<std::string> above;
     for (const PeerFamily& family : peer.families) {
-      if (family.above_limit) above.push_back(family.family);
+      if (family.above_limit)
+        above.push_back(
+            fmt::format("more {} prefixes than {} allows", family.family, family.passed_limit));
+      if (family.unheld != 0)
+        above.push_back(
+            fmt::format("{} {} paths not held for bgp.path-limit", family.unheld, family.family));
     }
-    if (above.empty()) return {};
-    return fmt::format("more {} prefixes than its limit allows", joined(above, " and "));
+    return above.empty() ? "" : joined(above, "; ");
   }
   if (peer.last_attempt.empty()) return harmless(peer.last_error);
   return fmt::format("{}; then: {}", harmless(peer.last_error), harmless(peer.last_attempt));
@@ -276,6 +285,8 @@ std::string failure_text(const std::string& what, std::optional<std::uint64_t> a
 std::string table(const Peers& peers, Style style) {
   if (peers.peers.empty() && peers.ranges.empty()) return "no peers are configured (bgp.peers)\n";
   if (peers.peers.empty()) return text_of(peers.ranges, style);
+  const bool tables = std::any_of(peers.peers.begin(), peers.peers.end(),
+                                  [](const Peer& peer) { return peer.table != 0; });
   std::vector<Row> rows;
   for (const Peer& peer : peers.peers) {
     const Tone tone = tone_of_peer(peer);
@@ -285,20 +296,23 @@ std::string table(const Peers& peers, Style style) {
                     {dash_if_empty(peer.name), dash_if_empty(peer.address),
                      peer.asn == 0 ? "-" : fmt::format("{}", peer.asn), dash_if_empty(peer.state),
                      duration_text(peer.since), received_text(ipv4), advertised_text(ipv4),
-                     received_text(ipv6), advertised_text(ipv6), why(peer)}});
+                     received_text(ipv6), advertised_text(ipv6)}});
+    auto& cells = rows.back().cells;
+    if (tables) cells.push_back(peer.table == 0 ? "main" : fmt::format("{}", peer.table));
+    cells.push_back(why(peer));
   }
-  return rendered({{"NAME"},
-                   {"ADDRESS"},
-                   {"AS", Align::right},
-                   {"STATE"},
-                   {"FOR", Align::right},
-                   {"IPV4-IN", Align::right},
-                   {"OUT", Align::right},
-                   {"IPV6-IN", Align::right},
-                   {"OUT", Align::right},
-                   {"WHY"}},
-                  rows, style) +
-         text_of(peers.ranges, style);
+  std::vector<Column> columns{{"NAME"},
+                              {"ADDRESS"},
+                              {"AS", Align::right},
+                              {"STATE"},
+                              {"FOR", Align::right},
+                              {"IPV4-IN", Align::right},
+                              {"OUT", Align::right},
+                              {"IPV6-IN", Align::right},
+                              {"OUT", Align::right}};
+  if (tables) columns.push_back({"TABLE", Align::right});
+  columns.push_back({"WHY"});
+  return rendered(columns, rows, style) + text_of(peers.ranges, style);
 }
 
 std::string table(const Bfd& bfd, Style style) {
@@ -620,6 +634,12 @@ std::string detail(const Peer& peer, Style style) {
   } else {
     text += labelled("ttl", fmt::format("{} sent, any taken", peer.ttl));
   }
+  if (peer.table != 0 || peer.metric != 0) {
+    text +=
+        labelled("kernel",
+                 fmt::format("table {}{}", peer.table == 0 ? "main" : fmt::format("{}", peer.table),
+                             peer.metric == 0 ? "" : fmt::format(", metric {}", peer.metric)));
+  }
   if (peer.route_reflector_client) text += labelled("reflection", "a client of ours (RFC 4456)");
   const bool up = peer.state == "Established";
   if (up) {
@@ -638,6 +658,14 @@ std::string detail(const Peer& peer, Style style) {
     text += labelled("malformed", fmt::format("{} UPDATEs taken for withdrawals (RFC 7606)",
                                               peer.malformed_updates));
   }
+  if (peer.looped != 0) {
+    text += labelled(
+        "loops", fmt::format("{} prefixes announced with ourselves in their path", peer.looped));
+  }
+  if (peer.leaked != 0) {
+    text += labelled("leaks",
+                     fmt::format("{} prefixes announced against its role (RFC 9234)", peer.leaked));
+  }
   if (peer.mss) {
     text +=
         labelled("TCP", fmt::format("rtt {:.3f} ms, mss {}, {} retransmits, {} octets to send, "
@@ -653,6 +681,12 @@ std::string detail(const Peer& peer, Style style) {
   text += labelled("messages",
                    fmt::format("{} received, {} sent", peer.messages_received, peer.messages_sent));
   text += labelled("sessions", fmt::format("{} established so far", peer.established_count));
+  if (!peer.ends.empty()) {
+    std::vector<std::string> ends;
+    for (const auto& [reason, count] : peer.ends)
+      ends.push_back(fmt::format("{} {}", count, reason));
+    text += labelled("ended", joined(ends, "; "));
+  }
   if (peer.graceful_restarts != 0) {
     text += labelled("restarts", fmt::format("{} times its routes stayed when the session ended",
                                              peer.graceful_restarts));
@@ -671,6 +705,7 @@ std::string detail(const Peer& peer, Style style) {
           fmt::format("{}", family.advertised), family.end_of_rib ? "received" : "awaited",
           family.discarded != 0 ? fmt::format("{} not held", family.discarded)
           : family.above_limit  ? "exceeded"
+          : family.unheld != 0  ? fmt::format("{} not held for all", family.unheld)
                                 : "-"}});
   }
   for (const PeerFamily& family : peer.families) {

@@ -27,6 +27,19 @@ std::int64_t unix_seconds() {
   return duration_cast<seconds>(now).count();
 }
 
+std::string text_of(ClientId client) {
+  return fmt::format("client {}", client);
+}
+
+/// ", communities 65001:1 no-export, MED 5"
+std::string text_of(const bgp::Origination& what) {
+  std::string text;
+  if (const auto communities = what.community_texts(); !communities.empty())
+    text += fmt::format(", communities {}", fmt::join(communities, " "));
+  if (what.med) text += fmt::format(", MED {}", *what.med);
+  return text;
+}
+
 }  // namespace
 
 ctl::Reply Announcements::announce(const ctl::AnnounceRequest& request, ClientId client, Time now) {
@@ -46,6 +59,14 @@ ctl::Reply Announcements::announce(const ctl::AnnounceRequest& request, ClientId
     return ctl::Failure{ctl::ErrorCode::exhausted,
                         fmt::format("{} prefixes are announced for clients already", limit)};
   }
+  const auto known = leases_.find(key);
+  if (known == leases_.end() || !(known->second.what == lease.what)) {
+    const std::string until = request.hold          ? "while " + text_of(client) + " is there"
+                              : request.ttl_seconds ? fmt::format("for {} s", *request.ttl_seconds)
+                                                    : "until it is withdrawn";
+    news_.push_back(fmt::format("{} is announced for a client {}{}", request.prefix.text(), until,
+                                text_of(lease.what)));
+  }
   leases_.insert_or_assign(key, std::move(lease));
   return ctl::Done{};
 }
@@ -59,7 +80,11 @@ ctl::Reply Announcements::withdraw(const ctl::WithdrawRequest& request, ClientId
     gone = leases_.erase({request.prefix, client});
     if (gone == 0) gone = leases_.erase({request.prefix, ClientId{0}});
   }
-  if (gone != 0) return ctl::Done{};
+  if (gone != 0) {
+    news_.push_back(fmt::format("{} is withdrawn by a client{}", request.prefix.text(),
+                                request.force ? ", whoever announced it" : ""));
+    return ctl::Done{};
+  }
   const bool elsewhere = std::any_of(leases_.begin(), leases_.end(), of_prefix);
   return ctl::Failure{
       ctl::ErrorCode::not_found,
@@ -69,12 +94,20 @@ ctl::Reply Announcements::withdraw(const ctl::WithdrawRequest& request, ClientId
 }
 
 bool Announcements::client_gone(ClientId client) {
-  return std::erase_if(leases_, [&](const auto& each) { return each.first.second == client; }) != 0;
+  return std::erase_if(leases_, [&](const auto& each) {
+           if (each.first.second != client) return false;
+           news_.push_back(fmt::format("{} is withdrawn: {}, which held it, is gone",
+                                       each.first.first.text(), text_of(client)));
+           return true;
+         }) != 0;
 }
 
 bool Announcements::expire(Time now) {
   return std::erase_if(leases_, [&](const auto& each) {
-           return each.second.until && *each.second.until <= now;
+           if (!each.second.until || *each.second.until > now) return false;
+           news_.push_back(
+               fmt::format("{} is withdrawn: its time is over", each.first.first.text()));
+           return true;
          }) != 0;
 }
 

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -39,6 +40,9 @@ class Announcements {
   /// When the next lease runs out.
   [[nodiscard]] std::optional<Time> deadline() const;
 
+  /// What changed since the last call, a line each; a lease that is only renewed is no news.
+  [[nodiscard]] std::vector<std::string> take_news() { return std::exchange(news_, {}); }
+
   /// One for each prefix; of several leases the unbound one counts, then the oldest.
   [[nodiscard]] std::vector<bgp::Origination> wanted() const;
   [[nodiscard]] ctl::Announcements view(Time now) const;
@@ -54,6 +58,7 @@ class Announcements {
     std::optional<Time> until;
   };
   std::map<std::pair<Prefix, ClientId>, Lease> leases_;
+  std::vector<std::string> news_;
 };
 
 }  // namespace weft::daemon

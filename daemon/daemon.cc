@@ -16,6 +16,7 @@
 #include <optional>
 #include <utility>
 
+#include "bgp/log_budget.h"
 #include "config/diff.h"
 #include "daemon/announcements.h"
 #include "daemon/claims.h"
@@ -39,6 +40,8 @@ constexpr std::uint32_t ethernet_mtu = 1500;
 constexpr std::chrono::milliseconds scrape_patience{50};
 /// For the last words of a session to leave.
 constexpr std::chrono::milliseconds farewell{200};
+/// Lines a minute about what clients announce.
+constexpr unsigned announcement_log_limit = 60;
 
 FilterSettings filter_settings(const config::Config& config) {
   FilterSettings settings{
@@ -163,6 +166,10 @@ class Daemon {
 
   /// The leases have changed.
   void announce_for_clients() {
+    for (const std::string& news : announcements_.take_news()) {
+      const std::string line = announcement_log_.admit(news, Clock::now());
+      if (!line.empty()) spdlog::info(line);
+    }
     routing_->announce_for_clients(announcements_.wanted());
     const auto deadline = announcements_.deadline();
     if (!deadline) {
@@ -363,6 +370,7 @@ class Daemon {
   asio::signal_set signals_;
   asio::steady_timer lease_timer_;
   Announcements announcements_;
+  bgp::LogBudget announcement_log_{announcement_log_limit, Clock::now()};
   MrtDumps mrt_dumps_;
   std::unique_ptr<Containers> containers_;
   std::unique_ptr<Routing> routing_;

@@ -193,20 +193,15 @@ void resilient_groups(const Patient& patient, std::vector<Finding>& found) {
   found.push_back(std::move(finding));
 }
 
-struct Drops {
-  const char* counter;
-  const char* meaning;
-};
-
-/// Of /proc/net/netstat. No packet of these reaches a socket: whoever waits for it sees silence.
-constexpr std::array<Drops, 4> drops{{
-    {"TCPMD5NotFound",
+/// No packet of these reaches a socket: whoever waits for it sees silence.
+constexpr std::array<SegmentDrops, 4> known_drops{{
+    {"md5_missing", "TCPMD5NotFound",
      "came without the TCP MD5 signature that is asked for: a peer without a key"},
-    {"TCPMD5Unexpected",
+    {"md5_unexpected", "TCPMD5Unexpected",
      "came with a TCP MD5 signature that nobody asked for: a peer whose "
      "settings here have no password"},
-    {"TCPMD5Failure", "came with a wrong TCP MD5 signature: a peer with another key"},
-    {"TCPMinTTLDrop",
+    {"md5_wrong", "TCPMD5Failure", "came with a wrong TCP MD5 signature: a peer with another key"},
+    {"ttl", "TCPMinTTLDrop",
      "came with a lower ttl than is asked for: a peer that is further away, that "
      "sends no 255, or whose kernel refuses the connection (gtsm)"},
 }};
@@ -229,14 +224,12 @@ std::map<std::string, std::uint64_t> tcp_counters(const std::filesystem::path& p
 
 /// A note, not a fault: nobody resets these counters when the cause is gone.
 void dropped_segments(const Patient& patient, std::vector<Finding>& found) {
-  const auto counters = tcp_counters(patient.root / "proc/net/netstat");
-  for (const Drops& each : drops) {
-    const auto counter = counters.find(each.counter);
-    if (counter == counters.end() || counter->second == 0) continue;
+  for (const SegmentDrops& each : segment_drops(patient.root)) {
+    if (each.count == 0) continue;
     found.push_back({each.counter, State::note,
                      fmt::format("{} segments were dropped since this network namespace began, "
                                  "which {}",
-                                 counter->second, each.meaning),
+                                 each.count, each.meaning),
                      fmt::format("nstat -az TcpExt{}", each.counter), std::nullopt});
   }
 }
@@ -310,6 +303,18 @@ Finding networkd(const Patient& patient) {
 }
 
 }  // namespace
+
+std::vector<SegmentDrops> segment_drops(const std::filesystem::path& root) {
+  const auto counters = tcp_counters(root / "proc/net/netstat");
+  std::vector<SegmentDrops> found;
+  for (SegmentDrops each : known_drops) {
+    const auto counter = counters.find(each.counter);
+    if (counter == counters.end()) continue;
+    each.count = counter->second;
+    found.push_back(each);
+  }
+  return found;
+}
 
 std::vector<Finding> examine(const Patient& patient) {
   std::vector<Finding> found;

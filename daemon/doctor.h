@@ -49,6 +49,20 @@ struct Patient {
   std::filesystem::path root = "/";
 };
 
+/// TCP segments that the kernel dropped for a cause that weft's settings know, since the network
+/// namespace began.
+struct SegmentDrops {
+  /// "md5_missing"
+  const char* cause = "";
+  /// The kernel's name of it, in /proc/net/netstat.
+  const char* counter = "";
+  /// "came with a wrong TCP MD5 signature: …"
+  const char* meaning = "";
+  std::uint64_t count = 0;
+};
+/// All causes that the kernel counts; those it does not know are left out.
+std::vector<SegmentDrops> segment_drops(const std::filesystem::path& root);
+
 /// Everything that was looked at, the good too.
 std::vector<Finding> examine(const Patient& patient);
 /// Sets what set_to says; the findings that are left, freshly looked at.

@@ -13,12 +13,14 @@
 #include <string_view>
 #include <utility>
 
+#include "bgp/ranges.h"
 #include "bgp/router_socket.h"
 #include "bgp/transport.h"
 #include "daemon/drain_record.h"
 #include "daemon/fib_check.h"
 #include "daemon/forwarding_record.h"
 #include "daemon/health_checks.h"
+#include "daemon/range_record.h"
 #include "daemon/table_record.h"
 #include "fib/programmer.h"
 #include "fib/resilient_groups.h"
@@ -39,6 +41,8 @@ constexpr std::size_t prefetch_distance = 8;
 constexpr std::chrono::seconds adoption_limit{5};
 /// How long the kernel goes on to drop what an aggregate covered, after its withdrawal.
 constexpr std::chrono::seconds cover_linger{5};
+/// From the first change of who is there from a range to the note of it.
+constexpr std::chrono::seconds range_record_pause{1};
 
 void write_log(const bgp::LogLine& line) {
   switch (line.level) {
@@ -81,6 +85,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
         forwarding_(state_directory),
         tables_(state_directory),
         drain_(state_directory),
+        range_record_(state_directory),
         speaker_(completed(config.bgp, config.fib), std::random_device{}(), Clock::now(),
                  bgp::Speaker::Begin::when_told),
         routers_(io, [this](std::uint32_t ifindex,
@@ -92,7 +97,8 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
         table_timer_(io),
         audit_timer_(io),
         begin_timer_(io),
-        uncover_timer_(io) {
+        uncover_timer_(io),
+        range_timer_(io) {
     if (!settings_.install) return;
     table_.emplace(settings_);
     check_.emplace(*table_, speaker_, [this](const NextHop& hop) { return describe(hop); });
@@ -138,8 +144,14 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     callbacks.routes = [this](const std::vector<bgp::RouteChange>& changes) { learned(changes); };
     callbacks.sync_done = [this](bgp::SyncDone done) { synced(done); };
     callbacks.log = [](const bgp::LogLine& line) { write_log(line); };
-    callbacks.session_up = [this](const bgp::SessionUp& session) { bfd_.established(session); };
-    callbacks.forgotten = [this](const std::string& peer) { bfd_.forgotten(peer); };
+    callbacks.session_up = [this](const bgp::SessionUp& session) {
+      bfd_.established(session);
+      range_changed();
+    };
+    callbacks.forgotten = [this](const std::string& peer) {
+      bfd_.forgotten(peer);
+      range_changed();
+    };
     callbacks.served_late = [this](Clock::duration late) {
       loop_lag_.observe(std::chrono::duration<double>(late).count());
     };
@@ -294,6 +306,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     static_cast<void>(routers_.links({}));
     bfd_.stop();
     health_.stop();
+    if (range_due_) record_range();
     const std::string farewell = drained_ && !drained_->empty() ? *drained_ : "weftd is stopping";
     speaker_.stop(drained_.has_value(), farewell, Clock::now());
     if (transport_) transport_->poke();
@@ -301,6 +314,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     table_timer_.cancel();
     audit_timer_.cancel();
     uncover_timer_.cancel();
+    range_timer_.cancel();
     if (notifications_) give_back(*notifications_);
     if (reports_) give_back(*reports_);
     if (programmer_) programmer_->stop();
@@ -422,6 +436,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
                    restart.forwarding[0] && restart.forwarding[1] ? " and " : "",
                    restart.forwarding[1] ? "ipv6" : "");
     }
+    restart.range_members = range_record_.members();
     begin_timer_.cancel();
     speaker_.begin(restart, Clock::now());
     transport_->poke();
@@ -484,7 +499,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       table_->link(change.link, now);
     }
     if (usable) return;
-    speaker_.link_down(change.link.ifindex, now);
+    speaker_.link_down(change.link.ifindex, now, change.link.name);
     transport_->poke();
   }
 
@@ -700,10 +715,28 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
                                 : "every peer that came up has sent its End-of-RIB");
     families_synced_.insert(done.family);
     if (!synced()) return;
+    range_changed();
     if (auto written = forwarding_.write(); !written) spdlog::warn(written.error().message);
     if (!table_) return;
     table_->synced(Clock::now());
     pump();
+  }
+
+  /// A rack that comes back is one note, not one a host.
+  void range_changed() {
+    const auto& peers = speaker_.settings().peers;
+    if (range_due_ || !std::any_of(peers.begin(), peers.end(), bgp::is_range)) return;
+    range_due_ = true;
+    range_timer_.expires_after(range_record_pause);
+    range_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+      if (!error && !self->stopped_) self->record_range();
+    });
+  }
+
+  void record_range() {
+    range_due_ = false;
+    if (auto written = range_record_.write(speaker_.range_members()); !written)
+      spdlog::warn(written.error().message);
   }
 
   /// What the kernel has acknowledged may be told to others.
@@ -767,6 +800,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   ForwardingRecord forwarding_;
   TableRecord tables_;
   DrainRecord drain_;
+  RangeRecord range_record_;
   std::optional<std::string> drained_;
   bgp::Speaker speaker_;
   exporter::Histogram loop_lag_{exporter::lag_bounds()};
@@ -784,6 +818,8 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   asio::steady_timer audit_timer_;
   asio::steady_timer begin_timer_;
   asio::steady_timer uncover_timer_;
+  asio::steady_timer range_timer_;
+  bool range_due_ = false;
   std::set<Prefix> originated_;
   std::set<Prefix> shielded_;
   /// Learned blackholes, and the kernel's table for each.

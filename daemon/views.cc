@@ -15,6 +15,9 @@ namespace {
 using std::chrono::duration_cast;
 using std::chrono::seconds;
 
+/// RT_TABLE_MAIN
+constexpr std::uint32_t main_table = 254;
+
 std::string text(const std::optional<Address>& address) {
   return address ? address->text() : "";
 }
@@ -55,7 +58,9 @@ ctl::Peer peer_view(const World& world, const bgp::PeerStatus& peer, Time now) {
                              family.advertised,
                              family.end_of_rib_received,
                              family.discarded,
-                             family.above_limit,
+                             family.passed_limit.has_value(),
+                             family.passed_limit ? std::string(name_of(*family.passed_limit)) : "",
+                             family.unheld,
                              family.stale,
                              std::string(name(family.retention)),
                              {}});
@@ -63,6 +68,8 @@ ctl::Peer peer_view(const World& world, const bgp::PeerStatus& peer, Time now) {
       view.families.back().stale_left = duration_cast<seconds>(*family.stale_until - now);
   }
   view.graceful_restarts = peer.graceful_restarts;
+  if (peer.placement.table != main_table) view.table = peer.placement.table;
+  if (peer.placement.metric != world.config.fib.metric) view.metric = peer.placement.metric;
   view.route_reflector_client = peer.route_reflector_client;
   view.last_error =
       peer.shutdown && peer.last_error.empty() ? "shut down by the operator" : peer.last_error;
@@ -89,6 +96,13 @@ ctl::Peer peer_view(const World& world, const bgp::PeerStatus& peer, Time now) {
   view.last_sent_notification = peer.last_sent_notification;
   view.last_received_notification = peer.last_received_notification;
   view.malformed_updates = peer.malformed_updates;
+  view.looped = peer.looped;
+  view.leaked = peer.leaked;
+  for (const bgp::EndCount& end : peer.ends) {
+    view.ends.emplace(fmt::format("{} by {}{}", name(end.reason), end.by_peer ? "peer" : "us",
+                                  end.established ? "" : ", opening"),
+                      end.count);
+  }
   if (const auto tcp = peer.connection ? world.routing.tcp_facts(*peer.connection) : std::nullopt) {
     view.rtt_microseconds = static_cast<std::uint64_t>(tcp->rtt.count());
     view.mss = tcp->mss;
@@ -152,11 +166,18 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
   }
   for (const bgp::PeerStatus& peer : peers) {
     for (const bgp::PeerFamilyStatus& family : peer.families) {
-      if (!family.above_limit) continue;
-      const auto limit = peer.prefix_limit ? peer.prefix_limit : peer.accepted_prefix_limit;
+      if (family.unheld != 0) {
+        found.push_back(
+            fmt::format("{} {} paths of peer {} are not held: bgp.path-limit, {}, is "
+                        "reached",
+                        family.unheld, name(family.family), peer.name,
+                        world.config.bgp.path_limit.value_or(0)));
+      }
+      if (!family.passed_limit) continue;
       found.push_back(fmt::format(
-          "peer {} is above its limit of {} {} prefixes: {} held{}", peer.name, limit.value_or(0),
-          name(family.family), family.received,
+          "peer {} is above its {} of {} {} prefixes: {} held, {} of them accepted{}", peer.name,
+          name_of(*family.passed_limit), family.passed_limit->limit, name(family.family),
+          family.received, family.accepted,
           family.discarded == 0 ? "" : fmt::format(", {} discarded", family.discarded)));
     }
     // A peer of a range may come and go.
@@ -169,6 +190,11 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
   for (const bgp::StationStatus& station : world.routing.speaker().stations()) {
     if (station.state == bgp::StationState::up || station.last_error.empty()) continue;
     found.push_back(fmt::format("BMP station {} is away: {}", station.name, station.last_error));
+  }
+  const bgp::PathLimitStatus paths = world.routing.speaker().path_limit();
+  if (paths.limit && paths.paths > *paths.limit) {
+    found.push_back(fmt::format("{} paths of all peers are held, more than bgp.path-limit, {}",
+                                paths.paths, *paths.limit));
   }
   if (peers.empty() && world.config.bgp.peers.empty())
     found.emplace_back("no BGP peers are configured: nobody learns of this host's containers");
@@ -266,6 +292,9 @@ ctl::Status status_view(const World& world, Time now) {
   status.draining = drained.has_value();
   status.drain_text = drained.value_or("");
   status.restarting = speaker.deferring();
+  const bgp::PathLimitStatus paths = speaker.path_limit();
+  status.paths = paths.paths;
+  status.path_limit = paths.limit.value_or(0);
   status.warnings = warnings(world, peers, now);
   return status;
 }
@@ -468,6 +497,10 @@ exporter::Peer peer_metrics(const bgp::PeerStatus& peer, Time now) {
   row.sent = counts_of(peer.sent);
   row.queue_octets = peer.output_octets;
   row.malformed_updates = peer.malformed_updates;
+  row.looped = peer.looped;
+  row.leaked = peer.leaked;
+  for (const bgp::EndCount& end : peer.ends)
+    row.ends.push_back({std::string(name(end.reason)), end.by_peer, end.established, end.count});
   row.graceful_restarts = peer.graceful_restarts;
   row.stale_swept = peer.stale_swept;
   row.capabilities = peer.capabilities;
@@ -476,7 +509,7 @@ exporter::Peer peer_metrics(const bgp::PeerStatus& peer, Time now) {
   for (const bgp::PeerFamilyStatus& family : peer.families) {
     row.families.push_back({family.family, family.received, family.accepted, family.selected,
                             family.advertised, family.end_of_rib_received, family.end_of_rib_sent,
-                            family.discarded, family.stale});
+                            family.discarded, family.stale, family.unheld});
   }
   return row;
 }
@@ -564,8 +597,11 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
   snapshot.restarting = speaker.deferring();
   for (const bgp::PeerStatus& peer : speaker.peers())
     snapshot.peers.push_back(peer_metrics(peer, now));
+  for (const SegmentDrops& drops : segment_drops("/"))
+    snapshot.tcp_drops.emplace(drops.cause, drops.count);
   for (const bgp::RangeStatus& range : speaker.ranges())
     snapshot.ranges.push_back({range.name, range.peers, range.limit, range.refused});
+  snapshot.path_limit = speaker.path_limit().limit;
   for (const Family family : {Family::ipv4, Family::ipv6}) {
     const bgp::RouteCounts counts = speaker.counts(family);
     snapshot.rib[exporter::index_of(family)] = {counts.local, counts.learned, counts.paths};

@@ -195,8 +195,15 @@ void add_messages(const Snapshot& s, Exposition& out) {
   auto octets = counter("weft_bgp_message_bytes_total",
                         "Octets of BGP messages by direction, headers included.");
   auto errors = counter("weft_bgp_errors_total",
-                        "Faults of a peer's messages that did not end the session; kind "
-                        "malformed_update: UPDATEs treated as withdrawals (RFC 7606).");
+                        "Faults of what a peer says that did not end the session; kind "
+                        "malformed_update: UPDATEs treated as withdrawals (RFC 7606); loop: "
+                        "prefixes announced with our AS, router id or cluster id in their path; "
+                        "leak: with an ONLY_TO_CUSTOMER that the peer's role forbids (RFC 9234); "
+                        "stale_after_refresh: paths not repeated in a refresh (RFC 7313).");
+  auto ends = counter("weft_bgp_session_ends_total",
+                      "Ends of a peer's connections by reason and by whom (us, peer), of sessions "
+                      "(state established) and of those that were none yet (opening); only what "
+                      "has happened has a series.");
   for (const Peer& peer : s.peers) {
     const ClientMetric::Label name{"peer", peer.name};
     const auto add = [&](const char* direction, const MessageCounts& counts) {
@@ -212,8 +219,22 @@ void add_messages(const Snapshot& s, Exposition& out) {
     add("sent", peer.sent);
     errors.add({name, {"kind", "malformed_update"}}, peer.malformed_updates);
     errors.add({name, {"kind", "stale_after_refresh"}}, peer.stale_swept);
+    errors.add({name, {"kind", "loop"}}, peer.looped);
+    errors.add({name, {"kind", "leak"}}, peer.leaked);
+    for (const SessionEnds& end : peer.ends) {
+      ends.add({name,
+                {"reason", end.reason},
+                {"by", end.by_peer ? "peer" : "us"},
+                {"state", end.established ? "established" : "opening"}},
+               end.count);
+    }
   }
-  out.take({&messages, &octets, &errors});
+  auto drops = counter("weft_tcp_dropped_segments_total",
+                       "TCP segments that the kernel dropped in this network namespace, of BGP or "
+                       "not, by cause: md5_missing, md5_unexpected and md5_wrong (RFC 2385), ttl "
+                       "(RFC 5082).");
+  for (const auto& [cause, count] : s.tcp_drops) drops.add({{"cause", cause}}, count);
+  out.take({&messages, &octets, &errors, &ends, &drops});
 }
 
 void add_bfd(const Snapshot& s, Exposition& out) {
@@ -248,6 +269,9 @@ void add_prefixes(const Snapshot& s, Exposition& out) {
   auto discarded = gauge("weft_bgp_discarded_prefixes",
                          "Prefixes of this family that were not held because of a limit, in the "
                          "running session.");
+  auto unheld = gauge("weft_bgp_unheld_paths",
+                      "Paths of this family that were not held because all peers together had as "
+                      "many as bgp.path-limit says, in the running session.");
   for (const Peer& peer : s.peers) {
     const ClientMetric::Label name{"peer", peer.name};
     for (const PeerFamily& family : peer.families) {
@@ -266,12 +290,13 @@ void add_prefixes(const Snapshot& s, Exposition& out) {
       if (peer.accepted_prefix_limit) {
         accepted_limit.add({name, which}, std::uint64_t{*peer.accepted_prefix_limit});
       }
+      if (s.path_limit) unheld.add({name, which}, family.unheld);
       if (peer.prefix_limit || peer.accepted_prefix_limit) {
         discarded.add({name, which}, family.discarded);
       }
     }
   }
-  out.take({&prefixes, &end_of_rib, &limit, &accepted_limit, &discarded});
+  out.take({&prefixes, &end_of_rib, &limit, &accepted_limit, &discarded, &unheld});
 }
 
 void add_policies(const Snapshot& s, Exposition& out) {
@@ -350,7 +375,10 @@ void add_rib(const Snapshot& s, Exposition& out) {
     routes.add({which, {"source", "bgp"}}, rib.bgp_routes);
     paths.add({which}, rib.paths);
   }
-  out.take({&routes, &paths});
+  auto limit = gauge("weft_rib_path_limit",
+                     "Paths that all peers together may have, of both families (bgp.path-limit).");
+  if (s.path_limit) limit.add({}, std::uint64_t{*s.path_limit});
+  out.take({&routes, &paths, &limit});
 }
 
 void add_fib(const Snapshot& s, Exposition& out) {

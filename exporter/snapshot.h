@@ -82,6 +82,17 @@ struct PeerFamily {
   std::uint64_t discarded = 0;
   /// Of the received: kept from a session that is over (RFC 4724).
   std::uint64_t stale = 0;
+  /// Not held because of the limit of all peers, in this session.
+  std::uint64_t unheld = 0;
+};
+
+/// How often connections of a peer ended for one reason.
+struct SessionEnds {
+  std::string reason;
+  bool by_peer = false;
+  /// A session ended; else a connection that was none yet.
+  bool established = false;
+  std::uint64_t count = 0;
 };
 
 struct Peer {
@@ -103,6 +114,10 @@ struct Peer {
   std::uint64_t queue_octets = 0;
   /// UPDATEs that were malformed and treated as withdrawals (RFC 7606).
   std::uint64_t malformed_updates = 0;
+  /// Prefixes announced with ourselves in their path, and leaked ones (RFC 9234).
+  std::uint64_t looped = 0;
+  std::uint64_t leaked = 0;
+  std::vector<SessionEnds> ends;
   /// Sessions that ended so that the peer's routes were kept.
   std::uint64_t graceful_restarts = 0;
   /// Paths that the peer did not repeat in a refresh (RFC 7313).
@@ -260,9 +275,14 @@ struct Snapshot {
   bool restarting = false;
   std::vector<Peer> peers;
   std::vector<Bfd> bfd;
+  /// TCP segments of this network namespace that the kernel dropped, by cause; empty: it does not
+  /// say.
+  std::map<std::string, std::uint64_t> tcp_drops;
   std::vector<PeerRange> ranges;
   /// By family: ipv4, ipv6.
   std::array<Rib, 2> rib;
+  /// Paths that all peers together may have.
+  std::optional<std::uint32_t> path_limit;
   std::vector<PolicyRule> policy_rules;
   std::vector<Aggregate> aggregates;
   std::vector<ConditionalAnnouncement> announcements;

@@ -45,6 +45,13 @@ void take(const cmsghdr& message, Datagram& datagram) {
   }
 }
 
+void take_all(msghdr& message, Datagram& datagram) {
+  for (cmsghdr* each = CMSG_FIRSTHDR(&message); each != nullptr;
+       each = CMSG_NXTHDR(&message, each)) {
+    take(*each, datagram);
+  }
+}
+
 }  // namespace
 
 bool want_arrival(const Fd& socket, Family family) {
@@ -73,11 +80,28 @@ std::optional<Datagram> receive_datagram(const Fd& socket, std::span<std::byte> 
   datagram.from = from.ss_family == AF_INET
                       ? address_of(reinterpret_cast<const sockaddr_in&>(from).sin_addr)
                       : address_of(reinterpret_cast<const sockaddr_in6&>(from).sin6_addr);
-  for (cmsghdr* each = CMSG_FIRSTHDR(&message); each != nullptr;
-       each = CMSG_NXTHDR(&message, each)) {
-    take(*each, datagram);
-  }
+  take_all(message, datagram);
   return datagram;
+}
+
+std::uint32_t arrival_link(int connection, Family family) {
+  const bool v4 = family == Family::ipv4;
+  const int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
+  const int on = 1;
+  // What it says is of the last segment of the handshake, whenever it is asked for.
+  if (::setsockopt(connection, level, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &on, sizeof on) != 0)
+    return 0;
+  alignas(cmsghdr) std::array<std::byte, 256> control{};
+  socklen_t size = control.size();
+  const int got = ::getsockopt(connection, level, v4 ? IP_PKTOPTIONS : IPV6_2292PKTOPTIONS,
+                               control.data(), &size);
+  if (got != 0) return 0;
+  msghdr message{};
+  message.msg_control = control.data();
+  message.msg_controllen = size;
+  Datagram arrival;
+  take_all(message, arrival);
+  return arrival.ifindex;
 }
 
 }  // namespace weft

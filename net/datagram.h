@@ -33,4 +33,8 @@ bool want_arrival(const Fd& socket, Family family);
 /// The next datagram, its octets at the start of `buffer`; none when none waits.
 std::optional<Datagram> receive_datagram(const Fd& socket, std::span<std::byte> buffer);
 
+/// The link by which the other end's handshake came in on an accepted TCP connection; 0: the kernel
+/// does not say.
+std::uint32_t arrival_link(int connection, Family family);
+
 }  // namespace weft

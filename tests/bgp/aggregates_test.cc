@@ -169,6 +169,28 @@ TEST_F(AggregatesTest, AReloadTouchesOnlyWhatIsDifferent) {
   EXPECT_EQ(aggregates_.originated(prefix("10.66.0.0/16")), nullptr);
 }
 
+// RFC 4271 9.2.2.2: INCOMPLETE before EGP before IGP.
+TEST_F(AggregatesTest, TheOriginIsTheLeastCertainOfWhatIsInside) {
+  const Prefix block = prefix("10.64.0.0/16");
+  const auto tell = [&](const char* text, RouteKind before, Origin origin) {
+    aggregates_.route(prefix(text), before, RouteKind::via, origin);
+    return aggregates_.step(t0);
+  };
+  aggregates_.configure({aggregate("10.64.0.0/16")}, t0);
+  EXPECT_THAT(tell("10.64.1.0/24", RouteKind::none, Origin::egp), ElementsAre(block));
+  EXPECT_EQ(aggregates_.origin(block), Origin::egp);
+  EXPECT_THAT(tell("10.64.2.0/24", RouteKind::none, Origin::igp), IsEmpty());
+  EXPECT_THAT(tell("10.64.2.0/24", RouteKind::via, Origin::incomplete), ElementsAre(block))
+      << "another best path of the same prefix";
+  EXPECT_EQ(aggregates_.origin(block), Origin::incomplete);
+  EXPECT_EQ(aggregates_.status().front().changes, 1U) << "it stands all the while";
+  goes("10.64.2.0/24");
+  EXPECT_THAT(aggregates_.step(t0), ElementsAre(block));
+  EXPECT_EQ(aggregates_.origin(block), Origin::egp);
+  EXPECT_THAT(tell("10.64.1.0/24", RouteKind::via, Origin::igp), ElementsAre(block));
+  EXPECT_EQ(aggregates_.origin(block), Origin::igp);
+}
+
 // Counting what comes and goes gives what looking the whole table through would.
 TEST(AggregatesProperty, CountsAsATableThatIsLookedThrough) {
   const std::vector<Prefix> wanted{prefix("10.0.0.0/8"), prefix("10.64.0.0/10"),
@@ -180,22 +202,29 @@ TEST(AggregatesProperty, CountsAsATableThatIsLookedThrough) {
     for (std::size_t i = 0; i < wanted.size(); ++i) settings[i].what.prefix = wanted[i];
     aggregates.configure(settings, t0);
     std::map<Prefix, RouteKind> table;
+    std::map<Prefix, Origin> origins;
     for (int turn = 0; turn < 400; ++turn) {
       const auto length = static_cast<unsigned>(8 + random() % 25);
       const Prefix one(
           Address::ipv4(0x0a400000 | (static_cast<std::uint32_t>(random()) & 0x7fff) << 4), length);
       const auto kind = static_cast<RouteKind>(random() % 4);
       RouteKind& known = table[one];
-      aggregates.route(one, known, kind);
+      const auto origin = static_cast<Origin>(random() % 3);
+      aggregates.route(one, known, kind, origin);
       known = kind;
+      origins[one] = origin;
       static_cast<void>(aggregates.step(t0));
     }
     for (const AggregateStatus& each : aggregates.status()) {
       std::uint64_t inside = 0;
+      Origin worst = Origin::igp;
       for (const auto& [one, kind] : table) {
         const bool own = std::find(wanted.begin(), wanted.end(), one) != wanted.end();
-        if (kind != RouteKind::none && !own && each.prefix.contains(one)) ++inside;
+        if (kind == RouteKind::none || own || !each.prefix.contains(one)) continue;
+        ++inside;
+        worst = std::max(worst, origins[one]);
       }
+      EXPECT_EQ(aggregates.origin(each.prefix), worst) << "with seed " << seed;
       EXPECT_EQ(each.contributing, inside) << each.prefix.text() << " with seed " << seed;
       EXPECT_EQ(each.originated, inside != 0);
     }
@@ -207,11 +236,11 @@ TEST(AggregateAttributes, SayWhoAggregatedAndThatPathsAreLeftOut) {
   AggregateSettings settings = aggregate("10.64.0.0/16");
   settings.what.med = 5;
   ASSERT_TRUE(settings.what.add_community("65001:7"));
-  const Attributes made = attributes_of(settings, Asn{65001}, RouterId{0x0a000001});
+  const Attributes made = attributes_of(settings, Asn{65001}, RouterId{0x0a000001}, Origin::egp);
   EXPECT_TRUE(made.atomic_aggregate);
   EXPECT_EQ(made.aggregator, (Aggregator{Asn{65001}, RouterId{0x0a000001}}));
   EXPECT_TRUE(made.as_path.empty());
-  EXPECT_EQ(made.origin, Origin::igp);
+  EXPECT_EQ(made.origin, Origin::egp);
   EXPECT_EQ(made.med, 5U);
   EXPECT_EQ(made.communities.size(), 1U);
 }
@@ -302,9 +331,10 @@ TEST_F(AggregatingSpeaker, LogsEachChangeAndNoFlood) {
   const Prefix inside = prefix("10.64.1.0/26");
   speaker_.originate(inside, now_);
   speaker_.withdraw(inside, now_);
-  EXPECT_THAT(logged(),
-              ElementsAre("aggregate 10.64.0.0/16 is originated: there are routes inside of it",
-                          testing::StartsWith("aggregate 10.64.0.0/16 is withdrawn: no route")));
+  EXPECT_THAT(
+      logged(),
+      ElementsAre("aggregate 10.64.0.0/16 is originated, ORIGIN igp: there are routes inside of it",
+                  testing::StartsWith("aggregate 10.64.0.0/16 is withdrawn: no route")));
   for (int i = 0; i < 100; ++i) {
     speaker_.originate(inside, now_);
     speaker_.withdraw(inside, now_);
@@ -342,14 +372,6 @@ TEST_F(AggregatingSpeaker, WaitsForTheKernelWhereRoutesDo) {
   speaker_.originate(prefix("10.64.1.0/26"), now_);
   EXPECT_FALSE(has("10.64.0.0/16"));
   speaker_.covered(prefix("10.64.0.0/16"), now_);
-  EXPECT_TRUE(has("10.64.0.0/16"));
-}
-
-TEST_F(AggregatingSpeaker, AnotherRouterIdStartsOver) {
-  speaker_.originate(prefix("10.64.1.0/26"), now_);
-  Settings wanted = settings();
-  wanted.router_id = RouterId{0x0a000002};
-  speaker_.apply(wanted, now_);
   EXPECT_TRUE(has("10.64.0.0/16"));
 }
 

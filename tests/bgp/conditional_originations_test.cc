@@ -166,17 +166,5 @@ TEST(ConditionalOriginations, TellWhatChangedAndWhy) {
   EXPECT_THAT(news(), ElementsAre("192.0.2.7/32 is withdrawn: it is not configured any more"));
 }
 
-TEST(ConditionalOriginations, NewTablesKnowNoRoutes) {
-  ConditionalOriginations conditional;
-  AnnouncementSettings wanted = announcement();
-  wanted.when_route = uplink;
-  conditional.configure({wanted}, t0);
-  conditional.learned(uplink, true);
-  EXPECT_EQ(conditional.step(t0).size(), 1U);
-  conditional.start_over(t0);
-  EXPECT_THAT(conditional.step(t0), IsEmpty());
-  EXPECT_EQ(conditional.originated(service), nullptr);
-}
-
 }  // namespace
 }  // namespace weft::bgp

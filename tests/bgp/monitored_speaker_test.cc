@@ -207,21 +207,6 @@ TEST_F(MonitoredSpeaker, ShowsEveryWayASessionCanEnd) {
   EXPECT_EQ(collector.downs.size(), 3U);
 }
 
-TEST_F(MonitoredSpeaker, IsTornDownAndUpWithTheTables) {
-  reach_station();
-  establish();
-  announce("10.2.0.0/24");
-  Settings other = node();
-  other.router_id = RouterId{0x0a000002};
-  speaker.apply(other, now);
-  drain();
-  ASSERT_EQ(collector.downs.size(), 2U);
-  ASSERT_EQ(collector.peers.size(), 1U);
-  const Collector::Peer& loc_rib = collector.peers.at(Collector::loc_rib());
-  EXPECT_EQ(loc_rib.id, 0x0a000002U);
-  EXPECT_TRUE(collector.table(Collector::loc_rib(), 0)->empty());
-}
-
 TEST_F(MonitoredSpeaker, SaysGoodbye) {
   reach_station();
   speaker.stop(false, "", now);

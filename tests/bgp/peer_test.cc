@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -232,6 +233,31 @@ TEST(Peer, SaysThatNobodyAnswersAndWhatMayBeBehindIt) {
   EXPECT_THAT(keyed.peer.last_error(),
               MatchesRegex("cannot connect: no answer in [678] s; TCP MD5 is on: .*"));
   EXPECT_THAT(keyed.peer.last_error(), Not(HasSubstr("gtsm")));
+}
+
+// WHY was empty for as long as the peer did not call.
+TEST(Peer, SaysThatOneWhoIsOnlyWaitedForDoesNotCome) {
+  PeerSettings waits = settings();
+  waits.passive = true;
+  Bench bench(waits);
+  bench.advance(29s);
+  EXPECT_THAT(bench.peer.last_error(), IsEmpty());
+  bench.advance(1s);
+  EXPECT_THAT(bench.peer.last_error(),
+              HasSubstr("no connection from 192.0.2.2 in 30 s, and we are passive"));
+  EXPECT_THAT(bench.peer.last_error(), HasSubstr("ttl 255 is asked for (gtsm)"));
+  const auto come = bench.peer.accept(here, bench.now);
+  ASSERT_TRUE(come);
+  bench.establish(*come);
+  bench.peer.closed(*come, "closed by the peer", bench.now);
+  bench.advance(40s);
+  EXPECT_THAT(bench.peer.last_error(), HasSubstr("session ended"));
+  EXPECT_THAT(bench.peer.last_attempt(), HasSubstr("no connection from 192.0.2.2"));
+
+  waits.range = Prefix::parse("192.0.2.0/24").value();
+  Bench member(waits);
+  member.advance(60s);
+  EXPECT_THAT(member.peer.last_error(), IsEmpty()) << "who comes from a range is not expected";
 }
 
 TEST(Peer, LogsEachReasonForFailedConnectionsOnceUntilThereIsASession) {
@@ -509,6 +535,107 @@ TEST(Peer, TheHoldTimerEndsASilentSession) {
   EXPECT_EQ(bench.peer.state(), PeerState::established);
   bench.advance(1ms);
   EXPECT_EQ(bench.farewell(on)->fault, Fault::HoldTimerExpired);
+}
+
+/// "2 hold_timer by us established"
+std::vector<std::string> ends_of(const Bench& bench) {
+  std::vector<std::string> all;
+  for (const EndCount& end : bench.peer.ends().all()) {
+    all.push_back(std::to_string(end.count) + " " + std::string(name(end.reason)) +
+                  (end.by_peer ? " by peer" : " by us") +
+                  (end.established ? " established" : " opening"));
+  }
+  return all;
+}
+
+// Metrics count ends by reason: the words must be those of what happened, whoever said it.
+TEST(Peer, CountsHowItsConnectionsEnd) {
+  const auto up = [](Bench& bench) {
+    const ConnectionId on = bench.connect();
+    bench.establish(on);
+    return on;
+  };
+  struct Case {
+    const char* expected;
+    std::function<void(Bench&, ConnectionId)> act;
+  };
+  const std::vector<Case> sessions{
+      {"1 hold_timer by us established", [](Bench& b, ConnectionId) { b.advance(9s); }},
+      {"1 connection_lost by peer established",
+       [](Bench& b, ConnectionId on) { b.peer.closed(on, "closed by the peer", b.now); }},
+      {"1 link_down by us established",
+       [](Bench& b, ConnectionId) { b.peer.lose_session("link is down", b.now); }},
+      {"1 bfd_down by us established",
+       [](Bench& b, ConnectionId) { b.peer.lose_path("BFD: control detection time", b.now); }},
+      {"1 shutdown by us established",
+       [](Bench& b, ConnectionId) {
+         b.peer.shutdown(Fault::AdministrativeShutdown, "maintenance", b.now);
+       }},
+      {"1 shutdown by peer established",
+       [](Bench& b, ConnectionId on) {
+         b.hear(on, cease(Fault::AdministrativeShutdown, "maintenance"));
+       }},
+      {"1 prefix_limit by peer established",
+       [](Bench& b, ConnectionId on) {
+         b.hear(on, hard_reset(Notification{Fault::MaximumPrefixes, {}}));
+       }},
+      {"1 prefix_limit by us established",
+       [](Bench& b, ConnectionId) {
+         b.peer.refuse({Fault::MaximumPrefixes, {}}, b.now);
+       }},
+      {"1 update_error by us established",
+       [](Bench& b, ConnectionId) {
+         b.peer.refuse({Fault::InvalidNetworkField, {}}, b.now);
+       }},
+      {"1 reset by us established",
+       [](Bench& b, ConnectionId) { b.peer.reset(Fault::AdministrativeReset, {}, b.now); }},
+      {"1 cease by peer established",
+       [](Bench& b, ConnectionId on) {
+         b.hear(on, Notification{fault(6, 99), {}});
+       }},
+      {"1 other by peer established",
+       [](Bench& b, ConnectionId on) {
+         b.hear(on, Notification{fault(42, 1), {}});
+       }},
+  };
+  for (const Case& each : sessions) {
+    Bench bench;
+    each.act(bench, up(bench));
+    EXPECT_THAT(ends_of(bench), ElementsAre(each.expected));
+  }
+  Bench stranger;
+  stranger.hear(stranger.connect(), Bench::open(RouterId{0x0a000002}, Asn{65099}));
+  EXPECT_THAT(ends_of(stranger), ElementsAre("1 bad_peer_as by us opening"));
+
+  Bench twice;
+  for (int i = 0; i < 2; ++i) {
+    twice.peer.closed(up(twice), "closed by the peer", twice.now);
+    twice.advance(2s);
+  }
+  EXPECT_THAT(ends_of(twice), ElementsAre("2 connection_lost by peer established"));
+}
+
+// RFC 4724 5: its last session seems to stand, but it would not come if it did.
+TEST(Peer, APeerInGracefulRestartThatComesAnewHasLostItsSession) {
+  Bench bench;
+  Open open = Bench::open();
+  open.capabilities.graceful_restart = GracefulRestart{};
+  const ConnectionId session = bench.connect();
+  bench.hear(session, open);
+  bench.hear(session, Keepalive{});
+  ASSERT_EQ(bench.peer.state(), PeerState::established);
+  bench.out.actions.clear();
+  bench.advance(3s);  // it was heard too lately to look dead
+  const auto late = bench.peer.accept(here, bench.now);
+  ASSERT_TRUE(late);
+  bench.hear(*late, open);
+  EXPECT_TRUE(bench.closed(session));
+  EXPECT_FALSE(bench.farewell(session)) << "there is nobody to tell";
+  EXPECT_EQ(bench.peer.loss(), Loss::clean) << "its routes stay";
+  bench.hear(*late, Keepalive{});
+  ASSERT_TRUE(bench.peer.session());
+  EXPECT_EQ(bench.peer.session()->connection, *late);
+  EXPECT_THAT(ends_of(bench), ElementsAre("1 restarted by peer established"));
 }
 
 TEST(Peer, UnreadBytesKeepASessionAlive) {

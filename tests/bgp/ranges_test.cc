@@ -153,7 +153,8 @@ TEST(Ranges, ALocalAddressThatIsNotItsSourceIsNoPlaceForASession) {
   peer.source = address("192.0.2.99");
   Bench bench(node({peer}));
   EXPECT_FALSE(bench.accept("192.0.2.7"));
-  EXPECT_THAT(bench.log(), HasSubstr("to 192.0.2.1 refused: the source of peer tor1 is"));
+  EXPECT_THAT(bench.log(),
+              HasSubstr("peer tor1: a connection to 192.0.2.1 is refused: source is 192.0.2.99"));
   EXPECT_TRUE(bench.speaker.accepted(address("192.0.2.7"), *peer.source, bench.now));
 }
 

@@ -342,6 +342,29 @@ TEST(Speaker, ALoopedRouteReplacesTheOneBefore) {
   EXPECT_EQ(bench.status("tor1").families[0].received, 1U);
   EXPECT_EQ(bench.status("tor1").families[0].accepted, 0U);
   EXPECT_THAT(bench.speaker.route(prefix("10.64.1.0/26"))->paths.at(0).lost_at, HasSubstr("loop"));
+  EXPECT_EQ(bench.status("tor1").looped, 1U);
+}
+
+// RFC 9234 5: what a customer was told by its provider is not for us.
+TEST(Speaker, CountsWhatLeaks) {
+  Settings settings = node();
+  settings.peers[0].role = Role::provider;
+  Bench bench(settings);
+  bench.establish(1);
+  Attributes leaked;
+  leaked.as_path = AsPath::sequence({Asn{65101}});
+  leaked.only_to_customer = Asn{65109};
+  std::vector<std::byte> encoded;
+  encode_attributes(leaked, true, encoded);
+  const std::vector<Nlri> nlri{{prefix("10.64.1.0/26"), 0}, {prefix("10.64.2.0/26"), 0}};
+  std::vector<std::byte> bytes;
+  static_cast<void>(encode_announcement(unicast(Family::ipv4), {address("192.0.1.2"), {}}, encoded,
+                                        nlri, bench.far("tor1").negotiated, bytes));
+  bench.say("tor1", bytes);
+  bench.announce(1, {prefix("10.64.3.0/26")});
+  EXPECT_EQ(bench.status("tor1").leaked, 2U);
+  EXPECT_EQ(bench.status("tor1").looped, 0U);
+  EXPECT_EQ(bench.fib.size(), 1U);
 }
 
 // RFC 7313 4: what is not said again between the marks is gone.
@@ -537,9 +560,10 @@ TEST(Speaker, WhatIsBeyondALimitIsNotHeld) {
   EXPECT_EQ(bench.fib.size(), 10U);
   EXPECT_EQ(bench.status("tor1").families[0].received, 10U);
   EXPECT_EQ(bench.status("tor1").families[0].discarded, 15U);
-  EXPECT_TRUE(bench.status("tor1").families[0].above_limit);
-  EXPECT_THAT(bench.log, HasSubstr("25 ipv4 prefixes received, 10 accepted, the limit is 10: those "
-                                   "beyond are not held"));
+  EXPECT_TRUE(bench.status("tor1").families[0].passed_limit);
+  EXPECT_THAT(bench.log,
+              HasSubstr("25 ipv4 prefixes received, 10 accepted, prefix-limit is 10: those "
+                        "beyond are not held"));
   bench.announce(1, many(10), {Asn{9}});
   EXPECT_EQ(bench.fib.size(), 10U) << "those that are held may change";
 }
@@ -576,7 +600,7 @@ TEST(Speaker, WhatAFormerLimitKeptOutIsAskedForAgain) {
   bench.drain();
   EXPECT_EQ(bench.status("tor1").sent.route_refresh, 1U) << "of IPv4 alone";
   EXPECT_EQ(bench.status("tor1").families[0].discarded, 0U);
-  EXPECT_FALSE(bench.status("tor1").families[0].above_limit);
+  EXPECT_FALSE(bench.status("tor1").families[0].passed_limit);
   bench.announce(1, many(25));
   EXPECT_EQ(bench.fib.size(), 25U);
 }
@@ -608,7 +632,7 @@ TEST(Speaker, ALimitMayOnlyWarn) {
   bench.establish(1);
   bench.announce(1, many(25));
   EXPECT_EQ(bench.fib.size(), 25U);
-  EXPECT_TRUE(bench.status("tor1").families[0].above_limit);
+  EXPECT_TRUE(bench.status("tor1").families[0].passed_limit);
 }
 
 TEST(Speaker, RolesHaveToFit) {
@@ -647,6 +671,69 @@ TEST(Speaker, LinkDownTakesTheSessionsOverItAtOnce) {
   EXPECT_TRUE(bench.far("tor1").closed);
   EXPECT_EQ(bench.status("tor2").state, PeerState::established);
   EXPECT_EQ(bench.fib.at(prefix("10.64.1.0/26")).size(), 1U);
+}
+
+// A peer one hop away, of whichever AS; one that is further away may be reached by another link.
+TEST(Speaker, LinkDownTakesInternalSessionsTooAndNoneThatIsFurtherAway) {
+  Settings settings = node(4);
+  settings.peers[0].remote_as = Asn{65001};
+  settings.peers[1].remote_as = Asn{65001};
+  settings.peers[1].multihop = 2;
+  settings.peers[2].multihop = 2;
+  settings.peers[3].bind_interface = "eth4";
+  Bench bench(settings);
+  const auto up = [&](int number) {
+    if (number > 2) return bench.establish(number);
+    const std::string name = "tor" + std::to_string(number);
+    bench.tick();
+    Far& far = bench.far(name);
+    Open open = Bench::open_of(number);
+    open.asn = Asn{65001};
+    open.capabilities.four_octet_as = open.asn;
+    far.negotiated = negotiate(open.capabilities, open.capabilities);
+    bench.speaker.opened(far.connection,
+                         address(("192.0." + std::to_string(number) + ".1").c_str()), bench.now);
+    bench.say(name, open);
+    bench.say(name, Keepalive{});
+  };
+  const auto state = [&](int number) {
+    return bench.status("tor" + std::to_string(number)).state == PeerState::established;
+  };
+  for (const int number : {1, 2, 3, 4}) {
+    up(number);
+    ASSERT_TRUE(state(number)) << number << "\n" << bench.log;
+  }
+  // The kernel tells of lost addresses before it tells of the link.
+  std::vector<ConnectedSubnet> left = bench.subnets;
+  std::erase_if(left, [](const ConnectedSubnet& subnet) { return subnet.ifindex == 1; });
+  bench.speaker.connected(left, bench.now);
+  for (const std::uint32_t link : {1U, 2U, 3U}) bench.speaker.link_down(link, bench.now);
+  bench.speaker.link_down(9, bench.now, "eth4");
+  bench.drain();
+  EXPECT_FALSE(state(1)) << "internal, one hop away";
+  EXPECT_TRUE(state(2)) << "internal, further away";
+  EXPECT_TRUE(state(3)) << "external, further away";
+  EXPECT_FALSE(state(4)) << "bound to the link, whatever its addresses say";
+}
+
+// Bound to another link, it would wait for answers that cannot come.
+TEST(Speaker, AConnectionOverAnotherLinkThanTheOneAskedForIsRefused) {
+  Settings settings = node();
+  settings.peers[0].passive = true;
+  settings.peers[0].bind_interface = "eth1";
+  Bench bench(settings);
+  bench.tick();
+  const auto come = [&](std::string_view over) {
+    return bench.speaker.accepted(address("192.0.1.2"), address("192.0.1.1"), bench.now, 0, over)
+        .has_value();
+  };
+  EXPECT_FALSE(come("eth2"));
+  bench.drain();
+  const std::string why = "a connection over eth2 is refused: bind-interface is eth1";
+  EXPECT_THAT(bench.status("tor1").last_error, HasSubstr(why));
+  EXPECT_THAT(bench.log, HasSubstr(why));
+  EXPECT_TRUE(come("eth1"));
+  EXPECT_TRUE(come("")) << "the kernel does not say";
 }
 
 // Pain R23: untouched peers stay up.
@@ -998,21 +1085,6 @@ TEST(Speaker, AnExportPolicySaysWhatGoesOutAndHow) {
   EXPECT_EQ(bench.status("tor2").established_count, 1U);
 }
 
-TEST(Speaker, AnotherAsStartsOver) {
-  Settings settings = node();
-  Bench bench(settings);
-  bench.speaker.originate(prefix("10.64.0.0/26"), bench.now);
-  bench.establish(1);
-  bench.announce(1, {prefix("10.64.1.0/26")});
-  settings.asn = Asn{65009};
-  bench.speaker.apply(settings, bench.now);
-  bench.drain();
-  EXPECT_TRUE(bench.far("tor1").closed);
-  EXPECT_THAT(bench.fib, IsEmpty());
-  bench.establish(1);
-  EXPECT_EQ(bench.far("tor1").paths.at(prefix("10.64.0.0/26")), "65009");
-}
-
 // Pain R4, R5: the default exit keeps what peers and kernel have.
 TEST(Speaker, StoppingQuietlySaysNothingAndChangesNoRoute) {
   Bench bench;
@@ -1080,6 +1152,82 @@ TEST(Speaker, LosingALargePeerIsDoneInSlices) {
   EXPECT_LT(bench.speaker.deadline(), bench.now);
   bench.tick();
   EXPECT_THAT(bench.fib, IsEmpty());
+}
+
+// All peers together: nobody's paths make room for another's, and no session ends for it.
+TEST(Speaker, TheTableHoldsNoMorePathsThanItsLimit) {
+  Settings settings = node(2);
+  settings.path_limit = 5;
+  Bench bench(settings);
+  bench.establish(1);
+  bench.establish(2);
+  for (std::uint32_t i = 0; i < 9; ++i)
+    bench.speaker.originate(Prefix(Address::ipv4(0x0a400000U + (i << 6)), 26), bench.now);
+  bench.announce(1, many(4));
+  EXPECT_FALSE(bench.speaker.path_limit().passed);
+  bench.announce(2, many(4));
+  EXPECT_EQ(bench.status("tor1").families[0].received, 4U);
+  EXPECT_EQ(bench.status("tor2").families[0].received, 1U);
+  EXPECT_EQ(bench.status("tor2").families[0].unheld, 3U);
+  EXPECT_EQ(bench.status("tor2").state, PeerState::established);
+  EXPECT_TRUE(bench.speaker.path_limit().passed);
+  EXPECT_EQ(bench.speaker.path_limit().paths, 5U);
+  EXPECT_THAT(bench.log, HasSubstr("5 paths of all peers are held, as many as bgp.path-limit says: "
+                                   "more are not held, of peer tor2 first"));
+  bench.announce(1, many(4), {Asn{65009}});
+  EXPECT_EQ(bench.status("tor1").families[0].unheld, 0U) << "another version takes no room";
+  EXPECT_EQ(bench.speaker.route(many(1)[0])->paths.at(0).as_path, "65102");
+  const std::uint64_t refreshes = bench.status("tor2").sent.route_refresh;
+  bench.tick(80s);
+  EXPECT_EQ(bench.status("tor2").sent.route_refresh, refreshes) << "there is no room";
+}
+
+TEST(Speaker, WhatTheLimitOfAllKeptOutIsAskedForAgain) {
+  Settings settings = node(2);
+  settings.path_limit = 5;
+  Bench bench(settings);
+  bench.establish(1, false);
+  bench.establish(2);
+  bench.announce(1, many(4));
+  bench.announce(2, many(4));
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  const auto asked = [&] { return bench.status("tor2").sent.route_refresh; };
+  bench.tick(59s);
+  EXPECT_EQ(asked(), 0U) << "at most once a minute";
+  bench.tick(1s);
+  EXPECT_EQ(asked(), 1U);
+  EXPECT_FALSE(bench.speaker.path_limit().passed);
+  EXPECT_THAT(bench.log, HasSubstr("there is room again below bgp.path-limit, 5"));
+  bench.announce(2, many(4));
+  EXPECT_EQ(bench.status("tor2").families[0].received, 4U);
+  EXPECT_EQ(bench.status("tor2").families[0].unheld, 0U);
+
+  bench.announce(2, many(9));
+  EXPECT_EQ(bench.status("tor2").families[0].received, 5U);
+  settings.path_limit.reset();
+  bench.speaker.apply(settings, bench.now);
+  bench.drain();
+  EXPECT_EQ(asked(), 2U) << "a limit that is taken away asks at once";
+}
+
+TEST(Speaker, TheLimitOfAllMayOnlyWarn) {
+  Settings settings = node(1);
+  settings.path_limit = 20;
+  settings.path_limit_action = PathLimitAction::warn;
+  Bench bench(settings);
+  bench.establish(1);
+  bench.announce(1, many(25));
+  EXPECT_EQ(bench.status("tor1").families[0].received, 25U);
+  EXPECT_TRUE(bench.speaker.path_limit().passed);
+  const std::string said = "25 paths of all peers are held: bgp.path-limit is 20";
+  EXPECT_THAT(bench.log, HasSubstr(said));
+  bench.announce(1, many(26));
+  EXPECT_EQ(bench.log.find("bgp.path-limit"), bench.log.rfind("bgp.path-limit")) << "said once";
+  bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+  bench.drain();
+  bench.tick();
+  EXPECT_FALSE(bench.speaker.path_limit().passed);
 }
 
 // The same for what a peer that came back has not said again.
@@ -1385,6 +1533,72 @@ TEST(Speaker, TheSelectionWaitsForWhoMayComeFromARange) {
   bench.tick(1s);
   EXPECT_EQ(bench.fib.size(), 1U);
   EXPECT_EQ(bench.far("tor1").ended.size(), 2U);
+}
+
+Settings rack(std::uint32_t limit = 8) {
+  Settings settings = node(1);
+  PeerSettings range = peer_of(2);
+  range.name = "rack";
+  range.address = {};
+  range.range = prefix("192.0.2.0/24");
+  range.range_limit = limit;
+  settings.peers.push_back(range);
+  return settings;
+}
+
+// Who was there before the restart is known: nobody else is waited for. Pain R2.
+TEST(Speaker, TheSelectionWaitsForWhoWasThereFromARange) {
+  const RangeMember host{address("192.0.2.2"), true};
+  const RangeMember silent{address("192.0.2.9"), false};
+  const auto restarted = [&](std::vector<RangeMember> members, const auto& then) {
+    Bench bench(rack(), Speaker::Begin::when_told);
+    bench.speaker.begin({true, {true, true}, members}, bench.now);
+    bench.establish(1);
+    bench.announce(1, {prefix("10.64.1.0/26")});
+    for (const Family family : {Family::ipv4, Family::ipv6}) bench.end_of_rib("tor1", family);
+    bench.tick();
+    then(bench);
+  };
+  restarted({}, [](Bench& bench) {
+    EXPECT_EQ(bench.fib.size(), 1U) << "nobody was there";
+    EXPECT_EQ(bench.syncs.size(), 2U);
+    EXPECT_EQ(bench.far("tor1").ended.size(), 2U);
+  });
+  restarted({silent}, [&](Bench& bench) {
+    EXPECT_EQ(bench.fib.size(), 1U) << "it would not say End-of-RIB";
+    EXPECT_THAT(bench.syncs, IsEmpty()) << "but the kernel's routes through it stay";
+    bench.tick(60s);
+    ASSERT_EQ(bench.syncs.size(), 2U);
+    EXPECT_TRUE(bench.syncs[0].timed_out);
+  });
+  restarted({{address("198.51.100.1"), true}}, [](Bench& bench) {
+    EXPECT_EQ(bench.fib.size(), 1U) << "of a range that is not configured any more";
+  });
+  restarted({host}, [&](Bench& bench) {
+    EXPECT_THAT(bench.fib, IsEmpty());
+    EXPECT_THAT(bench.speaker.range_members(), ElementsAre(host)) << "for a next life, too";
+    bench.tick(3s);
+    const auto connection = bench.speaker.accepted(host.address, address("192.0.2.1"), bench.now);
+    ASSERT_TRUE(connection);
+    Far& far = bench.far("192.0.2.2");
+    far.connection = *connection;
+    const Open open = Bench::open_of(2);
+    far.negotiated = negotiate(open.capabilities, open.capabilities);
+    bench.say("192.0.2.2", open);
+    bench.say("192.0.2.2", Keepalive{});
+    EXPECT_THAT(bench.fib, IsEmpty());
+    for (const Family family : {Family::ipv4, Family::ipv6}) bench.end_of_rib("192.0.2.2", family);
+    bench.tick();
+    EXPECT_EQ(bench.fib.size(), 1U) << "at once, 3 s after the start";
+    EXPECT_EQ(bench.syncs.size(), 2U);
+    EXPECT_THAT(bench.speaker.range_members(), ElementsAre(host));
+  });
+  restarted({host}, [&](Bench& bench) {
+    bench.tick(9s);
+    EXPECT_THAT(bench.fib, IsEmpty());
+    bench.tick(1s);
+    EXPECT_EQ(bench.fib.size(), 1U) << "it did not come: selection-deferral is over";
+  });
 }
 
 // RFC 4724: what a peer keeps of ours and has not heard again goes at our End-of-RIB.

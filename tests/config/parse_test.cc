@@ -663,6 +663,29 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"ReflectsOutside", peer("address: 192.0.2.1, route-reflector-client: true"),
              "f:6:52: bgp.peers[0].route-reflector-client: only an internal peer can be a client; "
              "say remote-as: internal\n"},
+        Case{"MappedAddress", peer("address: \"::ffff:192.0.2.1\""),
+             "f:6:17: bgp.peers[0].address: '::ffff:192.0.2.1' is an IPv4 address inside of an "
+             "IPv6 one, which nothing is sent to; give 192.0.2.1\n"},
+        Case{"MappedRange", peer("listen: \"::ffff:192.0.2.0/120\""),
+             "f:6:16: bgp.peers[0].listen: '::ffff:192.0.2.0/120' is an IPv4 prefix inside of an "
+             "IPv6 one, which nothing is sent to; give 192.0.2.0/24\n"},
+        Case{"LocalAsOfTheNode", peer("address: 192.0.2.1, local-as: 4200000011"),
+             "f:6:38: bgp.peers[0].local-as: 4200000011 is node.asn, which every session speaks "
+             "for already; leave it out\n"},
+        Case{
+            "OverrideInside",
+            peer("address: 192.0.2.1, remote-as: internal, as-override: true, remove-private: "
+                 "all"),
+            "f:6:62: bgp.peers[0].as-override: is for peers of another AS, and this one is "
+            "internal: AS_PATH stays as it is there (RFC 4271, 5.1.2); say false, or leave it out\n"
+            "f:6:84: bgp.peers[0].remove-private: is for peers of another AS, and this one is "
+            "internal: AS_PATH stays as it is there (RFC 4271, 5.1.2); say none, or leave it "
+            "out\n"},
+        Case{"OverrideOfOurOwnAs",
+             peer("address: 192.0.2.1, remote-as: 4200000011, as-override: true"),
+             "f:6:64: bgp.peers[0].as-override: is for peers of another AS, and this one is "
+             "internal: AS_PATH stays as it is there (RFC 4271, 5.1.2); say false, or leave it "
+             "out\n"},
         Case{"AddPathCount", peer("address: 192.0.2.1, add-path-send: {ipv4: 1, ipv5: all}"),
              "f:6:50: bgp.peers[0].add-path-send.ipv4: '1' is not a whole number, 2..64\n"
              "f:6:53: bgp.peers[0].add-path-send: a family is ipv4 or ipv6\n"},

@@ -214,6 +214,9 @@ Peers full_peers() {
   peer.last_sent_notification = "Hold Timer Expired";
   peer.last_received_notification = "Cease/Administrative Shutdown: \"caf\xc3\xa9\"";
   peer.malformed_updates = 3;
+  peer.looped = 4;
+  peer.leaked = 5;
+  peer.ends = {{"hold_timer by us", 1}};
   peer.rtt_microseconds = 1234;
   peer.mss = 1448;
   peer.retransmits = 2;
@@ -223,6 +226,11 @@ Peers full_peers() {
   peer.hold_time = std::chrono::seconds(9);
   peer.keepalive = std::chrono::seconds(3);
   peer.families = {{"ipv4", 3, 2, 1, 1, true}, {"ipv6", 0, 0, 0, 1, false}};
+  peer.families[0].above_limit = true;
+  peer.families[0].passed_limit = "accepted-prefix-limit";
+  peer.families[0].unheld = 6;
+  peer.table = 100;
+  peer.metric = 20;
   return {{peer, Peer{}}, {{"hosts", "192.0.2.0/24", 1, 64, 7}}};
 }
 

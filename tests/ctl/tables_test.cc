@@ -135,10 +135,44 @@ TEST(PeersTable, ShowsTheTellingErrorAndWhatFailedAfterIt) {
 TEST(PeersTable, MarksWhoIsAboveItsLimit) {
   Peers peers = some_peers();
   peers.peers[0].families[0].above_limit = true;
+  peers.peers[0].families[0].passed_limit = "prefix-limit";
   EXPECT_THAT(table(peers, plain), HasSubstr("~ tor1 "));
-  EXPECT_THAT(table(peers, plain), HasSubstr("  more ipv4 prefixes than its limit allows\n"));
+  EXPECT_THAT(table(peers, plain), HasSubstr("  more ipv4 prefixes than prefix-limit allows\n"));
   peers.peers[0].families[1].above_limit = true;
-  EXPECT_THAT(table(peers, plain), HasSubstr("more ipv4 and ipv6 prefixes than"));
+  peers.peers[0].families[1].passed_limit = "accepted-prefix-limit";
+  EXPECT_THAT(table(peers, plain), HasSubstr("more ipv4 prefixes than prefix-limit allows; more "
+                                             "ipv6 prefixes than accepted-prefix-limit allows\n"));
+}
+
+TEST(PeersTable, MarksWhosePathsTheLimitOfAllKeepsOut) {
+  Peers peers = some_peers();
+  peers.peers[0].families[1].unheld = 17;
+  EXPECT_THAT(table(peers, plain), HasSubstr("~ tor1 "));
+  EXPECT_THAT(table(peers, plain), HasSubstr("  17 ipv6 paths not held for bgp.path-limit\n"));
+}
+
+TEST(PeersTable, HasAColumnForTheKernelsTableWhereSomePeerHasAnother) {
+  Peers peers = some_peers();
+  EXPECT_THAT(table(peers, plain), Not(HasSubstr("TABLE")));
+  peers.peers[1].table = 100;
+  EXPECT_THAT(table(peers, plain), HasSubstr("OUT  TABLE  WHY\n"));
+  EXPECT_THAT(table(peers, plain), HasSubstr("    1   main\n"));
+  EXPECT_THAT(table(peers, plain), HasSubstr("    100  hold timer expired\n"));
+  peers.peers[1].metric = 20;
+  EXPECT_THAT(detail(peers.peers[1], plain), HasSubstr("  kernel         table 100, metric 20\n"));
+  EXPECT_THAT(detail(peers.peers[0], plain), Not(HasSubstr("  kernel ")));
+}
+
+TEST(PeerDetail, SaysHowItsConnectionsEndedAndWhatWasRefused) {
+  Peer peer = some_peers().peers[0];
+  peer.ends = {{"hold_timer by us", 2}, {"bad_peer_as by peer, opening", 1}};
+  peer.looped = 3;
+  peer.leaked = 4;
+  const std::string text = detail(peer, plain);
+  EXPECT_THAT(text, HasSubstr("  ended          1 bad_peer_as by peer, opening; 2 hold_timer by "
+                              "us\n"));
+  EXPECT_THAT(text, HasSubstr("  loops          3 prefixes announced with ourselves"));
+  EXPECT_THAT(text, HasSubstr("  leaks          4 prefixes announced against its role"));
 }
 
 TEST(PeerDetail, SaysNothingThatOnlyASessionHas) {

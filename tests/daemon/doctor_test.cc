@@ -172,6 +172,15 @@ TEST_F(DoctorTest, SaysWhatTheKernelDropsBeforeAnySocketSeesIt) {
   EXPECT_THAT(key.message, HasSubstr("another key"));
   EXPECT_THAT(about("TCPMinTTLDrop").message, HasSubstr("12 segments"));
   for (const Finding& finding : examine(patient_)) EXPECT_NE(finding.subject, "TCPMD5NotFound");
+  std::map<std::string, std::uint64_t> counted;
+  for (const SegmentDrops& each : segment_drops(root_)) counted[each.cause] = each.count;
+  EXPECT_EQ(counted, (std::map<std::string, std::uint64_t>{
+                         {"md5_missing", 0}, {"md5_unexpected", 0}, {"md5_wrong", 3}, {"ttl", 12}}))
+      << "metrics have the quiet ones too";
+}
+
+TEST_F(DoctorTest, CountsNoDropsWhereTheKernelDoesNotSay) {
+  EXPECT_TRUE(segment_drops(root_).empty());
 }
 
 TEST_F(DoctorTest, FindsWhatNetworkdWouldDoToOurRoutes) {

@@ -41,6 +41,9 @@ Peer some_peer(const std::string& name) {
   peer.sent = {6, 7, 8, 9, 10, 1100};
   peer.queue_octets = 19;
   peer.malformed_updates = 1;
+  peer.looped = 7;
+  peer.leaked = 8;
+  peer.ends = {{"hold_timer", false, true, 2}, {"bad_peer_as", true, false, 3}};
   peer.hold_time_seconds = 9;
   peer.capabilities = {"as4", "route-refresh", "ipv4-unicast", "ipv6-unicast"};
   peer.families = {{Family::ipv4, 5, 3, 2, 1, true, true}, {Family::ipv6, 4, 4, 4, 1, false, true}};
@@ -61,6 +64,9 @@ Snapshot some_snapshot() {
   s.local_asn = 4200000011;
   s.router_id = "10.255.0.11";
   s.peers = {some_peer("tor1")};
+  s.path_limit = 1000000;
+  s.peers[0].families[1].unheld = 6;
+  s.tcp_drops = {{"md5_wrong", 9}};
   s.rib = {Rib{1, 3, 6}, Rib{1, 2, 4}};
   s.policy_rules = {{"in", "bogons", 3, 4}};
   s.aggregates = {{"10.64.0.0/16", true, 3, 5}};
@@ -133,6 +139,15 @@ TEST(Metrics, SayWhatTheSnapshotSays) {
         "weft_bgp_messages_total{peer=\"tor1\",direction=\"sent\",type=\"route_refresh\"} 10\n",
         "weft_bgp_message_bytes_total{peer=\"tor1\",direction=\"sent\"} 1100\n",
         "weft_bgp_errors_total{peer=\"tor1\",kind=\"malformed_update\"} 1\n",
+        "weft_bgp_errors_total{peer=\"tor1\",kind=\"loop\"} 7\n",
+        "weft_bgp_errors_total{peer=\"tor1\",kind=\"leak\"} 8\n",
+        "weft_bgp_session_ends_total{peer=\"tor1\",reason=\"hold_timer\",by=\"us\",state="
+        "\"established\"} 2\n",
+        "weft_bgp_session_ends_total{peer=\"tor1\",reason=\"bad_peer_as\",by=\"peer\",state="
+        "\"opening\"} 3\n",
+        "weft_rib_path_limit 1000000\n",
+        "weft_bgp_unheld_paths{peer=\"tor1\",family=\"ipv6\"} 6\n",
+        "weft_tcp_dropped_segments_total{cause=\"md5_wrong\"} 9\n",
         "weft_bgp_prefixes{peer=\"tor1\",family=\"ipv4\",stage=\"filtered\"} 2\n",
         "weft_bgp_prefixes{peer=\"tor1\",family=\"ipv6\",stage=\"advertised\"} 1\n",
         "weft_bgp_eor{peer=\"tor1\",family=\"ipv6\",direction=\"received\"} 0\n",

@@ -192,7 +192,7 @@ class Drive {
     if ((how & 4) != 0) wanted.peers[0].export_filter = Filter::host;
     if ((how & 8) != 0) wanted.peers[0].import_filter = Filter::host;
     if ((how & 16) != 0) wanted.peers.pop_back();
-    if ((how & 32) != 0) wanted.router_id = RouterId{9};
+    if ((how & 32) != 0) wanted.path_limit = 3;
     if ((how & 64) != 0) wanted.peers[0].passive = true;
     speaker_.apply(std::move(wanted), now_);
   }
