@@ -178,6 +178,30 @@ TEST_F(Exceptions, TheOwnerGivesTheAddressBeforeItSeesTheQuestion) {
   EXPECT_THAT(asker.refusals["c"], HasSubstr("held by"));
 }
 
+/// The block changed hands while the question or the answer was under way.
+TEST_F(Exceptions, OnlyTheOwnerOfTheMomentIsAskedAndAgrees) {
+  for (const bool question : {true, false}) {
+    Host& owner = host(question ? "h1" : "h4");
+    Host& asker = host(question ? "h2" : "h5");
+    const std::string address = address_of(owner);
+    const auto lose_the_block = [&] {
+      world.etcd.transact(
+          {{},
+           {kv::Put{fmt::format("/weft/v1/pool/p/block/{}", place_of(owner).block.index),
+                    R"({"host":"h3","incarnation":"x"})", 0}},
+           {}});
+    };
+    asker.add_fixed("c", address);
+    (question ? asker : owner).before_exception = lose_the_block;
+    asker.run();
+    owner.run();
+    EXPECT_THAT(key(address), testing::Not(HasSubstr("agreed")));
+    pass(6, {&asker, &owner});
+    EXPECT_EQ(asker.address_of("c"), "");
+    EXPECT_THAT(asker.refusals["c"], HasSubstr("host h3"));
+  }
+}
+
 TEST_F(Exceptions, OfTwoHostsThatAskOneGetsIt) {
   Host& owner = host("h1");
   Host& one = host("h2");
@@ -329,9 +353,13 @@ TEST_F(Exceptions, TheOwnersDatabaseIsLost) {
   pass(1, {&asker, &owner, &asker});
   owner.lose_disk("2", "b1");
   owner.start();
+  owner.committed = [&] {
+    if (owner.in(ClaimState::owned).empty()) return;
+    EXPECT_EQ(owner.allocator->lent().count(place), 1U) << "before anything of it is given";
+  };
   pass(3, {&owner, &asker});
   EXPECT_THAT(owner.in(ClaimState::owned), testing::Contains(place.block));
-  EXPECT_EQ(owner.allocator->lent().count(place), 1U) << "before anything of it is given";
+  EXPECT_EQ(owner.allocator->lent().count(place), 1U);
   for (int i = 0; i < 3; ++i) {
     const auto lease = owner.add(fmt::format("c{}", i));
     ASSERT_TRUE(lease);

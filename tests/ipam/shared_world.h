@@ -217,6 +217,11 @@ class Host {
           std::get<kv::Txn>(*step.request).when[0].key.find("/pool/") != std::string::npos;
       if (claims && crash == Crash::before_store) return false;
       if (claims && before_claim) before_claim(std::get<kv::Txn>(*step.request));
+      if (before_exception && std::holds_alternative<kv::Txn>(*step.request)) {
+        const auto& txn = std::get<kv::Txn>(*step.request);
+        if (!txn.when.empty() && txn.when[0].key.find("/exception/") != std::string::npos)
+          std::exchange(before_exception, nullptr)();
+      }
       if (!world_.etcd.up || !reaches_etcd) {
         core->answered(kv::Fault{"unreachable"}, world_.now);
         continue;
@@ -238,6 +243,7 @@ class Host {
     allocator->apply(changes);
     core->apply(changes, world_.now);
     announce();
+    if (committed) committed();
   }
 
   void announce() {
@@ -317,6 +323,10 @@ class Host {
   bool dies_before_commit = false;
   /// What others do between this host's look and its claim.
   std::function<void(const kv::Txn&)> before_claim;
+  /// The same with an exception, once.
+  std::function<void()> before_exception;
+  /// After each change of its state.
+  std::function<void()> committed;
   /// Peers that have not taken the withdrawal yet.
   std::set<BlockId> not_yet_withdrawn;
 
