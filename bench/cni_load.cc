@@ -38,7 +38,7 @@ struct Load {
 };
 
 [[noreturn]] void give_up(const Load& load, unsigned number) {
-  fmt::print(stderr, "{} of b{} failed\n", load.verb, number);
+  fmt::print(stderr, "{} of b{} failed (errno {})\n", load.verb, number, errno);
   std::_Exit(1);
 }
 
