@@ -1,9 +1,16 @@
-// cni_load PLUGIN CONFIG FIRST COUNT AT_ONCE ADD|DEL: runs a CNI plugin COUNT times as a runtime
-// does, AT_ONCE at a time, for containers b<FIRST>… in the namespaces /run/netns/$NETNS_PREFIX<n>,
-// and prints milliseconds from exec to exit (p50, p99) and the rate: "p50 p99 per-second". Root.
+// cni_load PLUGIN CONFIG FIRST COUNT AT_ONCE ADD|DEL|PING: runs a CNI plugin COUNT times as a
+// runtime does, AT_ONCE at a time, for containers b<FIRST>… in the namespaces
+// /run/netns/$NETNS_PREFIX<n>, and prints milliseconds from exec to exit (p50, p99) and the rate:
+// "p50 p99 per-second". PING is ADD, and then the milliseconds from the container's first packet,
+// an ICMP echo to $PING_TARGET sent as soon as the plugin has ended, to its answer. Root.
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <netinet/ip_icmp.h>
+#include <sched.h>
 #include <spawn.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,11 +37,49 @@ struct Load {
   std::string prefix;
 };
 
+[[noreturn]] void give_up(const Load& load, unsigned number) {
+  fmt::print(stderr, "{} of b{} failed (errno {})\n", load.verb, number, errno);
+  std::_Exit(1);
+}
+
+/// Of the container's namespace, ready before the container is.
+Fd echo_socket(const Load& load, unsigned number) {
+  const Fd here(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+  const std::string path = fmt::format("/run/netns/{}{}", load.prefix, number);
+  const Fd there(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (::setns(there.get(), CLONE_NEWNET) != 0) give_up(load, number);
+  Fd socket(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP));
+  if (::setns(here.get(), CLONE_NEWNET) != 0 || !socket) give_up(load, number);
+  const timeval patience{3, 0};
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  return socket;
+}
+
+/// Milliseconds from the packet to its answer.
+double first_packet(const Load& load, unsigned number, const Fd& socket) {
+  const char* target = std::getenv("PING_TARGET");  // NOLINT(concurrency-mt-unsafe)
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  if (target == nullptr || ::inet_pton(AF_INET, target, &to.sin_addr) != 1) give_up(load, number);
+  icmphdr echo{};
+  echo.type = ICMP_ECHO;
+  echo.checksum = htons(static_cast<std::uint16_t>(~(ICMP_ECHO << 8)));
+  const Time begin = Clock::now();
+  const auto sent = ::sendto(socket.get(), &echo, sizeof echo, 0,
+                             reinterpret_cast<const sockaddr*>(&to), sizeof to);
+  char answer[256];
+  if (sent != sizeof echo || ::recv(socket.get(), answer, sizeof answer, 0) <= 0)
+    give_up(load, number);
+  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+}
+
 /// Milliseconds; exits on failure, for a figure with failures in it is none.
 double run_one(const Load& load, unsigned number) {
   const unsigned address = 1 + number;
+  const bool pings = load.verb == "PING";
+  const Fd echo = pings ? echo_socket(load, number) : Fd();
   std::vector<std::string> variables{
-      "CNI_COMMAND=" + load.verb,
+      std::string("CNI_COMMAND=") + (pings ? "ADD" : load.verb),
       fmt::format("CNI_CONTAINERID=b{}", number),
       fmt::format("CNI_NETNS=/run/netns/{}{}", load.prefix, number),
       "CNI_IFNAME=eth0",
@@ -62,10 +107,8 @@ double run_one(const Load& load, unsigned number) {
   if (failed == 0) ::waitpid(child, &status, 0);
   const Time end = Clock::now();
   posix_spawn_file_actions_destroy(&actions);
-  if (failed != 0 || status != 0) {
-    fmt::print(stderr, "{} of b{} failed\n", load.verb, number);
-    std::_Exit(1);
-  }
+  if (failed != 0 || status != 0) give_up(load, number);
+  if (pings) return first_packet(load, number, echo);
   return std::chrono::duration<double, std::milli>(end - begin).count();
 }
 

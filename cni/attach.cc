@@ -18,6 +18,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <limits>
 
 #include "net/fd.h"
@@ -29,6 +30,8 @@ namespace {
 
 constexpr std::uint16_t create = NLM_F_CREATE | NLM_F_EXCL;
 constexpr std::uint32_t loopback_index = 1;
+/// IF_OPER_UP of linux/if.h, which does not go with net/if.h.
+constexpr std::uint8_t operational = 6;
 /// Before the main table (32766).
 constexpr std::uint32_t source_rule_priority = 22272;
 
@@ -488,6 +491,27 @@ Result<void, Failure> Ends::route_by_source(const Wiring& wiring) {
   return {};
 }
 
+/// The end that was up first gets its carrier from the other, and the kernel gives it a queue only
+/// later, in a worker: until then it drops what is sent, such as the answer to the container's
+/// first packet. Linux 6.8 does that work when it is asked for the link; earlier ones are asked
+/// until it is done. A worker that takes longer costs that packet, not the container.
+void Ends::await_carrier(std::uint32_t index) {
+  constexpr int questions = 100;
+  constexpr timespec between{0, 500'000};
+  for (int i = 0; i < questions; ++i) {
+    netlink::Batch batch;
+    batch.begin(RTM_GETLINK, 0, link_header(index, 0));
+    batch.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    std::uint8_t state = operational;
+    const auto done = host_.query(batch, [&](const netlink::Message& message) {
+      if (const auto told = message.attributes<ifinfomsg>().find(IFLA_OPERSTATE))
+        state = told->u8();
+    });
+    if (!done || state == operational) return;
+    ::nanosleep(&between, nullptr);
+  }
+}
+
 Result<void, Failure> Ends::attach(const Wiring& wiring) {
   const auto prepared = prepare_host(host_);
   if (!prepared) return failed(Code::internal, "preparing the host", prepared.error().message);
@@ -495,7 +519,10 @@ Result<void, Failure> Ends::attach(const Wiring& wiring) {
   if (!indexes) return indexes.error();
   auto done = wire_host(wiring, *indexes);
   if (done) done = wire_container(wiring, *indexes);
-  if (done) return {};
+  if (done) {
+    await_carrier(indexes->host);
+    return {};
+  }
   // All that was added hangs on the pair and goes with it.
   const auto undone = delete_host_veth(host_, wiring.host_ifname);
   if (undone) return done;

@@ -79,6 +79,7 @@ class Ends {
   Result<Indexes, Failure> find_pair(const Wiring& wiring);
   Result<void, Failure> wire_host(const Wiring& wiring, Indexes indexes);
   Result<void, Failure> wire_container(const Wiring& wiring, Indexes indexes);
+  void await_carrier(std::uint32_t index);
   Result<void, Failure> route_by_source(const Wiring& wiring);
   /// Runs `change` with the thread inside the container's namespace.
   template <typename Change>

@@ -97,7 +97,10 @@ void diff_pools(const ipam::Settings& running, const ipam::Settings& wanted,
     changes.emplace_back(DefaultPoolChanged{first_pool(wanted)});
   }
   if (running.cool_down != wanted.cool_down || running.soft_cool_down != wanted.soft_cool_down ||
-      running.audit_interval != wanted.audit_interval || running.labels != wanted.labels) {
+      running.audit_interval != wanted.audit_interval ||
+      running.max_exceptions != wanted.max_exceptions ||
+      running.exception_community != wanted.exception_community ||
+      running.labels != wanted.labels) {
     changes.emplace_back(IpamChanged{});
   }
 }

@@ -109,6 +109,23 @@ void check_reserved(Reader& reader, const Node& node, const PoolSettings& pool) 
   }
 }
 
+/// An exception is one address out of a block that others route as a whole.
+void check_borrow(Reader& reader, const Node& node, const PoolSettings& pool) {
+  const auto* claim = std::get_if<ipam::EtcdClaim>(&pool.claim);
+  if (claim == nullptr || claim->borrow == ipam::Borrow::never) return;
+  const Reader::Scope scope(reader, "claim");
+  if (pool.gateway) {
+    reader.fail(node,
+                "borrow: explicit does not go with gateway: an address outside of its "
+                "subnet would not reach the gateway");
+  }
+  if (pool.ipv4 ? pool.ipv4_block_length == 32 : pool.ipv6_block_length == 128) {
+    reader.fail(node,
+                "borrow: explicit needs blocks of more than one address: to lend the only "
+                "one is to give up the block");
+  }
+}
+
 void check_pool(Reader& reader, const Node& node, const PoolSettings& pool) {
   if (!pool.ipv4 && !pool.ipv6) {
     reader.fail(node, "has no addresses; give ipv4, ipv6 or both");
@@ -136,6 +153,7 @@ void check_pool(Reader& reader, const Node& node, const PoolSettings& pool) {
                                                  ipam::subnet_capacity));
   }
   check_claim(reader, at(node, "claim"), pool, blocks);
+  check_borrow(reader, at(node, "claim"), pool);
   check_reserved(reader, at(node, "reserved"), pool);
 }
 
@@ -178,6 +196,7 @@ void share_store(Reader& reader, const Node& node, std::vector<PoolSettings>& po
     shared.min_blocks = claim->min_blocks;
     shared.max_blocks = claim->max_blocks;
     shared.spare = claim->spare;
+    shared.borrow = claim->borrow;
     if (!claim->endpoints.empty() && !(*claim == shared)) {
       reader.fail(place, "another etcd, user or prefix than that of another pool; they share one");
     }

@@ -330,7 +330,24 @@ const std::vector<Key<ipam::EtcdClaim>>& keys<ipam::EtcdClaim>() {
              "No more blocks of the pool than these are claimed by one host."),
       number("spare", &EtcdClaim::spare, {.least = 0, .most = 65536},
              "With fewer free addresses than these on the host another block is claimed. A block "
-             "that was empty for a minute is given back when the others have twice as many.")};
+             "that was empty for a minute is given back when the others have twice as many."),
+      key_of(
+          "borrow", &EtcdClaim::borrow, "never or explicit",
+          "explicit: a container that asks for an address by name gets it here although its block "
+          "is another host's, when that host agrees through etcd. Both announce what they have: "
+          "the owner its block, this host the one address, marked with ipam.exception-community, "
+          "so every router carries one route more for it; ipam.max-exceptions caps them. A block "
+          "that nobody owns is claimed first. To be set alike on all hosts of the pool.",
+          [](Reader& reader, const Node& node) -> std::optional<ipam::Borrow> {
+            if (node.kind == Node::Kind::scalar && node.text == "never") return ipam::Borrow::never;
+            if (node.kind == Node::Kind::scalar && node.text == "explicit")
+              return ipam::Borrow::on_request;
+            reader.fail(node, "must be never or explicit");
+            return std::nullopt;
+          },
+          [](ipam::Borrow borrow) {
+            return std::string(borrow == ipam::Borrow::never ? "never" : "explicit");
+          })};
   return table;
 }
 
@@ -345,7 +362,26 @@ const std::vector<Key<ipam::Settings>>& keys<ipam::Settings>() {
               "longest rather than none."),
       duration("audit-interval", &ipam::Settings::audit_interval, {.least = 1, .most = 3600},
                "How often held addresses are compared with the kernel. An address whose container "
-               "is found gone twice is freed.")};
+               "is found gone twice is freed."),
+      number("max-exceptions", &ipam::Settings::max_exceptions, {.least = 0, .most = 4096},
+             "No more addresses than these are taken here out of other hosts' blocks (see "
+             "pools.<name>.claim.etcd.borrow), for each is a route in the tables of all routers."),
+      key_of(
+          "exception-community", &ipam::Settings::exception_community, "community, or none",
+          "Marks the route to a single address of a block that is another host's, for routers "
+          "to know by: 64512:32, or 65001:1:2 (large).",
+          [](Reader& reader, const Node& node) -> std::optional<std::string> {
+            auto text = reader.text(node, name_limit);
+            if (!text) return std::nullopt;
+            if (*text == "none") return std::string();
+            bgp::Origination trial;
+            if (auto added = trial.add_community(*text); !added) {
+              reader.fail(node, added.error().message);
+              return std::nullopt;
+            }
+            return trial.community_texts().front();
+          },
+          [](const std::string& value) { return yaml_text(value.empty() ? "none" : value); })};
   return table;
 }
 

@@ -292,11 +292,20 @@ constexpr auto fields<Path> =
                Field{"igp_metric", &Path::igp_metric},
                Field{"gateways", &Path::gateways, {}, true}};
 template <>
-constexpr auto fields<Route> = std::tuple{
-    Field{"prefix", &Route::prefix}, Field{"source", &Route::source}, Field{"paths", &Route::paths},
-    Field{"next_hops", &Route::next_hops}, Field{"kernel", &Route::kernel}};
+constexpr auto fields<Route> =
+    std::tuple{Field{"prefix", &Route::prefix}, Field{"source", &Route::source},
+               Field{"paths", &Route::paths},   Field{"next_hops", &Route::next_hops},
+               Field{"kernel", &Route::kernel}, Field{"exception", &Route::exception, {}, true}};
 template <>
 constexpr auto fields<Routes> = std::tuple{Field{"routes", &Routes::routes}};
+template <>
+constexpr auto fields<Exception> = std::tuple{Field{"address", &Exception::address},
+                                              Field{"pool", &Exception::pool},
+                                              Field{"block", &Exception::block},
+                                              Field{"owner", &Exception::owner},
+                                              Field{"host", &Exception::host},
+                                              Field{"state", &Exception::state},
+                                              Field{"advertised", &Exception::advertised}};
 template <>
 constexpr auto fields<Block> = std::tuple{Field{"pool", &Block::pool},
                                           Field{"index", &Block::index},
@@ -309,16 +318,21 @@ constexpr auto fields<Block> = std::tuple{Field{"pool", &Block::pool},
                                           Field{"free", &Block::free},
                                           Field{"advertised", &Block::advertised},
                                           Field{"reserved", &Block::reserved, {}, true},
-                                          Field{"quarantined", &Block::quarantined, {}, true}};
+                                          Field{"quarantined", &Block::quarantined, {}, true},
+                                          Field{"lent", &Block::lent, {}, true}};
 template <>
-constexpr auto fields<Blocks> = std::tuple{Field{"blocks", &Blocks::blocks}};
+constexpr auto fields<Blocks> =
+    std::tuple{Field{"blocks", &Blocks::blocks}, Field{"exceptions", &Blocks::exceptions, {}, true},
+               Field{"max_exceptions", &Blocks::max_exceptions, {}, true}};
 template <>
 constexpr auto fields<ClaimedBlock> =
     std::tuple{Field{"pool", &ClaimedBlock::pool}, Field{"index", &ClaimedBlock::index},
                Field{"ipv4", &ClaimedBlock::ipv4}, Field{"ipv6", &ClaimedBlock::ipv6},
                Field{"host", &ClaimedBlock::host}, Field{"revision", &ClaimedBlock::revision}};
 template <>
-constexpr auto fields<ClaimedBlocks> = std::tuple{Field{"blocks", &ClaimedBlocks::blocks}};
+constexpr auto fields<ClaimedBlocks> =
+    std::tuple{Field{"blocks", &ClaimedBlocks::blocks},
+               Field{"exceptions", &ClaimedBlocks::exceptions, {}, true}};
 template <>
 constexpr auto fields<ImportedAddress> = std::tuple{
     Field{"address", &ImportedAddress::address}, Field{"container", &ImportedAddress::container},

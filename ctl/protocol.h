@@ -467,6 +467,9 @@ struct Route {
   /// What the kernel has: "installed", "pending", "failed: …", "foreign: …", "-" (not for the
   /// kernel).
   std::string kernel;
+  /// Why there is a route to just this address, where its block is one host's and its container
+  /// another's; else empty.
+  std::string exception = {};
   bool operator==(const Route&) const = default;
 };
 
@@ -475,12 +478,29 @@ struct Routes {
   bool operator==(const Routes&) const = default;
 };
 
+/// An address of one host's block that a container of another has.
+struct Exception {
+  /// The first of the two, if there are two.
+  std::string address;
+  std::string pool;
+  std::string block;
+  /// Of the block; empty: not known.
+  std::string owner;
+  /// Of the container.
+  std::string host;
+  /// "asked", "agreed", "refused"; "not in etcd": known to this host alone.
+  std::string state;
+  /// Peers it is advertised to by this host.
+  std::uint32_t advertised = 0;
+  bool operator==(const Exception&) const = default;
+};
+
 struct Block {
   std::string pool;
   std::uint32_t index = 0;
   std::string ipv4;
   std::string ipv6;
-  /// "owned", "draining"
+  /// "owned", "draining", "releasing", "lost"; "foreign": another host's, which lends of it
   std::string state;
   std::uint32_t capacity = 0;
   std::uint32_t held = 0;
@@ -491,11 +511,16 @@ struct Block {
   std::uint32_t reserved = 0;
   /// Free by the records, but somebody has them.
   std::uint32_t quarantined = 0;
+  /// Containers of other hosts have them.
+  std::uint32_t lent = 0;
   bool operator==(const Block&) const = default;
 };
 
 struct Blocks {
   std::vector<Block> blocks;
+  /// Those that this host borrows or lends, and the most that it may borrow.
+  std::vector<Exception> exceptions = {};
+  std::uint32_t max_exceptions = 0;
   bool operator==(const Blocks&) const = default;
 };
 
@@ -667,6 +692,7 @@ struct ClaimedBlock {
 };
 struct ClaimedBlocks {
   std::vector<ClaimedBlock> blocks;
+  std::vector<Exception> exceptions = {};
   bool operator==(const ClaimedBlocks&) const = default;
 };
 struct ImportedAddress {

@@ -359,6 +359,33 @@ std::string table(const Routes& routes, Style style) {
       rows, style);
 }
 
+namespace {
+
+/// Behind a table of blocks; nothing when there are none.
+std::string text_of(const std::vector<Exception>& exceptions, const std::string& limit,
+                    Style style) {
+  if (exceptions.empty()) return {};
+  std::vector<Row> rows;
+  for (const Exception& each : exceptions) {
+    rows.push_back(
+        {each.state == "agreed" ? Tone::good : Tone::between,
+         {dash_if_empty(each.address), dash_if_empty(each.pool), dash_if_empty(each.block),
+          dash_if_empty(each.owner), dash_if_empty(each.host), dash_if_empty(each.state),
+          each.advertised == 0 ? "-" : fmt::format("to {}", each.advertised)}});
+  }
+  return fmt::format("\nexceptions, each a route of its own{}\n", limit) +
+         rendered({{"ADDRESS"},
+                   {"POOL"},
+                   {"OF BLOCK"},
+                   {"OWNER"},
+                   {"CONTAINER AT"},
+                   {"STATE"},
+                   {"ADVERTISED"}},
+                  rows, style);
+}
+
+}  // namespace
+
 std::string table(const Blocks& blocks, Style style) {
   if (blocks.blocks.empty()) return "this host owns no blocks (pools.<name>.claim)\n";
   std::vector<Row> rows;
@@ -368,6 +395,7 @@ std::string table(const Blocks& blocks, Style style) {
     if (block.advertised == 0) tone = Tone::wrong;
     std::string state = dash_if_empty(block.state);
     if (block.quarantined != 0) state += fmt::format(", {} quarantined", block.quarantined);
+    if (block.lent != 0) state += fmt::format(", {} lent", block.lent);
     rows.push_back(
         {tone,
          {dash_if_empty(block.pool), fmt::format("{}", block.index), dash_if_empty(block.ipv4),
@@ -386,7 +414,11 @@ std::string table(const Blocks& blocks, Style style) {
                    {"FREE", Align::right},
                    {"OF", Align::right},
                    {"ADVERTISED"}},
-                  rows, style);
+                  rows, style) +
+         text_of(
+             blocks.exceptions,
+             fmt::format(" (this host may borrow {}: ipam.max-exceptions)", blocks.max_exceptions),
+             style);
 }
 
 std::string table(const ClaimedBlocks& blocks, Style style) {
@@ -398,9 +430,14 @@ std::string table(const ClaimedBlocks& blocks, Style style) {
                      dash_if_empty(block.ipv4), dash_if_empty(block.ipv6),
                      dash_if_empty(block.host), fmt::format("{}", block.revision)}});
   }
-  return rendered(
-      {{"POOL"}, {"INDEX", Align::right}, {"IPV4"}, {"IPV6"}, {"HOST"}, {"REVISION", Align::right}},
-      rows, style);
+  return rendered({{"POOL"},
+                   {"INDEX", Align::right},
+                   {"IPV4"},
+                   {"IPV6"},
+                   {"HOST"},
+                   {"REVISION", Align::right}},
+                  rows, style) +
+         text_of(blocks.exceptions, "", style);
 }
 
 std::string table(const Imported& imported, Style style) {
@@ -729,6 +766,7 @@ std::string detail(const Route& route, Style style) {
   std::string text = fmt::format("route {}, {}\n", harmless(route.prefix), harmless(route.source));
   text +=
       labelled("kernel", painted(dash_if_empty(route.kernel), tone_of_kernel(route.kernel), style));
+  if (!route.exception.empty()) text += labelled("exception", harmless(route.exception));
   if (route.next_hops.empty()) text += labelled("next hops", "-");
   for (std::size_t i = 0; i < route.next_hops.size(); ++i) {
     text += labelled(i == 0 ? "next hops" : "", harmless(route.next_hops[i]));

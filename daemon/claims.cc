@@ -32,7 +32,18 @@ bool same_store(const ipam::EtcdClaim& a, ipam::EtcdClaim b) {
   b.min_blocks = a.min_blocks;
   b.max_blocks = a.max_blocks;
   b.spare = a.spare;
+  b.borrow = a.borrow;
   return a == b;
+}
+
+/// Of the one or two addresses.
+std::vector<Prefix> prefixes_of(const ipam::Place& place) {
+  std::vector<Prefix> prefixes;
+  for (const auto& address :
+       {place.block.ipv4_at(place.ordinal), place.block.ipv6_at(place.ordinal)}) {
+    if (address) prefixes.push_back(Prefix::host(*address));
+  }
+  return prefixes;
 }
 
 std::vector<double> claim_bounds() {
@@ -70,6 +81,8 @@ class Claims::Loop : public std::enable_shared_from_this<Loop> {
       store_ = *store;
       watching_.reset();
       core_ = ipam::SharedClaims(identity_, *store);
+      for (const auto& [place, answer] : std::exchange(asked_, {}))
+        answer("etcd was changed meanwhile");
       ipam::Changes known;
       for (const auto& [block, state] : containers_->allocator().claims())
         known.emplace_back(ipam::Claimed{block, state});
@@ -92,6 +105,14 @@ class Claims::Loop : public std::enable_shared_from_this<Loop> {
   /// Without a store there is nothing to claim or to give back; the timer looks for rivals.
   void usage_changed() {
     if (etcd_ || has_lost_) poke();
+  }
+
+  void ask_for(const ipam::Place& place, std::function<void(const std::string&)> answer) {
+    if (!etcd_) return answer("no pool of this host is shared through etcd");
+    if (const auto asked = core_.ask(place, Clock::now()); !asked)
+      return answer(asked.error().message);
+    asked_.emplace(place, std::move(answer));
+    poke();
   }
 
   void stop() {
@@ -127,6 +148,11 @@ class Claims::Loop : public std::enable_shared_from_this<Loop> {
       snapshot.releases[pool] = {{"empty", of.released}};
     }
     snapshot.claim_seconds = claim_seconds_;
+    const ipam::ExceptionStatistics& exceptions = core_.exception_statistics();
+    snapshot.exceptions.requests["granted"] = exceptions.granted;
+    snapshot.exceptions.requests["refused"] = exceptions.refused;
+    snapshot.exceptions.requests["late"] = exceptions.late;
+    snapshot.exceptions.conflicts = exceptions.conflicts;
     if (!etcd_) return;
     snapshot.claims_synced = core_.synced();
     auto& statistics = etcd_->statistics();
@@ -145,31 +171,50 @@ class Claims::Loop : public std::enable_shared_from_this<Loop> {
   /// The block itself, or an address in it: a host that lost a block announces its containers.
   [[nodiscard]] bool announced_elsewhere(const ipam::BlockId& block) const {
     if (learned(block.ipv4) || learned(block.ipv6)) return true;
+    const auto& lent = containers_->allocator().lent();
     for (std::uint32_t ordinal = 0; ordinal < block.capacity(); ++ordinal) {
-      for (const auto& address : {block.ipv4_at(ordinal), block.ipv6_at(ordinal)}) {
-        if (address && learned(Prefix::host(*address))) return true;
-      }
+      const ipam::Place place{block, ordinal};
+      if (!lent.contains(place) && announced_elsewhere(place)) return true;
     }
     return false;
+  }
+
+  [[nodiscard]] bool announced_elsewhere(const ipam::Place& place) const {
+    const auto prefixes = prefixes_of(place);
+    return std::any_of(prefixes.begin(), prefixes.end(),
+                       [this](const Prefix& prefix) { return learned(prefix); });
+  }
+
+  [[nodiscard]] bool advertised(const std::optional<Prefix>& prefix) const {
+    return prefix && routing_->speaker().advertised_to(*prefix) != 0;
   }
 
   [[nodiscard]] ipam::Surroundings surroundings() const {
     return {[this](const ipam::BlockId& block) { return announced_elsewhere(block); },
             [this](const ipam::BlockId& block) {
-              const auto advertised = [this](const std::optional<Prefix>& prefix) {
-                return prefix && routing_->speaker().advertised_to(*prefix) != 0;
-              };
               return advertised(block.ipv4) || advertised(block.ipv6);
             },
-            containers_->allocator().blocks(Clock::now())};
+            containers_->allocator().blocks(Clock::now()),
+            [this](const ipam::Place& place) { return announced_elsewhere(place); },
+            [this](const ipam::Place& place) {
+              const auto prefixes = prefixes_of(place);
+              return std::any_of(prefixes.begin(), prefixes.end(),
+                                 [this](const Prefix& prefix) { return advertised(prefix); });
+            },
+            &containers_->allocator()};
   }
 
   void turn() {
     look_for_rivals();
+    announce_exceptions();
     bool changed = false;
     for (int i = 0; i < steps_limit && etcd_; ++i) {
       const Time now = Clock::now();
       ipam::Step step = core_.step(surroundings(), now);
+      if (step.outcome) {
+        answer(*step.outcome);
+        continue;
+      }
       if (!step.changes.empty()) {
         if (!containers_->commit(step.changes)) break;
         core_.apply(step.changes, now);
@@ -193,11 +238,34 @@ class Claims::Loop : public std::enable_shared_from_this<Loop> {
       });
       announce_();
     }
+    announce_exceptions();
     watch();
     await();
   }
 
   using kv_answer = ipam::kv::Answer;
+
+  /// Nobody else announces these because of a container that comes or goes.
+  void announce_exceptions() {
+    const auto& borrowed = containers_->allocator().borrowed();
+    if (borrowed == borrowed_) return;
+    borrowed_ = borrowed;
+    announce_();
+  }
+
+  void answer(const ipam::Outcome& outcome) {
+    auto waiting = asked_.extract(outcome.place);
+    if (waiting.empty()) return;
+    if (outcome.refusal.empty())
+      spdlog::info("exception: {}", text(outcome.place) + " may be given here");
+    waiting.mapped()(outcome.refusal);
+  }
+
+  static std::string text(const ipam::Place& place) {
+    const auto prefixes = prefixes_of(place);
+    return fmt::format("{} of block {} of pool {}", prefixes.front().address().text(),
+                       place.block.text(), place.block.pool);
+  }
 
   static void tell(const ipam::Change& change) {
     if (const auto* claimed = std::get_if<ipam::Claimed>(&change)) {
@@ -208,6 +276,11 @@ class Claims::Loop : public std::enable_shared_from_this<Loop> {
     } else if (const auto* gone = std::get_if<ipam::Unclaimed>(&change)) {
       spdlog::info("block {} of pool {} is not claimed any more", gone->block.text(),
                    gone->block.pool);
+    } else if (const auto* lent = std::get_if<ipam::Lent>(&change)) {
+      spdlog::info("exception: {} is lent to host {}", text({lent->block, lent->ordinal}),
+                   lent->host);
+    } else if (const auto* back = std::get_if<ipam::Returned>(&change)) {
+      spdlog::info("exception: {} is back", text({back->block, back->ordinal}));
     }
   }
 
@@ -247,7 +320,8 @@ class Claims::Loop : public std::enable_shared_from_this<Loop> {
   void look_for_rivals() {
     std::set<ipam::BlockId> contested;
     for (const ipam::BlockStatus& block : containers_->allocator().blocks(Clock::now())) {
-      if (block.state == ipam::BlockState::lost) continue;
+      if (block.state == ipam::BlockState::lost || block.state == ipam::BlockState::foreign)
+        continue;
       if (learned(block.id.ipv4) || learned(block.id.ipv6)) contested.insert(block.id);
     }
     const auto& before = containers_->allocator().contested();
@@ -274,6 +348,9 @@ class Claims::Loop : public std::enable_shared_from_this<Loop> {
   std::unique_ptr<ipam::Etcd> etcd_;
   std::optional<ipam::EtcdClaim> store_;
   std::optional<std::int64_t> watching_;
+  std::map<ipam::Place, std::function<void(const std::string&)>> asked_;
+  /// As it was announced last.
+  std::set<ipam::Place> borrowed_;
   bool poked_ = false;
   bool stopped_ = false;
   bool has_lost_ = true;
@@ -301,6 +378,10 @@ Result<void> Claims::apply(const ipam::Settings& settings) {
 void Claims::usage_changed() {
   loop_->usage_changed();
 }
+void Claims::ask_for(const ipam::Place& place,
+                     std::function<void(const std::string& refusal)> answer) {
+  loop_->ask_for(place, std::move(answer));
+}
 void Claims::stop() {
   loop_->stop();
 }
@@ -320,21 +401,21 @@ void Claims::fill(exporter::Snapshot& snapshot) const {
 
 Announcement announcement(const ipam::Allocator& allocator, Time now) {
   Announcement all;
-  std::set<ipam::BlockId> lost;
+  std::set<ipam::BlockId> others;
   for (const ipam::BlockStatus& block : allocator.blocks(now)) {
-    if (block.state == ipam::BlockState::lost) {
-      lost.insert(block.id);
+    if (block.state == ipam::BlockState::lost || block.state == ipam::BlockState::foreign) {
+      others.insert(block.id);
       continue;
     }
     auto& where = block.state == ipam::BlockState::releasing ? all.covered : all.blocks;
     if (block.id.ipv4) where.push_back(*block.id.ipv4);
     if (block.id.ipv6) where.push_back(*block.id.ipv6);
   }
-  if (lost.empty()) return all;
+  if (others.empty()) return all;
   for (const ipam::LeaseStatus& held : allocator.leases()) {
-    if (!lost.contains(held.lease.block)) continue;
-    if (const auto ipv4 = held.lease.ipv4()) all.hosts.push_back(Prefix::host(*ipv4));
-    if (const auto ipv6 = held.lease.ipv6()) all.hosts.push_back(Prefix::host(*ipv6));
+    if (!others.contains(held.lease.block)) continue;
+    for (const Prefix& prefix : prefixes_of({held.lease.block, held.lease.ordinal}))
+      all.exceptions.push_back(prefix);
   }
   return all;
 }

@@ -37,6 +37,8 @@ class Claims {
   Result<void> apply(const ipam::Settings& settings);
   /// Addresses were given or freed.
   void usage_changed();
+  /// A place that may be another host's, for a container here (Containers::on_ask_for).
+  void ask_for(const ipam::Place& place, std::function<void(const std::string& refusal)> answer);
   void stop();
 
   /// For an operator: another host's block, at the revision that was seen.
@@ -55,11 +57,11 @@ class Claims {
 /// A peer shows a route to just this prefix.
 bool is_learned(const bgp::Speaker& speaker, const Prefix& prefix);
 
-/// What is to be announced of this host's blocks: blocks as they are, those of containers in blocks
-/// that are lost one by one, and what is only covered by a blackhole.
+/// What is to be announced of this host's blocks: blocks as they are, one by one the addresses of
+/// containers in blocks that are another host's, and what is only covered by a blackhole.
 struct Announcement {
   std::vector<Prefix> blocks;
-  std::vector<Prefix> hosts;
+  std::vector<Prefix> exceptions;
   std::vector<Prefix> covered;
 };
 Announcement announcement(const ipam::Allocator& allocator, Time now);

@@ -115,9 +115,36 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
                                  request.delegated};
     // A namespace that cannot be seen from here cannot be seen to be gone either.
     if (request.delegated && inode_of(request.netns) != request.netns_inode) wanted.netns_inode = 0;
-    auto grant = granted(wanted, now);
+    give(std::move(wanted), request.mtu, now, answer);
+  }
+
+  void give(ipam::AllocateRequest wanted, std::optional<std::uint32_t> mtu, Time now,
+            const Answer& answer) {
+    auto grant = granted(wanted, Clock::now());
     if (!grant) {
       const ipam::Refusal& refusal = grant.error();
+      if (refusal.ask_for && ask_for && !wanted.agreed) {
+        const ipam::Place place = *refusal.ask_for;
+        const std::uint64_t number = ++asked_;
+        asking_[wanted.attachment] = number;
+        return ask_for(place, [self = shared_from_this(), wanted = std::move(wanted), mtu, now,
+                               number, answer](const std::string& why) mutable {
+          if (self->stopped_) return;
+          const auto asking = self->asking_.find(wanted.attachment);
+          if (asking == self->asking_.end() || asking->second != number) {
+            return self->finish("add", now, answer,
+                                ctl::Failure{ctl::ErrorCode::busy,
+                                             "the container was removed before its address came"});
+          }
+          self->asking_.erase(asking);
+          if (!why.empty()) {
+            return self->finish("add", now, answer, ctl::Failure{ctl::ErrorCode::exhausted, why});
+          }
+          wanted.agreed = true;
+          self->give(std::move(wanted), mtu, now, answer);
+        });
+      }
+      if (refusal.reason == ipam::Refusal::Reason::limit) ++statistics_.exceptions_limited;
       return finish("add", now, answer, ctl::Failure{code_of(refusal.reason), refusal.message});
     }
     if (auto committed = commit(grant->changes); !committed) {
@@ -130,7 +157,7 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
                    addresses_of(grant->lease).front().text(), grant->lease.block.pool);
     }
     ctl::Lease lease = told(grant->lease);
-    if (request.mtu) lease.mtu = *request.mtu;
+    if (mtu) lease.mtu = *mtu;
     lease.existing = grant->existing;
     if (grant->replaced) unguard(*grant->replaced);
     if (auto guarded = guard(grant->lease); !guarded) {
@@ -149,6 +176,7 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
 
   void del(const ctl::DelRequest& request, const Answer& answer) {
     const Time now = Clock::now();
+    if (!request.sequence) asking_.erase(request.attachment);
     const ipam::Lease* lease = allocator_.find(request.attachment);
     if (lease != nullptr && request.sequence && *request.sequence != lease->sequence) {
       return finish("del", now, answer, ctl::Done{});
@@ -312,9 +340,12 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
   std::vector<ipam::Place> doubtful_places() {
     std::vector<ipam::Place> places;
     for (const ipam::BlockStatus& block : allocator_.blocks(Clock::now())) {
+      if (block.state == ipam::BlockState::foreign) continue;
       for (std::uint32_t ordinal = 0; ordinal < block.capacity; ++ordinal) {
         ipam::Place place{block.id, ordinal};
-        if (!allocator_.is_held(place) && !allocator_.is_reserved(place) && !doubt(place).empty()) {
+        const bool free = !allocator_.is_held(place) && !allocator_.is_reserved(place) &&
+                          !allocator_.lent().contains(place);
+        if (free && !doubt(place).empty()) {
           places.push_back(std::move(place));
         }
       }
@@ -341,6 +372,7 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
   std::function<void()> usage_changed;
   std::function<void()> blocks_changed;
   std::function<bool(const Address&)> shown_elsewhere;
+  AskFor ask_for;
   [[nodiscard]] const ipam::Allocator& allocator() const { return allocator_; }
   [[nodiscard]] const ContainersStatistics& statistics() const { return statistics_; }
   [[nodiscard]] std::uint64_t spoofed_packets() {
@@ -375,6 +407,8 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
                        grant->replaced->ordinal == lease.ordinal;
       const std::string reason = own ? std::string() : doubt(lease);
       if (reason.empty()) return grant;
+      // Its owner decides what becomes of it.
+      if (lease.borrowed) return ipam::Refusal{ipam::Refusal::Reason::taken, reason};
       quarantine({lease.block, lease.ordinal}, reason);
     }
   }
@@ -549,6 +583,7 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
       ++(lease.boot_id == boot_id_ ? statistics_.reclaimed_netns : statistics_.reclaimed_boot);
       spdlog::info("container {} is gone and nobody said so: its address is freed",
                    describe(lease.attachment));
+      if (lease.borrowed) continue;
       // Its link may only have another name now.
       const std::string reason = doubt(lease);
       if (!reason.empty()) quarantine({lease.block, lease.ordinal}, reason);
@@ -626,6 +661,9 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
   asio::steady_timer repair_timer_;
   std::map<std::string, std::vector<Removed>> removed_;
   std::set<std::string> orphans_;
+  /// Who waits for an address of another host's block, by the number of the question.
+  std::map<Attachment, std::uint64_t> asking_;
+  std::uint64_t asked_ = 0;
   ContainersStatistics statistics_;
   bool repair_pending_ = false;
   bool stopped_ = false;
@@ -676,6 +714,9 @@ void Containers::on_usage_changed(std::function<void()> handler) {
 }
 void Containers::on_doubt(std::function<bool(const Address&)> shown_elsewhere) {
   loop_->shown_elsewhere = std::move(shown_elsewhere);
+}
+void Containers::on_ask_for(AskFor handler) {
+  loop_->ask_for = std::move(handler);
 }
 const std::string& Containers::incarnation() const {
   return loop_->incarnation();

@@ -39,6 +39,8 @@ struct ContainersStatistics {
   std::uint64_t spared = 0;
   /// Addresses given though they still rested.
   std::uint64_t cool_downs_waived = 0;
+  /// Addresses of other hosts' blocks refused because ipam.max-exceptions are held.
+  std::uint64_t exceptions_limited = 0;
   /// Addresses found in use that were free by the records.
   std::uint64_t quarantined = 0;
   /// Host routes of containers that somebody had taken away and that were put back.
@@ -82,6 +84,11 @@ class Containers {
   void on_usage_changed(std::function<void()> handler);
   /// Asked before an address is given: does another host announce just this one?
   void on_doubt(std::function<bool(const Address&)> shown_elsewhere);
+  /// Asked for a place that may be another host's, when a runtime names its address; the answer is
+  /// a sentence, empty when the place may be taken at once.
+  using AskFor =
+      std::function<void(const ipam::Place&, std::function<void(const std::string& refusal)>)>;
+  void on_ask_for(AskFor handler);
   /// Who this host is to a store that hosts share.
   [[nodiscard]] const std::string& incarnation() const;
   [[nodiscard]] const std::string& boot() const;

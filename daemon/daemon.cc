@@ -87,6 +87,10 @@ class Daemon {
       return is_learned(routing_->speaker(), Prefix::host(address));
     });
     containers_->on_usage_changed([this] { claims_->usage_changed(); });
+    containers_->on_ask_for(
+        [this](const ipam::Place& place, std::function<void(const std::string&)> answer) {
+          claims_->ask_for(place, std::move(answer));
+        });
     announce();
     if (auto loaded = announcements_.load(announcements_file(), Clock::now()); !loaded)
       spdlog::warn(loaded.error().message);
@@ -156,8 +160,17 @@ class Daemon {
 
   void announce() {
     Announcement all = announcement(containers_->allocator(), Clock::now());
-    for (const Prefix& prefix : router_prefixes(config_.node)) all.hosts.push_back(prefix);
-    routing_->announce(all.blocks, all.hosts, all.covered);
+    std::vector<bgp::Origination> hosts;
+    for (const Prefix& prefix : router_prefixes(config_.node))
+      hosts.push_back({prefix, {}, {}, {}});
+    for (const Prefix& prefix : all.exceptions) {
+      bgp::Origination exception{prefix, {}, {}, {}};
+      const std::string& community = config_.ipam.exception_community;
+      // The configuration has only such as can be added.
+      if (!community.empty()) static_cast<void>(exception.add_community(community));
+      hosts.push_back(std::move(exception));
+    }
+    routing_->announce(all.blocks, hosts, all.covered);
   }
 
   [[nodiscard]] std::filesystem::path announcements_file() const {
@@ -339,6 +352,7 @@ class Daemon {
     if (auto applied = claims_->apply(wanted->ipam); !applied) return applied;
     routing_->apply(wanted->bgp);
     config_ = std::move(*wanted);
+    announce();
     mend_host();
     return {};
   }

@@ -16,6 +16,7 @@ ctl::ErrorCode code_of(ipam::Refusal::Reason reason) {
       return ctl::ErrorCode::not_found;
     case ipam::Refusal::Reason::taken:
     case ipam::Refusal::Reason::exhausted:
+    case ipam::Refusal::Reason::limit:
       return ctl::ErrorCode::exhausted;
     case ipam::Refusal::Reason::collision:
       return ctl::ErrorCode::internal;

@@ -181,14 +181,18 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     return {};
   }
 
-  void announce(const std::vector<Prefix>& blocks, const std::vector<Prefix>& hosts,
+  void announce(const std::vector<Prefix>& blocks, const std::vector<bgp::Origination>& hosts,
                 const std::vector<Prefix>& covered) {
     const Time now = Clock::now();
     std::set<Prefix> wanted(blocks.begin(), blocks.end());
     std::set<Prefix> shielded = wanted;
     shielded.insert(covered.begin(), covered.end());
     std::erase_if(shielded, [](const Prefix& prefix) { return prefix.is_host(); });
-    wanted.insert(hosts.begin(), hosts.end());
+    std::map<Prefix, bgp::Origination> single;
+    for (const bgp::Origination& host : hosts) {
+      wanted.insert(host.prefix);
+      single.emplace(host.prefix, host);
+    }
     for (const Prefix& prefix : shielded) {
       if (!table_) break;
       const bool waits =
@@ -198,8 +202,17 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       if (waits || !shielded_.contains(prefix)) table_->want_blackhole(prefix, now);
     }
     for (const Prefix& prefix : wanted) {
-      if (originated_.contains(prefix) || uncovered_.contains(prefix)) continue;
-      speaker_.originate(prefix, now);
+      const auto host = single.find(prefix);
+      const auto before = hosts_.find(prefix);
+      const bool same = host == single.end()
+                            ? before == hosts_.end()
+                            : before != hosts_.end() && before->second == host->second;
+      if ((same && originated_.contains(prefix)) || uncovered_.contains(prefix)) continue;
+      if (host != single.end()) {
+        speaker_.originate(host->second, now);
+      } else {
+        speaker_.originate(prefix, now);
+      }
     }
     for (const Prefix& prefix : originated_) {
       if (wanted.contains(prefix)) continue;
@@ -215,6 +228,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     }
     shielded_ = std::move(shielded);
     originated_ = std::move(wanted);
+    hosts_ = std::move(single);
     transport_->poke();
     pump();
   }
@@ -821,6 +835,8 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   asio::steady_timer range_timer_;
   bool range_due_ = false;
   std::set<Prefix> originated_;
+  /// Those of them that are single addresses.
+  std::map<Prefix, bgp::Origination> hosts_;
   std::set<Prefix> shielded_;
   /// Learned blackholes, and the kernel's table for each.
   std::map<Prefix, std::uint32_t> dropped_;
@@ -851,7 +867,8 @@ Result<std::unique_ptr<Routing>> Routing::start(asio::io_context& io, const conf
 Routing::Routing(std::shared_ptr<Loop> loop) : loop_(std::move(loop)) {}
 Routing::~Routing() = default;
 
-void Routing::announce(const std::vector<Prefix>& blocks, const std::vector<Prefix>& hosts,
+void Routing::announce(const std::vector<Prefix>& blocks,
+                       const std::vector<bgp::Origination>& hosts,
                        const std::vector<Prefix>& covered) {
   loop_->announce(blocks, hosts, covered);
 }

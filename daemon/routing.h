@@ -49,7 +49,7 @@ class Routing {
 
   /// Exactly `blocks` and `hosts` are originated from now on; `blocks` and `covered` have a
   /// blackhole as well, unless they are one address: that has its container's route. Idempotent.
-  void announce(const std::vector<Prefix>& blocks, const std::vector<Prefix>& hosts,
+  void announce(const std::vector<Prefix>& blocks, const std::vector<bgp::Origination>& hosts,
                 const std::vector<Prefix>& covered);
   /// And these, one a prefix; announce()'s win. Nothing is put into the kernel for them.
   void announce_for_clients(const std::vector<bgp::Origination>& wanted);

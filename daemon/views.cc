@@ -146,6 +146,76 @@ std::string kernel_state(const World& world, const bgp::RouteStatus& route) {
   return blackhole == "-" ? blackhole : "blackhole " + blackhole;
 }
 
+std::string owner_of(const World& world, const ipam::BlockId& block) {
+  for (const ipam::RemoteBlock& remote : world.claims.core().remote()) {
+    if (remote.id == block) return remote.host;
+  }
+  return {};
+}
+
+ctl::Exception exception_view(const World& world, const ipam::Place& place) {
+  ctl::Exception view;
+  const auto ipv4 = place.block.ipv4_at(place.ordinal);
+  const Address address = ipv4 ? *ipv4 : *place.block.ipv6_at(place.ordinal);
+  view.address = address.text();
+  view.pool = place.block.pool;
+  view.block = place.block.text();
+  view.owner = owner_of(world, place.block);
+  const auto& stored = world.claims.core().exceptions();
+  const auto known = stored.find(view.address);
+  view.state = known == stored.end() ? "not in etcd" : ipam::name(known->second.state);
+  if (known != stored.end()) view.host = known->second.host;
+  return view;
+}
+
+/// Those that containers here have, and those of ours that other hosts' have.
+std::vector<ctl::Exception> exceptions_here(const World& world) {
+  std::vector<ctl::Exception> all;
+  const ipam::Allocator& allocator = world.containers.allocator();
+  for (const ipam::Place& place : allocator.borrowed()) {
+    ctl::Exception row = exception_view(world, place);
+    row.host = world.config.node.name;
+    row.advertised =
+        world.routing.speaker().advertised_to(Prefix::host(*Address::parse(row.address)));
+    all.push_back(std::move(row));
+  }
+  for (const auto& [place, host] : allocator.lent()) {
+    ctl::Exception row = exception_view(world, place);
+    row.owner = world.config.node.name;
+    row.host = host;
+    all.push_back(std::move(row));
+  }
+  return all;
+}
+
+/// A sentence for the route to one address.
+std::string exception_of(const World& world, const Prefix& prefix) {
+  if (!prefix.is_host()) return {};
+  const auto is_it = [&](const ipam::Place& place) {
+    return place.block.ipv4_at(place.ordinal) == prefix.address() ||
+           place.block.ipv6_at(place.ordinal) == prefix.address();
+  };
+  for (const auto& [place, host] : world.containers.allocator().lent()) {
+    if (is_it(place)) {
+      return fmt::format("an address of this host's block {}, lent to a container of host {}",
+                         place.block.text(), host);
+    }
+  }
+  for (const ipam::Place& place : world.containers.allocator().borrowed()) {
+    if (!is_it(place)) continue;
+    const std::string owner = owner_of(world, place.block);
+    return fmt::format("a container here has an address of block {} of {}", place.block.text(),
+                       owner.empty() ? "nobody in etcd" : "host " + owner);
+  }
+  for (const auto& [address, exception] : world.claims.core().exceptions()) {
+    if (!is_it(exception.place)) continue;
+    return fmt::format("a container of host {} has an address of block {} of host {}",
+                       exception.host, exception.place.block.text(),
+                       owner_of(world, exception.place.block));
+  }
+  return {};
+}
+
 ctl::Route route_view(const World& world, const bgp::RouteStatus& route) {
   ctl::Route view;
   view.prefix = route.prefix.text();
@@ -155,6 +225,7 @@ ctl::Route route_view(const World& world, const bgp::RouteStatus& route) {
     view.next_hops = world.routing.describe(world.routing.speaker().next_hops(route.next_hops));
   }
   view.kernel = kernel_state(world, route);
+  view.exception = exception_of(world, route.prefix);
   return view;
 }
 
@@ -284,7 +355,7 @@ ctl::Status status_view(const World& world, Time now) {
     status.fib_pending = fib.pending;
   }
   for (const ipam::BlockStatus& block : world.containers.allocator().blocks(now)) {
-    ++status.blocks;
+    if (block.state != ipam::BlockState::foreign) ++status.blocks;
     if (block.state == ipam::BlockState::owned) status.addresses_free += block.free;
   }
   status.containers = static_cast<std::uint32_t>(world.containers.allocator().lease_count());
@@ -360,6 +431,8 @@ ctl::Reply routes_view(const World& world, const ctl::RoutesRequest& request) {
 
 ctl::Blocks blocks_view(const World& world, Time now) {
   ctl::Blocks view;
+  view.exceptions = exceptions_here(world);
+  view.max_exceptions = world.config.ipam.max_exceptions;
   for (const ipam::BlockStatus& block : world.containers.allocator().blocks(now)) {
     ctl::Block row;
     row.pool = block.id.pool;
@@ -373,9 +446,15 @@ ctl::Blocks blocks_view(const World& world, Time now) {
     row.free = block.free;
     row.reserved = block.reserved;
     row.quarantined = block.quarantined;
+    row.lent = block.lent;
     for (const auto& prefix : {block.id.ipv4, block.id.ipv6}) {
       if (prefix)
         row.advertised = std::max(row.advertised, world.routing.speaker().advertised_to(*prefix));
+    }
+    if (block.state == ipam::BlockState::foreign) row.free = row.cooling = row.reserved = 0;
+    for (const ctl::Exception& each : view.exceptions) {
+      if (block.state == ipam::BlockState::foreign && each.block == block.id.text())
+        row.advertised = std::max(row.advertised, each.advertised);
     }
     view.blocks.push_back(std::move(row));
   }
@@ -388,6 +467,8 @@ ctl::ClaimedBlocks claims_view(const World& world) {
     view.blocks.push_back({block.id.pool, block.id.index, text(block.id.ipv4), text(block.id.ipv6),
                            block.host, static_cast<std::uint64_t>(block.mod_revision)});
   }
+  for (const auto& [address, exception] : world.claims.core().exceptions())
+    view.exceptions.push_back(exception_view(world, exception.place));
   return view;
 }
 
@@ -554,6 +635,7 @@ std::vector<exporter::Pool> pool_metrics(const ipam::Allocator& allocator, Time 
     pool.name = block.id.pool;
     ++pool.blocks[std::string(ipam::name(block.state))];
     if (block.contested) ++pool.contested;
+    if (block.state == ipam::BlockState::foreign) continue;
     for (const auto& prefix : {block.id.ipv4, block.id.ipv6}) {
       if (!prefix) continue;
       auto family = std::find_if(
@@ -568,6 +650,7 @@ std::vector<exporter::Pool> pool_metrics(const ipam::Allocator& allocator, Time 
       family->cooling += block.cooling;
       family->reserved += block.reserved;
       family->quarantined += block.quarantined;
+      family->lent += block.lent;
       family->free += block.free;
     }
   }
@@ -641,6 +724,10 @@ exporter::Snapshot metrics_view(const World& world, Time now) {
   snapshot.cool_downs_waived = statistics.cool_downs_waived;
   snapshot.quarantines = statistics.quarantined;
   snapshot.store_up = statistics.store_up;
+  snapshot.exceptions.borrowed = allocator.borrowed().size();
+  snapshot.exceptions.lent = allocator.lent().size();
+  snapshot.exceptions.limit = allocator.settings().max_exceptions;
+  snapshot.exceptions.requests["limit"] = statistics.exceptions_limited;
   world.claims.fill(snapshot);
   snapshot.spoofed_packets = world.containers.spoofed_packets();
   for (const auto& [verb, requests] : statistics.verbs) snapshot.cni.push_back(requests);

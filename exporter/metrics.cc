@@ -450,6 +450,7 @@ void add_addresses(const Snapshot& s, Exposition& out) {
       addresses.add({name, which, {"state", "cooling"}}, family.cooling);
       addresses.add({name, which, {"state", "reserved"}}, family.reserved);
       addresses.add({name, which, {"state", "quarantined"}}, family.quarantined);
+      addresses.add({name, which, {"state", "lent"}}, family.lent);
       addresses.add({name, which, {"state", "free"}}, family.free);
     }
     for (const auto& [state, count] : pool.blocks) blocks.add({name, {"state", state}}, count);
@@ -489,7 +490,22 @@ void add_claims(const Snapshot& s, Exposition& out) {
     for (const auto& [reason, count] : reasons)
       releases.add({{"pool", pool}, {"reason", reason}}, count);
   }
-  out.take({&claims, &conflicts, &releases});
+  auto exceptions =
+      gauge("weft_ipam_exceptions",
+            "Addresses of one host's blocks that containers of another have: borrowed "
+            "by containers here, each a route of its own in all routers; lent to "
+            "other hosts; limit is the most that may be borrowed.");
+  exceptions.add({{"state", "borrowed"}}, s.exceptions.borrowed);
+  exceptions.add({{"state", "lent"}}, s.exceptions.lent);
+  exceptions.add({{"state", "limit"}}, s.exceptions.limit);
+  auto asked = counter("weft_ipam_exception_requests_total",
+                       "Fixed addresses of other hosts' blocks asked for, by result; late: the "
+                       "owner did not agree in time.");
+  for (const auto& [result, count] : s.exceptions.requests) asked.add({{"result", result}}, count);
+  auto doubly = counter("weft_ipam_exception_conflicts_total",
+                        "Addresses that a container of another host has and one here as well.");
+  doubly.add({}, s.exceptions.conflicts);
+  out.take({&claims, &conflicts, &releases, &exceptions, &asked, &doubly});
   if (!s.claims_synced) return;
   auto synced = gauge("weft_ipam_claims_synced",
                       "1 while the store of claims answers and this host has seen all of it.");

@@ -181,6 +181,7 @@ struct PoolFamily {
   std::uint64_t cooling = 0;
   std::uint64_t reserved = 0;
   std::uint64_t quarantined = 0;
+  std::uint64_t lent = 0;
   std::uint64_t free = 0;
 };
 
@@ -189,9 +190,20 @@ struct Pool {
   std::vector<PoolFamily> families;
   /// By state.
   std::map<std::string, std::uint64_t> blocks{
-      {"owned", 0}, {"draining", 0}, {"releasing", 0}, {"lost", 0}};
+      {"owned", 0}, {"draining", 0}, {"releasing", 0}, {"lost", 0}, {"foreign", 0}};
   /// Blocks that another host announces too.
   std::uint64_t contested = 0;
+};
+
+/// Addresses of one host's blocks in the hands of another's containers.
+struct Exceptions {
+  std::uint64_t borrowed = 0;
+  std::uint64_t lent = 0;
+  std::uint64_t limit = 0;
+  /// Fixed addresses asked for, by "granted", "refused", "late", "limit".
+  std::map<std::string, std::uint64_t> requests;
+  /// Addresses that were lent and given here too.
+  std::uint64_t conflicts = 0;
 };
 
 struct Uplink {
@@ -307,6 +319,7 @@ struct Snapshot {
   std::uint64_t netlink_overruns = 0;
 
   std::vector<Pool> pools;
+  Exceptions exceptions;
   /// Addresses freed because their container was gone, by "gc", "boot", "netns".
   std::map<std::string, std::uint64_t> reclaimed_addresses;
   /// Containers that a GC did not list and that were kept, because they live.

@@ -82,6 +82,8 @@ std::string_view name(BlockState state) {
       return "releasing";
     case BlockState::lost:
       return "lost";
+    case BlockState::foreign:
+      return "foreign";
   }
   return "";
 }
@@ -108,6 +110,11 @@ BlockState Allocator::state_of(const BlockId& id) const {
   if (claim != claims_.end() && claim->second == ClaimState::releasing)
     return BlockState::releasing;
   if (claim != claims_.end() && claim->second == ClaimState::lost) return BlockState::lost;
+  const auto borrowed = borrowed_.lower_bound({id, 0});
+  if (claim == claims_.end() && !static_.contains(id) && borrowed != borrowed_.end() &&
+      borrowed->block == id) {
+    return BlockState::foreign;
+  }
   const Pool* pool = pool_named(id.pool);
   if (pool == nullptr || pool->settings().state == PoolState::draining ||
       id.index >= pool->block_count() || pool->block(id.index) != id) {
@@ -243,6 +250,7 @@ Result<Grant, Refusal> Allocator::allocate(const AllocateRequest& request, Time 
                       request.netns,      request.netns_inode,
                       boot_id_,           now,
                       next_sequence_,     request.delegated};
+  grant.lease.borrowed = is_elsewhere(place->block);
   grant.changes.emplace_back(Held{grant.lease});
   // Who names an address knows who had it.
   grant.waived =
@@ -389,7 +397,8 @@ Result<Place, Refusal> Allocator::pick_addresses(const AllocateRequest& request,
   using Reason = Refusal::Reason;
   std::optional<Place> place;
   for (const Address& address : request.addresses) {
-    const auto found = place_of(address);
+    auto found = place_of(address);
+    if (!found) found = place_elsewhere(address);
     if (!found) {
       return Refusal{
           Reason::elsewhere,
@@ -423,6 +432,11 @@ Result<Place, Refusal> Allocator::pick_addresses(const AllocateRequest& request,
   if (pool != nullptr && !is_for_network(*pool, request.attachment.network)) {
     return for_others(*pool, request.attachment.network);
   }
+  if (is_elsewhere(id)) return pick_elsewhere(request, *place);
+  if (const auto lent = lent_.find(*place); lent != lent_.end()) {
+    return Refusal{Reason::taken, fmt::format("{} is lent to host {}", asked.text(), lent->second),
+                   *place};
+  }
   const OwnedBlock& block = blocks_.at(id);
   if (block.ordinals.is_quarantined(ordinal) && !request.in_use) {
     return Refusal{Reason::taken,
@@ -434,6 +448,75 @@ Result<Place, Refusal> Allocator::pick_addresses(const AllocateRequest& request,
   }
   if (!gives(id, block)) return contested_refusal(id);
   return *place;
+}
+
+std::optional<Place> Allocator::place_elsewhere(const Address& address) const {
+  for (const Pool& pool : pools_) {
+    const PoolSettings& settings = pool.settings();
+    const auto* claim = std::get_if<EtcdClaim>(&settings.claim);
+    if (claim == nullptr || claim->borrow == Borrow::never ||
+        settings.state == PoolState::draining || !is_for(settings, settings_.labels)) {
+      continue;
+    }
+    const auto block = pool.block_of(address);
+    // What was ours or is about to be is no other host's.
+    if (!block || claims_.contains(*block)) continue;
+    const auto known = blocks_.find(*block);
+    if (known != blocks_.end() && known->second.state != BlockState::foreign &&
+        !is_drained(*block, known->second)) {
+      continue;
+    }
+    return Place{*block, block->ordinal_of(address)};
+  }
+  return std::nullopt;
+}
+
+bool Allocator::is_elsewhere(const BlockId& block) const {
+  const auto known = blocks_.find(block);
+  return known == blocks_.end() || known->second.state != BlockState::owned;
+}
+
+Result<Place, Refusal> Allocator::pick_elsewhere(const AllocateRequest& request,
+                                                 const Place& place) const {
+  using Reason = Refusal::Reason;
+  const std::string asked = request.addresses.front().text();
+  if (is_reserved(place)) return Refusal{Reason::taken, fmt::format("{} is reserved", asked)};
+  if (is_taken(place.block, place.ordinal)) {
+    return Refusal{Reason::taken, fmt::format("{} is held by another container", asked)};
+  }
+  if (borrowed_.size() >= settings_.max_exceptions) {
+    return Refusal{
+        Reason::limit,
+        fmt::format("{} is in another host's block, and this host has {} such addresses already: "
+                    "ipam.max-exceptions is {}",
+                    asked, borrowed_.size(), settings_.max_exceptions)};
+  }
+  if (request.agreed) return place;
+  return Refusal{Reason::elsewhere,
+                 fmt::format("{} is in no block that this host gives addresses from", asked),
+                 place};
+}
+
+std::string Allocator::why_not_lent(const Place& place) const {
+  const auto& [id, ordinal] = place;
+  const auto block = blocks_.find(id);
+  if (block == blocks_.end() || block->second.state != BlockState::owned)
+    return fmt::format("block {} is not given from", id.text());
+  if (block->second.ordinals.is_lent(ordinal)) return {};
+  const Pool* pool = pool_named(id.pool);
+  const auto* claim = pool == nullptr ? nullptr : std::get_if<EtcdClaim>(&pool->settings().claim);
+  if (claim == nullptr || claim->borrow == Borrow::never) {
+    return fmt::format("pools.{}.claim.etcd.borrow is never there", id.pool);
+  }
+  const Address address = id.ipv4 ? *id.ipv4_at(ordinal) : *id.ipv6_at(ordinal);
+  if (const Lease* holder = find(address))
+    return fmt::format("it is held by {}", described(holder->attachment));
+  if (is_taken(id, ordinal)) return "it is held by another container";
+  if (is_reserved(place)) return "it is reserved";
+  if (const auto why = quarantined_.find(place); why != quarantined_.end())
+    return "it is quarantined: " + why->second;
+  if (!gives(id, block->second)) return contested_refusal(id).message;
+  return {};
 }
 
 /// By a lease in another block with the same address: the pool was renumbered over its former self.
@@ -456,6 +539,7 @@ Refusal Allocator::exhausted(const std::string& pool, Time now) const {
     all.cooling += usage.cooling;
     all.reserved += usage.reserved;
     all.quarantined += usage.quarantined;
+    all.lent += usage.lent;
     const auto at = block.ordinals.next_ready(settings_.cool_down);
     if (at && (!ready || *at < *ready)) ready = at;
   }
@@ -464,6 +548,7 @@ Refusal Allocator::exhausted(const std::string& pool, Time now) const {
                   pool, all.held, all.cooling, blocks, blocks == 1 ? "" : "s");
   if (all.reserved != 0) message += fmt::format(", {} reserved", all.reserved);
   if (all.quarantined != 0) message += fmt::format(", {} quarantined", all.quarantined);
+  if (all.lent != 0) message += fmt::format(", {} lent to other hosts", all.lent);
   if (ready && *ready > now) {
     message += fmt::format("; the next is free in {} s",
                            std::chrono::ceil<std::chrono::seconds>(*ready - now).count());
@@ -506,9 +591,11 @@ void Allocator::apply(const Changes& changes) {
                    [&](const Freed& freed) { apply_freed(freed); },
                    [&](const Dropped& dropped) {
                      blocks_.erase(dropped.block);
-                     std::erase_if(quarantined_, [&](const auto& entry) {
+                     const auto in_it = [&](const auto& entry) {
                        return entry.first.block == dropped.block;
-                     });
+                     };
+                     std::erase_if(quarantined_, in_it);
+                     std::erase_if(lent_, in_it);
                    },
                    [&](const Claimed& claimed) {
                      claims_[claimed.block] = claimed.state;
@@ -520,13 +607,33 @@ void Allocator::apply(const Changes& changes) {
                      const auto block = blocks_.find(gone.block);
                      if (block != blocks_.end()) block->second.state = state_of(gone.block);
                    },
+                   [&](const Lent& lent) { apply_lent(lent); },
+                   [&](const Returned& back) {
+                     if (lent_.erase({back.block, back.ordinal}) == 0) return;
+                     block_of(back.block).ordinals.take_back(back.ordinal, back.freed_at);
+                   },
                },
                change);
   }
 }
 
+void Allocator::apply_lent(const Lent& lent) {
+  Block& ordinals = block_of(lent.block).ordinals;
+  ordinals.lend(lent.ordinal);
+  if (!ordinals.is_lent(lent.ordinal)) return;
+  lent_[{lent.block, lent.ordinal}] = lent.host;
+  quarantined_.erase({lent.block, lent.ordinal});
+}
+
 void Allocator::apply_held(const Lease& lease) {
-  block_of(lease.block).ordinals.hold(lease.ordinal);
+  OwnedBlock& block = block_of(lease.block);
+  block.ordinals.hold(lease.ordinal);
+  if (lease.borrowed) {
+    // What was ours once may have been lent then.
+    lent_.erase({lease.block, lease.ordinal});
+    borrowed_.insert({lease.block, lease.ordinal});
+    block.state = state_of(lease.block);
+  }
   quarantined_.erase({lease.block, lease.ordinal});
   next_sequence_ = std::max(next_sequence_, lease.sequence + 1);
   if (lease.ipv4()) holders_[*lease.ipv4()] = lease.host_ifname;
@@ -550,6 +657,7 @@ void Allocator::apply_freed(const Freed& change) {
   if (held->second.lease.sequence != change.sequence) return;
   ordinals.free(change.ordinal, change.freed_at);
   leases_.erase(held);
+  borrowed_.erase({change.block, change.ordinal});
   if (change.block.ipv4) holders_.erase(*change.block.ipv4_at(change.ordinal));
   if (change.block.ipv6) holders_.erase(*change.block.ipv6_at(change.ordinal));
 }
@@ -620,6 +728,7 @@ Result<Lease> Allocator::adopted(const KernelVeth& veth, const ParsedAlias& alia
                              alias.block, block.capacity())};
   }
   Lease lease{names, veth.ifname, block, alias.ordinal, "", 0, boot_id_, now, 0};
+  lease.borrowed = alias.borrowed;
   if ((veth.ipv4 && veth.ipv4 != lease.ipv4()) || (veth.ipv6 && veth.ipv6 != lease.ipv6())) {
     return Error{fmt::format("its routes lead to {}, which is not the address its alias names",
                              veth.ipv4 ? veth.ipv4->text() : veth.ipv6->text())};
@@ -629,8 +738,8 @@ Result<Lease> Allocator::adopted(const KernelVeth& veth, const ParsedAlias& alia
 
 /// Who is in quarantine is reached through the block as well.
 bool Allocator::is_drained(const BlockId& id, const OwnedBlock& block) const {
-  return block.state == BlockState::draining && block.ordinals.held() == 0 &&
-         block.ordinals.quarantined() == 0 && !claims_.contains(id);
+  return (block.state == BlockState::draining || block.state == BlockState::foreign) &&
+         block.ordinals.held() == 0 && block.ordinals.quarantined() == 0 && !claims_.contains(id);
 }
 
 std::vector<BlockStatus> Allocator::blocks(Time now) const {
@@ -639,7 +748,8 @@ std::vector<BlockStatus> Allocator::blocks(Time now) const {
     if (is_drained(id, block)) continue;
     const Block::Usage usage = block.ordinals.usage(now, settings_.cool_down);
     statuses.push_back({id, block.state, block.ordinals.capacity(), usage.held, usage.cooling,
-                        usage.reserved, usage.quarantined, usage.free, contested_.contains(id)});
+                        usage.reserved, usage.quarantined, usage.free, contested_.contains(id),
+                        usage.lent});
   }
   return statuses;
 }

@@ -46,6 +46,15 @@ struct AllocateRequest {
   bool delegated = false;
   /// The container has `addresses` already, so it is no wonder that they are seen in use.
   bool in_use = false;
+  /// The owner of the block agreed that it is given here (Refusal::ask_for).
+  bool agreed = false;
+};
+
+/// A place in a block.
+struct Place {
+  BlockId block;
+  std::uint32_t ordinal = 0;
+  auto operator<=>(const Place&) const = default;
 };
 
 struct Refusal {
@@ -55,10 +64,13 @@ struct Refusal {
     elsewhere,     ///< the address asked for is in no block of this host
     taken,         ///< the address asked for is held by another, reserved or quarantined
     exhausted,     ///< no free address in this host's blocks; may pass
-    collision,     ///< another attachment has the same host interface name (2^-44)
+    limit,      ///< the address is of another host's block, and Settings::max_exceptions are held
+    collision,  ///< another attachment has the same host interface name (2^-44)
   };
   Reason reason = Reason::exhausted;
   std::string message;
+  /// Whoever has the place may let us have it (SharedClaims::ask); the pool says that it is asked.
+  std::optional<Place> ask_for = std::nullopt;
 };
 
 struct Grant {
@@ -113,6 +125,8 @@ enum class BlockState : std::uint8_t {
               ///< announce, do not allocate
   releasing,  ///< empty and about to be given back: not announced, covered until it is gone
   lost,       ///< another host owns it: its containers are announced one by one
+  foreign,  ///< never ours: it is another host's, which agreed that a container here has an address
+            ///< of it; announced one by one
 };
 std::string_view name(BlockState state);
 
@@ -127,13 +141,8 @@ struct BlockStatus {
   std::uint32_t free = 0;
   /// Another host announces it too.
   bool contested = false;
-};
-
-/// A place in a block.
-struct Place {
-  BlockId block;
-  std::uint32_t ordinal = 0;
-  auto operator<=>(const Place&) const = default;
+  /// In the hands of containers of other hosts.
+  std::uint32_t lent = 0;
 };
 
 struct LeaseStatus {
@@ -174,6 +183,13 @@ class Allocator {
   void acquit(const Place& place, Time now);
   [[nodiscard]] bool is_held(const Place& place) const;
   [[nodiscard]] bool is_reserved(const Place& place) const;
+  /// Why the place, of a block of ours, cannot be lent to another host, half a sentence; empty: it
+  /// can, or is.
+  [[nodiscard]] std::string why_not_lent(const Place& place) const;
+  /// To which host.
+  [[nodiscard]] const std::map<Place, std::string>& lent() const { return lent_; }
+  /// Places of other hosts' blocks that containers here hold.
+  [[nodiscard]] const std::set<Place>& borrowed() const { return borrowed_; }
   /// With the reasons.
   [[nodiscard]] const std::map<Place, std::string>& quarantined() const { return quarantined_; }
   /// Its pool's blocks are subnets with a gateway.
@@ -230,6 +246,10 @@ class Allocator {
   [[nodiscard]] Result<const Pool*, Refusal> pool_for(const AllocateRequest& request) const;
   [[nodiscard]] const Pool* pool_named(const std::string& name) const;
   [[nodiscard]] std::optional<Place> place_of(const Address& address) const;
+  /// In the block of another host, out of a pool whose owners may be asked.
+  [[nodiscard]] std::optional<Place> place_elsewhere(const Address& address) const;
+  [[nodiscard]] Result<Place, Refusal> pick_elsewhere(const AllocateRequest& request,
+                                                      const Place& place) const;
   [[nodiscard]] bool is_drained(const BlockId& id, const OwnedBlock& block) const;
   [[nodiscard]] bool gives(const BlockId& id, const OwnedBlock& block) const;
   OwnedBlock& block_of(const BlockId& id);
@@ -242,6 +262,8 @@ class Allocator {
   [[nodiscard]] bool is_taken(const BlockId& block, std::uint32_t ordinal) const;
   [[nodiscard]] Result<Lease> adopted(const KernelVeth& veth, const ParsedAlias& alias,
                                       Time now) const;
+  [[nodiscard]] bool is_elsewhere(const BlockId& block) const;
+  void apply_lent(const Lent& lent);
   void apply_held(const Lease& lease);
   void apply_freed(const Freed& change);
 
@@ -255,6 +277,8 @@ class Allocator {
   std::map<BlockId, ClaimState> claims_;
   std::set<BlockId> contested_;
   std::map<Place, std::string> quarantined_;
+  std::map<Place, std::string> lent_;
+  std::set<Place> borrowed_;
   /// By the name of the host end, which follows from the attachment.
   std::unordered_map<std::string, Holding> leases_;
   /// Every address held in any block: a renumbered pool may overlap its former self.

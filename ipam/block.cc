@@ -34,7 +34,7 @@ void Block::reserve(std::uint32_t ordinal, bool reserved) {
 }
 
 void Block::quarantine(std::uint32_t ordinal) {
-  if (slots_[ordinal].held || slots_[ordinal].quarantined) return;
+  if (slots_[ordinal].held || slots_[ordinal].quarantined || slots_[ordinal].lent) return;
   change(ordinal, [](Slot& slot) { slot.quarantined = true; });
   ++quarantined_;
 }
@@ -52,6 +52,25 @@ bool Block::is_quarantined(std::uint32_t ordinal) const {
   return slots_[ordinal].quarantined;
 }
 
+void Block::lend(std::uint32_t ordinal) {
+  if (slots_[ordinal].held || slots_[ordinal].lent) return;
+  if (slots_[ordinal].quarantined) --quarantined_;
+  change(ordinal, [](Slot& slot) {
+    slot.quarantined = false;
+    slot.lent = true;
+  });
+  ++lent_;
+}
+
+void Block::take_back(std::uint32_t ordinal, Time now) {
+  if (!slots_[ordinal].lent) return;
+  change(ordinal, [&](Slot& slot) {
+    slot.lent = false;
+    slot.freed_at = now;
+  });
+  --lent_;
+}
+
 bool Block::is_free(std::uint32_t ordinal) const {
   return slots_[ordinal].queued();
 }
@@ -59,8 +78,10 @@ bool Block::is_free(std::uint32_t ordinal) const {
 void Block::hold(std::uint32_t ordinal) {
   assert(!slots_[ordinal].held);
   if (slots_[ordinal].quarantined) --quarantined_;
+  if (slots_[ordinal].lent) --lent_;
   change(ordinal, [](Slot& slot) {
     slot.quarantined = false;
+    slot.lent = false;
     slot.held = true;
   });
   ++held_;
@@ -91,6 +112,8 @@ Block::Usage Block::usage(Time now, std::chrono::seconds cool_down) const {
   for (const Slot& slot : slots_) {
     if (slot.held) {
       ++usage.held;
+    } else if (slot.lent) {
+      ++usage.lent;
     } else if (slot.reserved) {
       ++usage.reserved;
     } else if (slot.quarantined) {

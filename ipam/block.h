@@ -1,7 +1,7 @@
-// Block: the ordinals of one block, each free, held, cooling, reserved or quarantined. Free ones
-// wait in a queue in the order they were freed, so the address handed out is always the one unused
-// for longest; a freed one rests for the cool-down before its turn comes (peers may still hold
-// connections to its last owner). Not here: who holds an ordinal.
+// Block: the ordinals of one block, each free, held, cooling, reserved, quarantined or lent. Free
+// ones wait in a queue in the order they were freed, so the address handed out is always the one
+// unused for longest; a freed one rests for the cool-down before its turn comes (peers may still
+// hold connections to its last owner). Not here: who holds an ordinal.
 #pragma once
 
 #include <chrono>
@@ -43,7 +43,12 @@ class Block {
   void acquit(std::uint32_t ordinal, Time now);
   [[nodiscard]] bool is_quarantined(std::uint32_t ordinal) const;
   [[nodiscard]] std::uint32_t quarantined() const { return quarantined_; }
-  /// Neither held nor reserved nor quarantined; may be cooling.
+  /// Nor one that another host's container has. It cools when it is taken back, at `now`.
+  void lend(std::uint32_t ordinal);
+  void take_back(std::uint32_t ordinal, Time now);
+  [[nodiscard]] bool is_lent(std::uint32_t ordinal) const { return slots_[ordinal].lent; }
+  [[nodiscard]] std::uint32_t lent() const { return lent_; }
+  /// Neither held nor reserved nor quarantined nor lent; may be cooling.
   [[nodiscard]] bool is_free(std::uint32_t ordinal) const;
 
   /// Takes an ordinal that is not held, wherever it stands and whether it cools or not.
@@ -61,6 +66,7 @@ class Block {
     std::uint32_t cooling = 0;
     std::uint32_t reserved = 0;
     std::uint32_t quarantined = 0;
+    std::uint32_t lent = 0;
     std::uint32_t free = 0;
   };
   [[nodiscard]] Usage usage(Time now, std::chrono::seconds cool_down) const;
@@ -74,7 +80,8 @@ class Block {
     bool held = false;
     bool reserved = false;
     bool quarantined = false;
-    [[nodiscard]] bool queued() const { return !held && !reserved && !quarantined; }
+    bool lent = false;
+    [[nodiscard]] bool queued() const { return !held && !reserved && !quarantined && !lent; }
     /// Never used before: no cool-down.
     std::optional<Time> freed_at;
   };
@@ -93,6 +100,7 @@ class Block {
   std::uint16_t last_ = none;
   std::uint32_t held_ = 0;
   std::uint32_t quarantined_ = 0;
+  std::uint32_t lent_ = 0;
 };
 
 }  // namespace weft::ipam

@@ -9,7 +9,7 @@ namespace weft::ipam {
 
 namespace {
 
-/// With a pool of 32, an interface name of 15 octets and all digits: 245 octets, and the kernel
+/// With a pool of 32, an interface name of 15 octets and all digits: 246 octets, and the kernel
 /// takes 255.
 constexpr std::size_t alias_network_limit = 64;
 constexpr std::size_t alias_container_limit = 110;
@@ -56,8 +56,8 @@ std::string_view name(ClaimState state) {
 
 std::string link_alias(const Lease& lease) {
   const Attachment names = abbreviated(lease.attachment);
-  return fmt::format("weft:{}:{}:{}:{}:{}:{}", lease.block.pool, lease.block.index, lease.ordinal,
-                     names.network, names.container, names.ifname);
+  return fmt::format("weft:{}:{}:{}{}:{}:{}:{}", lease.block.pool, lease.block.index, lease.ordinal,
+                     lease.borrowed ? "+" : "", names.network, names.container, names.ifname);
 }
 
 std::optional<ParsedAlias> parse_link_alias(std::string_view alias) {
@@ -69,6 +69,8 @@ std::optional<ParsedAlias> parse_link_alias(std::string_view alias) {
     parts[i] = alias.substr(0, colon);
     if (!last) alias.remove_prefix(colon + 1);
   }
+  const bool borrowed = parts[3].ends_with('+');
+  if (borrowed) parts[3].remove_suffix(1);
   const auto block = parse_number(parts[2]);
   const auto ordinal = parse_number(parts[3]);
   if (parts[0] != "weft" || parts[1].empty() || !block || !ordinal || !is_alias_name(parts[4]) ||
@@ -78,7 +80,8 @@ std::optional<ParsedAlias> parse_link_alias(std::string_view alias) {
   return ParsedAlias{std::string(parts[1]),
                      *block,
                      *ordinal,
-                     {std::string(parts[4]), std::string(parts[5]), std::string(parts[6])}};
+                     {std::string(parts[4]), std::string(parts[5]), std::string(parts[6])},
+                     borrowed};
 }
 
 }  // namespace weft::ipam

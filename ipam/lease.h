@@ -37,6 +37,8 @@ struct Lease {
   /// Given through weft-ipam: another plugin makes the link, so only the namespace tells whether
   /// the container lives.
   bool delegated = false;
+  /// Out of another host's block: that host agreed, and the address is announced by itself.
+  bool borrowed = false;
 
   bool operator==(const Lease&) const = default;
 
@@ -88,13 +90,30 @@ struct Unclaimed {
   bool operator==(const Unclaimed&) const = default;
 };
 
-using Change = std::variant<Held, Freed, Dropped, Claimed, Unclaimed>;
+/// A container of another host has the ordinal of a block of ours: it is not given to anybody.
+struct Lent {
+  BlockId block;
+  std::uint32_t ordinal = 0;
+  std::string host;
+  bool operator==(const Lent&) const = default;
+};
+/// It came back, and cools.
+struct Returned {
+  BlockId block;
+  std::uint32_t ordinal = 0;
+  Time freed_at;
+  std::string boot_id;
+  bool operator==(const Returned&) const = default;
+};
+
+using Change = std::variant<Held, Freed, Dropped, Claimed, Unclaimed, Lent, Returned>;
 /// In order, and all or none.
 using Changes = std::vector<Change>;
 
 /// Link alias of a host veth, from which its lease can be rebuilt when the store is lost:
 /// "weft:<pool>:<block>:<ordinal>:<network>:<container>:<ifname>", at most 255 octets. Network and
-/// container are abbreviated when they do not fit.
+/// container are abbreviated when they do not fit; a '+' behind the ordinal says that it is
+/// borrowed.
 std::string link_alias(const Lease& lease);
 
 struct ParsedAlias {
@@ -103,6 +122,7 @@ struct ParsedAlias {
   std::uint32_t ordinal = 0;
   /// As written: may be abbreviated.
   Attachment attachment;
+  bool borrowed = false;
   bool operator==(const ParsedAlias&) const = default;
 };
 /// Nothing when the text is not one of ours.

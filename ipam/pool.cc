@@ -25,6 +25,15 @@ Prefix carved(const Prefix& range, unsigned block_length, std::uint32_t index) {
   return {range.address().plus(std::uint64_t{index} << host_bits), block_length};
 }
 
+/// The last eight octets, or all four.
+std::uint64_t low(const Address& address) {
+  const Bytes octets = address.octets();
+  std::uint64_t value = 0;
+  for (const std::byte octet : octets.last(std::min<std::size_t>(octets.size(), 8)))
+    value = value << 8 | std::to_integer<std::uint64_t>(octet);
+  return value;
+}
+
 /// Blocks in the range, at most 2^32-1: more than any network has hosts.
 std::uint32_t blocks_in(const Prefix& range, unsigned block_length) {
   const unsigned index_bits = block_length - range.length();
@@ -129,6 +138,19 @@ BlockId Pool::block(std::uint32_t index) const {
   if (settings_.ipv4) id.ipv4 = carved(*settings_.ipv4, settings_.ipv4_block_length, index);
   if (settings_.ipv6) id.ipv6 = carved(*settings_.ipv6, settings_.ipv6_block_length, index);
   return id;
+}
+
+std::optional<BlockId> Pool::block_of(const Address& address) const {
+  const auto& range = address.is_v4() ? settings_.ipv4 : settings_.ipv6;
+  if (!range || !range->contains(address)) return std::nullopt;
+  const unsigned length =
+      address.is_v4() ? settings_.ipv4_block_length : settings_.ipv6_block_length;
+  const std::uint64_t index =
+      (low(address) - low(range->address())) >> (bits(range->family()) - length);
+  if (index >= block_count_) return std::nullopt;
+  BlockId found = block(static_cast<std::uint32_t>(index));
+  const auto& prefix = address.is_v4() ? found.ipv4 : found.ipv6;
+  return prefix->contains(address) ? std::optional(std::move(found)) : std::nullopt;
 }
 
 bool Pool::overlaps(const Pool& other) const {

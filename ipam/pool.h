@@ -52,6 +52,8 @@ class Pool {
   [[nodiscard]] std::uint32_t block_count() const { return block_count_; }
   /// Asserts index < block_count().
   [[nodiscard]] BlockId block(std::uint32_t index) const;
+  /// The one that the address is in.
+  [[nodiscard]] std::optional<BlockId> block_of(const Address& address) const;
   [[nodiscard]] bool overlaps(const Pool& other) const;
   /// Of a pool whose blocks are subnets: where plugins such as bridge put the gateway by
   /// themselves.

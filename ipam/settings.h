@@ -30,6 +30,11 @@ struct StaticBlocks {
   bool operator==(const StaticBlocks&) const = default;
 };
 
+/// Whether a container may have an address whose block another host owns (an exception).
+/// `on_request` is `explicit` for the operator: when the address is asked for by name, and its
+/// owner agrees.
+enum class Borrow : std::uint8_t { never, on_request };
+
 /// `claim: {etcd: {...}}`: this host claims blocks as it needs them. All pools that are shared have
 /// one store.
 struct EtcdClaim {
@@ -54,6 +59,7 @@ struct EtcdClaim {
   std::uint32_t max_blocks = 64;
   /// With fewer free addresses than these another block is claimed.
   std::uint32_t spare = 32;
+  Borrow borrow = Borrow::never;
   bool operator==(const EtcdClaim&) const = default;
 };
 
@@ -107,6 +113,11 @@ struct Settings {
   /// How often held addresses are compared with the kernel, 1..3600 s. One whose container is gone
   /// twice is freed.
   std::chrono::seconds audit_interval{30};
+  /// Most addresses out of other hosts' blocks that this host holds, 0..4096: each is a route of
+  /// its own in every router.
+  std::uint32_t max_exceptions = 64;
+  /// Of the routes to such addresses, as bgp::Origination::add_community takes it; empty: none.
+  std::string exception_community = "64512:32";
   /// Of this node, "name" among them.
   Labels labels;
 

@@ -115,6 +115,8 @@ void SharedClaims::learn(const kv::KeyValue& now, bool deleted) {
     floors_.erase(floor);
   }
   std::string_view key = now.key;
+  if (const std::string exceptions = prefix_ + "/exception/"; key.starts_with(exceptions))
+    return learn_exception(now.key.substr(exceptions.size()), now, deleted);
   if (key == host_key()) {
     host_.reset();
     if (deleted) return;
@@ -169,7 +171,8 @@ kv::Request SharedClaims::delete_block(const BlockId& block, std::int64_t mod_re
 
 Step SharedClaims::step(const Surroundings& around, Time now) {
   Step step;
-  if (!used()) return step;
+  step.outcome = expired(around, now);
+  if (step.outcome || !used()) return step;
   // Without a full view of the store, blocks are used as they are and nothing else happens.
   if (pending_ || now < retry_at_) return step;
   step.request = session(now);
@@ -180,6 +183,8 @@ Step SharedClaims::step(const Surroundings& around, Time now) {
     step.request = tend(block, claim, around, step.changes, now);
     if (step.request || !step.changes.empty()) return step;
   }
+  tend_exceptions(around, step, now);
+  if (step.outcome || step.request || !step.changes.empty()) return step;
   for (const SharedPool& shared : pools_) {
     if (shared.pool.settings().state == PoolState::active)
       want_more(shared, around, step.changes, now);
@@ -216,8 +221,7 @@ std::optional<kv::Request> SharedClaims::session(Time now) {
   if (now >= keepalive_at_) return send(Purpose::keepalive, kv::KeepAlive{lease_}, now);
   const bool name_is_free = !host_;
   const bool mine = host_ && host_->incarnation == identity_.incarnation;
-  const bool adoptable =
-      host_ && !mine && (identity_.takeover || host_->boot_id == identity_.boot_id);
+  const bool adoptable = takes_over();
   const bool stale = mine && (host_->lease != lease_ || host_->boot_id != identity_.boot_id);
   if (!name_is_free && !stale && !adoptable) return std::nullopt;
   if (adoptable) {
@@ -225,7 +229,12 @@ std::optional<kv::Request> SharedClaims::session(Time now) {
     const bool more = std::any_of(remote_.begin(), remote_.end(), [&](const auto& entry) {
       return entry.second.host == identity_.host && !is_mine(entry.second);
     });
-    if (more) return std::nullopt;
+    const bool borrowed =
+        std::any_of(exceptions_.begin(), exceptions_.end(), [&](const auto& entry) {
+          return entry.second.host == identity_.host &&
+                 entry.second.incarnation != identity_.incarnation;
+        });
+    if (more || borrowed) return std::nullopt;
   }
   const std::string key = host_key();
   const std::string value =
@@ -240,19 +249,25 @@ std::optional<kv::Request> SharedClaims::session(Time now) {
 /// Keys that say this host and are unknown here: a crash came between the store and our own disk,
 /// or the disk was lost.
 std::optional<kv::Request> SharedClaims::adopt(Changes& changes, Time now) {
-  const bool takes_over = host_ && host_->incarnation != identity_.incarnation &&
-                          (identity_.takeover || host_->boot_id == identity_.boot_id);
+  const bool takes_over = this->takes_over();
   for (const auto& [key, remote] : remote_) {
     if (remote.host != identity_.host || (!remote.id.ipv4 && !remote.id.ipv6)) continue;
     if (is_mine(remote)) {
       if (claims_.contains(remote.id)) continue;
       changes.emplace_back(Claimed{remote.id, ClaimState::owned});
+      keep_lent(remote.id, changes);
       ++statistics_[remote.id.pool].adopted;
       return std::nullopt;
     }
     if (takes_over) return put_block(remote.id, remote.mod_revision, now);
   }
   return std::nullopt;
+}
+
+/// Keys of the former self of this host may be put again as ours.
+bool SharedClaims::takes_over() const {
+  return host_ && host_->incarnation != identity_.incarnation &&
+         (identity_.takeover || host_->boot_id == identity_.boot_id);
 }
 
 void SharedClaims::give_up(const BlockId& block, Changes& changes) const {
@@ -269,6 +284,7 @@ std::optional<kv::Request> SharedClaims::tend(const BlockId& block, Claim& claim
     case ClaimState::claiming:
       if (mine) {
         changes.emplace_back(Claimed{block, ClaimState::owned});
+        keep_lent(block, changes);
         ++statistics_[block.pool].won;
         races_ = 0;
       } else if (theirs) {
@@ -295,6 +311,7 @@ std::optional<kv::Request> SharedClaims::tend(const BlockId& block, Claim& claim
     case ClaimState::lost: {
       if (mine) {
         changes.emplace_back(Claimed{block, ClaimState::owned});
+        keep_lent(block, changes);
         return std::nullopt;
       }
       if (!theirs && !around.announced_elsewhere(block)) return put_block(block, 0, now);
@@ -339,8 +356,10 @@ void SharedClaims::want_more(const SharedPool& shared, const Surroundings& aroun
   for (const BlockStatus& block : around.blocks) {
     if (block.id.pool == pool && block.state == BlockState::owned) free += block.free;
   }
-  if (owned >= shared.claim.max_blocks || now < claim_at_) return;
-  if (owned >= shared.claim.min_blocks && free >= shared.claim.spare) return;
+  const bool wants = owned < shared.claim.max_blocks &&
+                     (owned < shared.claim.min_blocks || free < shared.claim.spare);
+  if (!wants) exhausted_.erase(pool);
+  if (!wants || now < claim_at_) return;
   const auto block = candidate(shared, around);
   exhausted_[pool] = !block;
   if (!block) {
@@ -366,15 +385,7 @@ std::optional<BlockId> SharedClaims::candidate(const SharedPool& shared,
     bool usable = pool.settings().reserved.empty();
     for (std::uint32_t ordinal = 0; !usable && ordinal < block.capacity(); ++ordinal)
       usable = !pool.is_reserved(block, ordinal);
-    if (!usable) continue;
-    // A pool that was renumbered may still have its former self in use.
-    const bool overlaps = std::any_of(claims_.begin(), claims_.end(), [&](const auto& entry) {
-      const auto overlap = [](const std::optional<Prefix>& a, const std::optional<Prefix>& b) {
-        return a && b && a->overlaps(*b);
-      };
-      return overlap(entry.first.ipv4, block.ipv4) || overlap(entry.first.ipv6, block.ipv6);
-    });
-    if (overlaps) continue;
+    if (!usable || overlaps_ours(block) || has_exceptions(block, around)) continue;
     if (around.announced_elsewhere(block)) {
       ++statistics_[pool.name()].vetoed;
       continue;
@@ -382,6 +393,16 @@ std::optional<BlockId> SharedClaims::candidate(const SharedPool& shared,
     return block;
   }
   return std::nullopt;
+}
+
+/// A pool that was renumbered may still have its former self in use.
+bool SharedClaims::overlaps_ours(const BlockId& block) const {
+  return std::any_of(claims_.begin(), claims_.end(), [&](const auto& entry) {
+    const auto overlap = [](const std::optional<Prefix>& a, const std::optional<Prefix>& b) {
+      return a && b && a->overlaps(*b);
+    };
+    return overlap(entry.first.ipv4, block.ipv4) || overlap(entry.first.ipv6, block.ipv6);
+  });
 }
 
 void SharedClaims::want_less(const std::string& pool, const SharedPool* shared,
@@ -397,7 +418,8 @@ void SharedClaims::want_less(const std::string& pool, const SharedPool* shared,
     bool empty = true;
     for (const BlockStatus& status : around.blocks) {
       if (status.id == block) {
-        empty = status.held == 0 && status.cooling == 0 && status.quarantined == 0;
+        empty =
+            status.held == 0 && status.cooling == 0 && status.quarantined == 0 && status.lent == 0;
       } else if (status.id.pool == pool && status.state == BlockState::owned) {
         elsewhere += status.free;
       }
@@ -423,12 +445,12 @@ void SharedClaims::answered(const kv::Answer& answer, Time now) {
     if (!failing_since_) failing_since_ = now;
     last_failure_ = fault->message;
     retry_at_ = now + backoff(failures_++);
-    if (fault->lease_gone) lease_ = 0;
+    // An answer to an exception is put under the lease of who asked.
+    if (fault->lease_gone && pending.purpose != Purpose::answer_exception) lease_ = 0;
     // It may have happened all the same.
-    if (pending.purpose == Purpose::put_block || pending.purpose == Purpose::delete_block ||
-        pending.purpose == Purpose::identify) {
-      synced_ = false;
-    }
+    const bool reads = pending.purpose == Purpose::list || pending.purpose == Purpose::grant ||
+                       pending.purpose == Purpose::keepalive;
+    if (!reads) synced_ = false;
     return;
   }
   failing_since_.reset();
@@ -455,12 +477,21 @@ void SharedClaims::answered(const kv::Answer& answer, Time now) {
   const auto& txn = std::get<kv::TxnAnswer>(answer);
   if (pending.purpose == Purpose::list) {
     remote_.clear();
+    forget_exceptions();
     host_.reset();
     floors_.clear();
     for (const kv::KeyValue& one : txn.found) learn(one, false);
     listed_ = txn.revision;
     revision_ = txn.revision;
     synced_ = true;
+    return;
+  }
+  const bool of_exception = pending.purpose == Purpose::put_exception ||
+                            pending.purpose == Purpose::answer_exception ||
+                            pending.purpose == Purpose::delete_exception;
+  if (!txn.succeeded && of_exception) {
+    // Which of the two keys has changed is not told; it is rare.
+    synced_ = false;
     return;
   }
   if (!txn.succeeded) {
@@ -473,7 +504,8 @@ void SharedClaims::answered(const kv::Answer& answer, Time now) {
   }
   kv::KeyValue now_there = pending.wanted;
   now_there.mod_revision = txn.revision;
-  learn(now_there, pending.purpose == Purpose::delete_block);
+  learn(now_there,
+        pending.purpose == Purpose::delete_block || pending.purpose == Purpose::delete_exception);
   floors_[pending.key] = txn.revision;
 }
 
@@ -499,6 +531,9 @@ void SharedClaims::watch_ended(Time now) {
 Time SharedClaims::deadline(Time now) const {
   // Cool-downs and origins change without a word to us.
   Time next = now + seconds(5);
+  for (const auto& [place, ask] : asks_) next = std::min(next, ask.deadline);
+  if (waits_for_bgp_) next = std::min(next, now + first_retry);
+  if (!unclaimed_since_.empty()) next = std::min(next, now + seconds(1));
   if (!used()) return next;
   if (!pending_) {
     if (retry_at_ > now) return std::min(next, retry_at_);
@@ -531,6 +566,15 @@ std::vector<std::string> SharedClaims::complaints(Time now) const {
                     "one by one, and nothing more is handed out of it",
                     block.text(), block.pool,
                     remote == nullptr ? "another host that announces it" : "host " + remote->host));
+  }
+  for (const auto& [address, exception] : exceptions_) {
+    if (exception.host == identity_.host && exception.state == ExceptionState::refused &&
+        !asks_.contains(exception.place)) {
+      found.push_back(
+          fmt::format("{} is held by a container here, but the owner of its block has not lent it: "
+                      "{}",
+                      address, exception.why));
+    }
   }
   for (const auto& [pool, out] : exhausted_) {
     if (out && pool_of(pool) != nullptr)

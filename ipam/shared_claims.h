@@ -8,6 +8,11 @@
 // is made in one transaction only where there is none. <prefix>/host/<host>/incarnation tells who
 // bears the host's name. An owner is a host name and an incarnation, which is new when a host's
 // state is. A block that BGP shows at another host is never claimed, whatever the store says.
+//
+// One key an exception, <prefix>/exception/<address>, under the lease of the host whose container
+// is to have an address of another's block. That host asks; only the owner of the block may agree,
+// because only it hands the block's addresses out: it lends the address on its own disk first. Both
+// do so by compare, so that whoever decided on an old view has not decided (`exceptions.cc`).
 #pragma once
 
 #include <chrono>
@@ -34,6 +39,10 @@ inline constexpr std::uint32_t races_before_backoff = 8;
 inline constexpr std::chrono::seconds empty_for{60};
 inline constexpr std::chrono::seconds withdrawn_for{5};
 
+/// How long an owner of a block may take to agree to an exception; shorter than weft-cni's
+/// patience.
+inline constexpr std::chrono::seconds ask_patience{5};
+
 /// Who this host is for the store.
 struct Identity {
   std::string host;
@@ -46,17 +55,30 @@ struct Identity {
 
 /// What the claims ask of the rest of weftd, at the time of a step.
 struct Surroundings {
-  /// BGP shows the block, or an address in it, at another host.
+  /// BGP shows the block, or an address in it that is not lent, at another host.
   std::function<bool(const BlockId&)> announced_elsewhere;
   /// A peer still has it from us.
   std::function<bool(const BlockId&)> announced_by_us;
   /// Allocator::blocks()
   std::vector<BlockStatus> blocks;
+  /// The same two of one place.
+  std::function<bool(const Place&)> place_announced_elsewhere;
+  std::function<bool(const Place&)> place_announced_by_us;
+  const Allocator* allocator = nullptr;
+};
+
+/// What became of ask().
+struct Outcome {
+  Place place;
+  /// A sentence; empty: the place may be taken now, and is given back when it is not.
+  std::string refusal;
 };
 
 struct Step {
   /// To be committed and applied before anything else; then there is no request.
   Changes changes;
+  /// To be told before anything else; then there are neither changes nor a request.
+  std::optional<Outcome> outcome;
   /// To be sent; answered() is due. No other comes before that.
   std::optional<kv::Request> request;
 };
@@ -81,6 +103,34 @@ struct RemoteBlock {
   std::int64_t lease = 0;
 };
 
+enum class ExceptionState : std::uint8_t {
+  asked,    ///< by the host that wants the address
+  agreed,   ///< by the owner of the block: the address is lent
+  refused,  ///< by the owner, who says why
+};
+std::string_view name(ExceptionState state);
+
+/// An address of one host's block for a container of another, as the store shows it.
+struct Exception {
+  Place place;
+  std::string host;
+  std::string incarnation;
+  ExceptionState state = ExceptionState::asked;
+  std::string why;
+  std::int64_t mod_revision = 0;
+  std::int64_t lease = 0;
+};
+
+struct ExceptionStatistics {
+  std::uint64_t granted = 0;
+  std::uint64_t refused = 0;
+  /// Nobody agreed in time.
+  std::uint64_t late = 0;
+  /// Addresses lent, and those that two hosts gave.
+  std::uint64_t lent = 0;
+  std::uint64_t conflicts = 0;
+};
+
 class SharedClaims {
  public:
   SharedClaims(Identity identity, const EtcdClaim& store);
@@ -98,6 +148,15 @@ class SharedClaims {
   [[nodiscard]] std::optional<std::int64_t> watch_from() const;
   void watched(const kv::Watched& change, Time now);
   void watch_ended(Time now);
+
+  /// A container here is to have the place (Refusal::ask_for): its outcome comes from a step within
+  /// `ask_patience`. The error says why not.
+  Result<void> ask(const Place& place, Time now);
+  /// By address.
+  [[nodiscard]] const std::map<std::string, Exception>& exceptions() const { return exceptions_; }
+  [[nodiscard]] const ExceptionStatistics& exception_statistics() const {
+    return exception_statistics_;
+  }
 
   /// When the next step is due although nothing was heard.
   [[nodiscard]] Time deadline(Time now) const;
@@ -124,7 +183,17 @@ class SharedClaims {
 
  private:
   using Key = std::pair<std::string, std::uint32_t>;
-  enum class Purpose : std::uint8_t { list, grant, keepalive, identify, put_block, delete_block };
+  enum class Purpose : std::uint8_t {
+    list,
+    grant,
+    keepalive,
+    identify,
+    put_block,
+    delete_block,
+    put_exception,
+    answer_exception,
+    delete_exception,
+  };
   struct Pending {
     Purpose purpose = Purpose::list;
     std::string key;
@@ -146,6 +215,10 @@ class SharedClaims {
     std::string boot_id;
     std::int64_t mod_revision = 0;
     std::int64_t lease = 0;
+  };
+
+  struct Ask {
+    Time deadline;
   };
 
   [[nodiscard]] std::string block_key(const BlockId& block) const;
@@ -172,6 +245,28 @@ class SharedClaims {
                  Changes& changes, Time now);
   std::optional<BlockId> candidate(const SharedPool& shared, const Surroundings& around);
   void give_up(const BlockId& block, Changes& changes) const;
+  [[nodiscard]] bool overlaps_ours(const BlockId& block) const;
+  [[nodiscard]] bool takes_over() const;
+
+  [[nodiscard]] std::string exception_key(const Place& place) const;
+  [[nodiscard]] const Exception* exception_of(const Place& place) const;
+  [[nodiscard]] bool owns(const BlockId& block) const;
+  [[nodiscard]] bool has_exceptions(const BlockId& block, const Surroundings& around) const;
+  void learn_exception(const std::string& address, const kv::KeyValue& now, bool deleted);
+  void forget_exceptions();
+  kv::Request put_exception(const Exception& wanted, std::int64_t mod_revision, Purpose purpose,
+                            Time now);
+  kv::Request delete_exception(const Exception& exception, Time now);
+  /// The block becomes ours: what its former owner lent of it stays lent.
+  void keep_lent(const BlockId& block, Changes& changes) const;
+  [[nodiscard]] std::optional<Outcome> expired(const Surroundings& around, Time now);
+  void tend_exceptions(const Surroundings& around, Step& step, Time now);
+  void tend_own(const Exception& exception, const Surroundings& around, Step& step, Time now);
+  void answer(const Exception& exception, const Surroundings& around, Step& step, Time now);
+  void take_back(const Surroundings& around, Step& step, Time now);
+  void tend_ask(const Place& place, const Surroundings& around, Step& step, Time now);
+  [[nodiscard]] Outcome granted(const Place& place);
+  [[nodiscard]] Outcome refused(const Place& place, const std::string& why);
 
   Identity identity_;
   std::string prefix_;
@@ -199,6 +294,16 @@ class SharedClaims {
   std::map<std::string, bool> exhausted_;
   std::map<std::string, ClaimStatistics> statistics_;
   std::vector<Time::duration> claim_times_;
+
+  /// By address, the first of the place's two.
+  std::map<std::string, Exception> exceptions_;
+  std::map<Place, Ask> asks_;
+  /// Lent places without a key, and whether it was seen to be deleted.
+  std::map<Place, Time> unclaimed_since_;
+  std::map<std::string, bool> deleted_;
+  /// Something that BGP shows is waited for.
+  bool waits_for_bgp_ = false;
+  ExceptionStatistics exception_statistics_;
 };
 
 }  // namespace weft::ipam

@@ -11,7 +11,7 @@ namespace weft::ipam {
 
 namespace {
 
-constexpr int schema_version = 3;
+constexpr int schema_version = 4;
 /// How long a weftd that is going down may keep the next one waiting at open().
 constexpr int busy_timeout_ms = 2000;
 
@@ -53,13 +53,23 @@ constexpr const char* schema_of_delegation = R"sql(
   PRAGMA user_version = 3;
 )sql";
 
+// What version 4 adds.
+constexpr const char* schema_of_exceptions = R"sql(
+  ALTER TABLE address ADD COLUMN borrowed INTEGER NOT NULL DEFAULT 0;
+  CREATE TABLE lent (
+    block INTEGER NOT NULL, ordinal INTEGER NOT NULL, host TEXT NOT NULL,
+    PRIMARY KEY (block, ordinal)
+  ) STRICT, WITHOUT ROWID;
+  PRAGMA user_version = 4;
+)sql";
+
 constexpr std::string_view hold_sql = R"sql(
   INSERT INTO address (block, ordinal, state, network, container, ifname, netns, netns_inode, boot_id, at,
-                       sequence, host_ifname, delegated)
-  VALUES (?1, ?2, 'held', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                       sequence, host_ifname, delegated, borrowed)
+  VALUES (?1, ?2, 'held', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
   ON CONFLICT (block, ordinal) DO UPDATE SET state = 'held', network = ?3, container = ?4, ifname = ?5,
     netns = ?6, netns_inode = ?7, boot_id = ?8, at = ?9, sequence = ?10, host_ifname = ?11,
-    delegated = ?12
+    delegated = ?12, borrowed = ?13
     WHERE state = 'free'
 )sql";
 
@@ -71,7 +81,7 @@ constexpr std::string_view free_sql = R"sql(
 // Free ones first, in the order they were freed: a replay must not hold what it has yet to free.
 constexpr std::string_view load_sql = R"sql(
   SELECT block, ordinal, state, network, container, ifname, netns, netns_inode, boot_id, at, sequence,
-         host_ifname, delegated
+         host_ifname, delegated, borrowed
   FROM address ORDER BY state = 'held', at, sequence
 )sql";
 
@@ -205,8 +215,9 @@ Result<Store::Readable> Store::check_schema() {
                              version, schema_version)};
   }
   if (version < schema_version) {
-    const std::string sql = fmt::format("BEGIN; {} {} {} COMMIT", version < 1 ? schema : "",
-                                        version < 2 ? schema_of_claims : "", schema_of_delegation);
+    const std::string sql = fmt::format(
+        "BEGIN; {} {} {} {} COMMIT", version < 1 ? schema : "", version < 2 ? schema_of_claims : "",
+        version < 3 ? schema_of_delegation : "", schema_of_exceptions);
     if (sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
       // Tables without a version are none of ours.
       return failure(database_.get(), "the schema cannot be made");
@@ -295,6 +306,7 @@ Result<Changes> Store::load(const std::string& boot_id, Time now) {
   }
   Changes changes;
   if (auto loaded = load_claims(changes); !loaded) return loaded.error();
+  if (auto loaded = load_lent(blocks, changes); !loaded) return loaded.error();
   const auto statement = prepared(load_sql);
   if (!statement) return statement.error();
   Query query(*statement);
@@ -315,13 +327,29 @@ Result<Changes> Store::load(const std::string& boot_id, Time now) {
                                  query.text(8),
                                  at,
                                  sequence,
-                                 query.number(12) != 0}});
+                                 query.number(12) != 0,
+                                 query.number(13) != 0}});
     } else {
       changes.emplace_back(Freed{block->second, ordinal, at, boot_id, sequence});
     }
   }
   if (step != SQLITE_DONE) return failure(database_.get(), "the addresses cannot be read");
   return changes;
+}
+
+Result<void> Store::load_lent(const std::map<std::int64_t, BlockId>& blocks, Changes& changes) {
+  const auto statement = prepared("SELECT block, ordinal, host FROM lent");
+  if (!statement) return statement.error();
+  Query query(*statement);
+  int step = query.step();
+  for (; step == SQLITE_ROW; step = query.step()) {
+    const auto block = blocks.find(query.number(0));
+    const auto ordinal = static_cast<std::uint32_t>(query.number(1));
+    if (block == blocks.end() || ordinal >= block->second.capacity()) continue;
+    changes.emplace_back(Lent{block->second, ordinal, query.text(2)});
+  }
+  if (step != SQLITE_DONE) return failure(database_.get(), "what is lent cannot be read");
+  return {};
 }
 
 Result<void> Store::load_incarnation() {
@@ -353,10 +381,11 @@ Result<void> Store::load_claims(Changes& changes) {
 
 Result<void> Store::commit(const Changes& changes) {
   if (changes.empty()) return {};
-  // A claim must outlive a power cut: the store of all hosts knows of it. Addresses need not, for
-  // the containers that held them are gone then.
+  // A claim must outlive a power cut, and so must what is lent: other hosts know of it. Addresses
+  // need not, for the containers that held them are gone then.
   const bool durable = std::any_of(changes.begin(), changes.end(), [](const Change& change) {
-    return std::holds_alternative<Claimed>(change) || std::holds_alternative<Unclaimed>(change);
+    return std::holds_alternative<Claimed>(change) || std::holds_alternative<Unclaimed>(change) ||
+           std::holds_alternative<Lent>(change) || std::holds_alternative<Returned>(change);
   });
   if (durable)
     sqlite3_exec(database_.get(), "PRAGMA synchronous = FULL", nullptr, nullptr, nullptr);
@@ -425,6 +454,7 @@ Result<void> Store::write(const Held& held) {
   query.bind(10, static_cast<std::int64_t>(lease.sequence));
   query.bind(11, lease.host_ifname);
   query.bind(12, std::int64_t{lease.delegated});
+  query.bind(13, std::int64_t{lease.borrowed});
   if (query.step() != SQLITE_DONE) return failure(database_.get(), "hold");
   if (sqlite3_changes(database_.get()) != 1) {
     return Error{fmt::format("address {} of block {} is on record as held by another container",
@@ -452,7 +482,8 @@ Result<void> Store::write(const Dropped& dropped) {
   const auto row = row_of(dropped.block);
   if (!row) return row.error();
   for (const std::string_view sql :
-       {"DELETE FROM address WHERE block = ?1", "DELETE FROM block WHERE id = ?1"}) {
+       {"DELETE FROM address WHERE block = ?1", "DELETE FROM lent WHERE block = ?1",
+        "DELETE FROM block WHERE id = ?1"}) {
     const auto statement = prepared(sql);
     if (!statement) return statement.error();
     Query query(*statement);
@@ -493,6 +524,48 @@ Result<void> Store::write(const Unclaimed& gone) {
   query.bind(3, ipv4);
   query.bind(4, ipv6);
   if (query.step() != SQLITE_DONE) return failure(database_.get(), "claim");
+  return {};
+}
+
+Result<void> Store::write(const Lent& lent) {
+  const auto row = row_of(lent.block);
+  if (!row) return row.error();
+  const auto statement = prepared(
+      "INSERT INTO lent (block, ordinal, host) VALUES (?1, ?2, ?3) "
+      "ON CONFLICT (block, ordinal) DO UPDATE SET host = ?3");
+  if (!statement) return statement.error();
+  Query query(*statement);
+  query.bind(1, *row);
+  query.bind(2, std::int64_t{lent.ordinal});
+  query.bind(3, lent.host);
+  if (query.step() != SQLITE_DONE) return failure(database_.get(), "lend");
+  return {};
+}
+
+Result<void> Store::write(const Returned& returned) {
+  const auto row = row_of(returned.block);
+  if (!row) return row.error();
+  {
+    const auto statement = prepared("DELETE FROM lent WHERE block = ?1 AND ordinal = ?2");
+    if (!statement) return statement.error();
+    Query query(*statement);
+    query.bind(1, *row);
+    query.bind(2, std::int64_t{returned.ordinal});
+    if (query.step() != SQLITE_DONE) return failure(database_.get(), "take back");
+  }
+  // It may never have been given here; that it rests is to be known all the same.
+  const auto statement = prepared(
+      "INSERT INTO address (block, ordinal, state, network, container, ifname, host_ifname, netns, "
+      "netns_inode, boot_id, at, sequence) "
+      "VALUES (?1, ?2, 'free', '', '', '', '', '', 0, ?3, ?4, 0) "
+      "ON CONFLICT (block, ordinal) DO UPDATE SET boot_id = ?3, at = ?4 WHERE state = 'free'");
+  if (!statement) return statement.error();
+  Query query(*statement);
+  query.bind(1, *row);
+  query.bind(2, std::int64_t{returned.ordinal});
+  query.bind(3, returned.boot_id);
+  query.bind(4, nanoseconds(returned.freed_at));
+  if (query.step() != SQLITE_DONE) return failure(database_.get(), "take back");
   return {};
 }
 

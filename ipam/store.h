@@ -70,7 +70,10 @@ class Store {
   Result<void> write(const Dropped& dropped);
   Result<void> write(const Claimed& claimed);
   Result<void> write(const Unclaimed& gone);
+  Result<void> write(const Lent& lent);
+  Result<void> write(const Returned& returned);
   Result<void> load_claims(Changes& changes);
+  Result<void> load_lent(const std::map<std::int64_t, BlockId>& blocks, Changes& changes);
   Result<void> load_incarnation();
   Result<std::int64_t> row_of(const BlockId& block);
 

@@ -67,7 +67,8 @@ pools:
   two: {ipv6: "fd65::/64", claim: {static: {blocks: [7, 3]}}, state: draining,
         reserved: ["fd65::/126", "fd65::9", "fd65::10-fd65::1f"], networks: [net.a, b],
         nodes: {rack: r1}}
-ipam: {cool-down: 0, soft-cool-down: true, audit-interval: 3600}
+ipam: {cool-down: 0, soft-cool-down: true, audit-interval: 3600, max-exceptions: 3,
+       exception-community: "65001:1:2"}
 bgp:
   listen: [10.0.0.1, "fd00::1"]
   port: 1179
@@ -112,6 +113,8 @@ cni: {mtu: 9000, anti-spoof: false, trusted-networks: [vpn, lb-1], masquerade: t
   EXPECT_THAT(std::get<ipam::StaticBlocks>(config.ipam.pools[1].claim).indexes, ElementsAre(7, 3));
   EXPECT_EQ(config.ipam.cool_down, seconds(0));
   EXPECT_TRUE(config.ipam.soft_cool_down);
+  EXPECT_EQ(config.ipam.max_exceptions, 3U);
+  EXPECT_EQ(config.ipam.exception_community, "65001:1:2");
   EXPECT_EQ(config.ipam.audit_interval, seconds(3600));
   EXPECT_EQ(config.bgp.listen.size(), 2U);
   EXPECT_EQ(config.bgp.port, 1179);
@@ -528,6 +531,19 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"ClaimEtcdUrl", pool("ipv4: 10.64.0.0/24, claim: {etcd: {endpoints: [etcd:2379]}}"),
              "f:5:54: pools.c.claim.etcd.endpoints: must be http://HOST:PORT or "
              "https://HOST:PORT\n"},
+        Case{"Borrow",
+             pool("ipv4: 10.64.0.0/24, claim: {etcd: {endpoints: [http://a:1], borrow: always}}"),
+             "f:5:75: pools.c.claim.etcd.borrow: must be never or explicit\n"},
+        Case{"BorrowFromSubnets",
+             pool("ipv4: 10.64.0.0/24, gateway: true, claim: {etcd: {endpoints: [http://a:1], "
+                  "borrow: explicit}}"),
+             "f:5:49: pools.c.claim: borrow: explicit does not go with gateway: an address outside "
+             "of its subnet would not reach the gateway\n"},
+        Case{"BorrowOfOne",
+             pool("ipv4: 10.64.0.0/24, ipv4-block-length: 32, claim: {etcd: {endpoints: "
+                  "[http://a:1], borrow: explicit}}"),
+             "f:5:57: pools.c.claim: borrow: explicit needs blocks of more than one address: to "
+             "lend the only one is to give up the block\n"},
         Case{
             "ClaimTwice",
             pool(
@@ -761,6 +777,9 @@ INSTANTIATE_TEST_SUITE_P(
              "f:4:18: bgp.multipath: '65' is not a whole number, 1..64\n"},
         Case{"CoolDown", node_lines + "ipam: {cool-down: 3601}\n",
              "f:4:19: ipam.cool-down: '3601' is not a whole number of seconds, 0..3600\n"},
+        Case{"ExceptionCommunity", node_lines + "ipam: {exception-community: 64512}\n",
+             "f:4:29: ipam.exception-community: '64512' is no community; give 65001:100, "
+             "65001:1:2, no-export, no-advertise, no-peer, graceful-shutdown or blackhole\n"},
         Case{"AuditInterval", node_lines + "ipam: {audit-interval: 0}\n",
              "f:4:24: ipam.audit-interval: '0' is not a whole number of seconds, 1..3600\n"},
         Case{"TableLocal", node_lines + "fib: {table: 255}\n",

@@ -269,7 +269,10 @@ std::vector<Answer> every_answer() {
         5,
         {"192.0.2.3 dev eth1 weight 2"}}},
       {"192.0.2.1 dev eth1"},
-      "installed"};
+      "installed",
+      "lent to host2"};
+  const Exception exception{
+      "10.64.2.193", "containers", "10.64.2.192/26", "host1", "host2", "agreed", 2};
   return {
       {AddRequest{attachment, "/n", 1, "", {}}, lease},
       {CheckRequest{attachment}, Lease{{}, {}, "weft1", 1500, "", false}},
@@ -286,9 +289,12 @@ std::vector<Answer> every_answer() {
        Announcements{{{"10.0.0.1/32", {"65001:1"}, 7, "time", 30, 2}, Announcement{}}}},
       {MrtRequest{}, MrtRecords{1, "AAAA", true, 2, 3}},
       {RoutesRequest{}, Routes{{route, Route{}}}},
-      {BlocksRequest{},
-       Blocks{{{"containers", 11, "10.64.2.192/26", "fd64::c0/122", "owned", 64, 3, 1, 60, 2}}}},
-      {ClaimsRequest{}, ClaimedBlocks{{{"containers", 11, "10.64.2.192/26", "", "host1", 4711}}}},
+      {BlocksRequest{}, Blocks{{{"containers", 11, "10.64.2.192/26", "fd64::c0/122", "owned", 64, 3,
+                                 1, 60, 2, 0, 0, 1}},
+                               {exception},
+                               64}},
+      {ClaimsRequest{},
+       ClaimedBlocks{{{"containers", 11, "10.64.2.192/26", "", "host1", 4711}}, {exception}}},
       {IpamCheckRequest{true}, Findings{{"all is lost"}}},
       {ReleaseBlockRequest{"containers", 11, 4711}, Done{}},
       {ContainersRequest{}, Containers{{{attachment, "10.64.2.193", "", "weft1", "/run/netns/c1",

@@ -399,6 +399,34 @@ TEST(StationsTable, ShowsHowFarEachHasBeenTold) {
 )");
 }
 
+TEST(BlocksTable, EndsWithTheExceptions) {
+  Blocks blocks;
+  blocks.blocks = {{"c", 1, "10.64.0.16/28", "", "owned", 16, 3, 0, 12, 2, 0, 0, 1},
+                   {"c", 2, "10.64.0.32/28", "", "foreign", 16, 1, 0, 0, 2}};
+  blocks.exceptions = {{"10.64.0.37", "c", "10.64.0.32/28", "h2", "h1", "agreed", 2},
+                       {"10.64.0.25", "c", "10.64.0.16/28", "h1", "h3", "not in etcd", 0}};
+  blocks.max_exceptions = 64;
+  EXPECT_EQ("\n" + table(blocks, plain),
+            R"(
+  POOL  INDEX  IPV4           IPV6  STATE          HELD  COOLING  FREE  OF  ADVERTISED
+  c         1  10.64.0.16/28  -     owned, 1 lent     3        0    12  16  to 2
+~ c         2  10.64.0.32/28  -     foreign           1        0     0  16  to 2
+
+exceptions, each a route of its own (this host may borrow 64: ipam.max-exceptions)
+  ADDRESS     POOL  OF BLOCK       OWNER  CONTAINER AT  STATE        ADVERTISED
+  10.64.0.37  c     10.64.0.32/28  h2     h1            agreed       to 2
+~ 10.64.0.25  c     10.64.0.16/28  h1     h3            not in etcd  -
+)");
+  ClaimedBlocks claims{{{"c", 1, "10.64.0.16/28", "", "h1", 7}}, {blocks.exceptions[0]}};
+  EXPECT_THAT(table(claims, plain), HasSubstr("\nexceptions, each a route of its own\n"));
+}
+
+TEST(RouteDetail, SaysWhyASingleAddressHasARoute) {
+  Route route = some_routes().routes[0];
+  route.exception = "lent to a container of host h2";
+  EXPECT_THAT(detail(route, plain), HasSubstr("exception      lent to a container of host h2\n"));
+}
+
 TEST(EmptyLists, SaySoInWords) {
   EXPECT_EQ(table(Aggregates{}, plain), "no aggregates are configured (bgp.aggregates)\n");
   EXPECT_EQ(table(Stations{}, plain), "no stations are configured (bgp.bmp.stations)\n");

@@ -18,6 +18,11 @@ TEST(LinkAlias, ReadsBackWhatItSays) {
   const std::string alias = link_alias(lease(attachment));
   EXPECT_EQ(alias, "weft:containers:11:5:weft:" + std::string(64, 'a') + ":eth0");
   EXPECT_EQ(parse_link_alias(alias), (ParsedAlias{"containers", 11, 5, attachment}));
+  Lease borrowed = lease(attachment);
+  borrowed.borrowed = true;
+  EXPECT_EQ(link_alias(borrowed), "weft:containers:11:5+:weft:" + std::string(64, 'a') + ":eth0");
+  EXPECT_EQ(parse_link_alias(link_alias(borrowed)),
+            (ParsedAlias{"containers", 11, 5, attachment, true}));
 }
 
 TEST(LinkAlias, FitsHoweverLongTheNames) {

@@ -35,6 +35,32 @@ TEST(Pool, PairsTheFamiliesByIndexAndOrdinal) {
   EXPECT_EQ(pool->block(1023).text(), "10.64.255.192/26 fd64:0:0:1::ffc0/122");
 }
 
+TEST(Pool, FindsTheBlockOfAnAddress) {
+  for (const auto& [ipv4, ipv6] : {std::pair{"10.64.0.0/16", "fd64:0:0:1::/112"},
+                                   std::pair{"10.65.3.0/26", ""}, std::pair{"", "fd64::/64"}}) {
+    const auto pool = Pool::create(settings(ipv4, ipv6));
+    ASSERT_TRUE(pool);
+    for (const std::uint32_t index : {0U, 11U, 1023U, pool->block_count() - 1}) {
+      if (index >= pool->block_count()) continue;
+      const BlockId block = pool->block(index);
+      for (const std::uint32_t ordinal : {0U, 17U, 63U}) {
+        for (const auto& address : {block.ipv4_at(ordinal), block.ipv6_at(ordinal)}) {
+          if (!address) continue;
+          EXPECT_EQ(pool->block_of(*address), block) << address->text();
+          EXPECT_EQ(block.ordinal_of(*address), ordinal);
+        }
+      }
+    }
+  }
+  const auto pool = Pool::create(settings("10.64.0.0/24", "fd64::/48"));
+  EXPECT_EQ(pool->block_of(*Address::parse("10.64.1.0")), std::nullopt);
+  EXPECT_EQ(pool->block_of(*Address::parse("fd64::ff"))->index, 3U);
+  EXPECT_EQ(pool->block_of(*Address::parse("fd64::100")), std::nullopt)
+      << "beyond what pairs with the IPv4 range";
+  EXPECT_EQ(pool->block_of(*Address::parse("fd64:0:0:1::")), std::nullopt)
+      << "in the prefix, and no block";
+}
+
 TEST(Pool, CountsTheBlocksThatBothFamiliesHave) {
   EXPECT_EQ(Pool::create(settings("10.64.0.0/24", "fd64::/64"))->block_count(), 4U);
   EXPECT_EQ(Pool::create(settings("", "fd64::/64"))->block_count(), 0xffffffffU);

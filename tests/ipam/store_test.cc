@@ -263,18 +263,34 @@ TEST_F(Stored, TheIncarnationIsOfTheDatabase) {
 }
 
 TEST_F(Stored, DatabasesOfEarlierVersionsAreTakenOver) {
-  for (const char* back : {"ALTER TABLE address DROP COLUMN delegated; PRAGMA user_version = 2",
-                           "ALTER TABLE address DROP COLUMN delegated; DROP TABLE claim; "
-                           "DROP TABLE fact; PRAGMA user_version = 1"}) {
+  std::string back;
+  for (const char* earlier :
+       {"ALTER TABLE address DROP COLUMN borrowed; DROP TABLE lent; PRAGMA user_version = 3;",
+        "ALTER TABLE address DROP COLUMN delegated; PRAGMA user_version = 2;",
+        "DROP TABLE claim; DROP TABLE fact; PRAGMA user_version = 1;"}) {
+    back += earlier;
     std::filesystem::remove(file());
     commit({held("a", 0, 10)});
     sqlite3* raw = nullptr;
     ASSERT_EQ(sqlite3_open(file().c_str(), &raw), SQLITE_OK);
-    ASSERT_EQ(sqlite3_exec(raw, back, nullptr, nullptr, nullptr), SQLITE_OK);
+    ASSERT_EQ(sqlite3_exec(raw, back.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
     sqlite3_close(raw);
     EXPECT_EQ(loaded(), (Changes{held("a", 0, 10)})) << back;
     EXPECT_EQ(Store::open(directory_)->incarnation().size(), 32U);
   }
+}
+
+TEST_F(Stored, KnowsWhatIsBorrowedAndLent) {
+  Held borrowed = held("a", 0, 10);
+  borrowed.lease.borrowed = true;
+  commit({borrowed, Lent{block, 7, "h2"}});
+  EXPECT_EQ(loaded(), (Changes{Lent{block, 7, "h2"}, borrowed}));
+  commit({Lent{block, 7, "h3"}});
+  EXPECT_EQ(loaded(), (Changes{Lent{block, 7, "h3"}, borrowed}));
+  commit({Returned{block, 7, Time(seconds(9)), "boot-1"}});
+  EXPECT_EQ(loaded(), (Changes{freed(7, 9, 0), borrowed})) << "it rests over a restart too";
+  commit({Lent{block, 7, "h2"}, freed(0, 10, 10), Dropped{block}});
+  EXPECT_EQ(loaded(), Changes{});
 }
 
 TEST_F(Stored, KnowsWhatWasGivenToOtherPlugins) {

@@ -1,14 +1,21 @@
 // weft-cni as a runtime runs it, in real namespaces: what it builds, that packets flow through it,
 // and what is left when something fails.
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/ip_icmp.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 
+#include <array>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "net/attachment.h"
+#include "net/fd.h"
+#include "net/netns.h"
 #include "tests/cni/system/standin.h"
 #include "tests/cni/system/world.h"
 
@@ -198,6 +205,35 @@ TEST_F(Plugin, FirstPacketNeedsNoResolution) {
   EXPECT_EQ(test::World::in(world_.host(), "ping -c 1 -W 1 10.64.0.128").status, 0);
   EXPECT_EQ(test::World::in(netns, "ping -c 1 -W 1 10.255.0.11").status, 0);
   EXPECT_EQ(test::World::in(world_.host(), "ping -c 1 -W 1 fd64:0:0:1::80").status, 0);
+}
+
+/// Sent the moment that ADD ends, by a socket that waited for it, and never sent again.
+TEST_F(Plugin, FirstPacketIsAnswered) {
+  add_router_address();
+  const auto here = NetworkNamespace::current();
+  ASSERT_TRUE(here);
+  for (int i = 0; i < 60; ++i) {
+    const std::string netns = world_.add_namespace("f" + std::to_string(i));
+    const auto there = NetworkNamespace::open(test::World::path(netns));
+    ASSERT_TRUE(there && there->enter());
+    const Fd socket(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP));
+    ASSERT_TRUE(here->enter());
+    ASSERT_TRUE(socket);
+    const timeval limit{2, 0};
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    sockaddr_in host{};
+    host.sin_family = AF_INET;
+    ASSERT_EQ(::inet_pton(AF_INET, "10.255.0.11", &host.sin_addr), 1);
+    icmphdr echo{};
+    echo.type = ICMP_ECHO;
+    echo.checksum = htons(0xf7ff);
+    ASSERT_EQ(add("f" + std::to_string(i), netns).status, 0);
+    ASSERT_EQ(::sendto(socket.get(), &echo, sizeof echo, 0,
+                       reinterpret_cast<const sockaddr*>(&host), sizeof host),
+              static_cast<ssize_t>(sizeof echo));
+    std::array<char, 128> answer{};
+    ASSERT_GT(::recv(socket.get(), answer.data(), answer.size(), 0), 0) << "container " << i;
+  }
 }
 
 TEST_F(Plugin, EveryVersionWiresTheSame) {
