@@ -90,12 +90,30 @@ void asks_for_a_refresh(Pair& pair) {
   EXPECT_THAT(pair.capabilities(), testing::Contains(HasSubstr("enhanced")));
 }
 
-/// weftd, the provider, marks what it tells; the customer sees by whom (RFC 9234 5).
+/// weftd is the provider, and each says so of the other.
 void fits_its_role(Pair& pair) {
   both_ways(pair);
-  const std::string mark = pair.daemon == Daemon::bird ? "BGP.otc: 65001" : "otc 65001";
-  MUST(pair.until([&] { return has(pair.other_route("10.64.0.0/26"), mark); }));
-  EXPECT_THAT(pair.other_route("fd64::/122"), HasSubstr(mark));
+  EXPECT_THAT(pair.capabilities(), testing::Contains("role customer"));
+  EXPECT_THAT(pair.other_session(),
+              HasSubstr(pair.daemon == Daemon::bird ? "Role: provider" : "Remote Role: provider"));
+}
+
+/// RFC 9234 5: weftd marks what it tells a customer. This one has no role, or it would do that
+/// itself.
+void marks_what_customers_get(Pair& pair) {
+  both_ways(pair);
+  const std::string mark = pair.daemon == Daemon::bird  ? "BGP.otc: 65001"
+                           : pair.daemon == Daemon::frr ? "otc 65001"
+                                                        : "BGPAttrType(35), Value: [0 0 253 233]";
+  for (const char* route : {"10.64.0.0/26", "fd64::/122"})
+    EXPECT_THAT(pair.other_route(route), HasSubstr(mark));
+}
+
+/// A customer tells its provider what only customers may have.
+void refuses_a_leak(Pair& pair) {
+  MUST(pair.until([&] { return pair.knows("203.0.113.0/25"); }));
+  const json leaked = first_path(pair, "198.51.100.0/24");
+  EXPECT_EQ(leaked.value("best", true), false) << pair.story();
 }
 
 /// Two customers, or one that must say its role and does not.
@@ -191,6 +209,15 @@ const std::vector<Row>& rows() {
        .bird = {"local role customer; require roles;"},
        .frr = {" neighbor WEFT local-role customer strict-mode\n"},
        .gobgp = unsupported("GoBGP 3.10 has no RFC 9234 and refuses a configuration with it")},
+      {.name = "RolesMark", .check = marks_what_customers_get, .weft = "role: provider"},
+      {.name = "RolesLeak",
+       .check = refuses_a_leak,
+       .weft = "role: provider",
+       .bird = {"local role customer;",
+                "export filter { if source != RTS_STATIC then reject; "
+                "if net = 198.51.100.0/24 then bgp_otc = 65009; accept; };"},
+       .frr = unsupported("FRR 8.4 gives no route an OTC by configuration"),
+       .gobgp = unsupported("GoBGP 3.10 has no RFC 9234 and gives no route an OTC")},
       {.name = "RolesClash",
        .check = is_refused_for_its_role,
        .weft = "role: customer",
