@@ -1,6 +1,6 @@
 // One weftd beside one BIRD, FRR or GoBGP, each as installed, in two namespaces: what the rows of
-// interop_matrix_test.cc are run on. A row says what both sides have configured besides the base
-// below and what must then be seen; here is how each daemon is started and asked.
+// the interop matrix (interop_matrix.h) are run on. A row says what both sides have configured
+// besides the base below and what must then be seen; here is how each daemon is started and asked.
 #pragma once
 
 #include <gtest/gtest.h>
