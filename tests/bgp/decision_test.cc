@@ -53,6 +53,12 @@ INSTANTIATE_TEST_SUITE_P(
     Rfc4271, Ladder,
     testing::Values(Case{"Refused", [](Candidate& c) { c.refused = true; }, Rung::refused},
                     Case{"NextHop", [](Candidate& c) { c.resolved = false; }, Rung::next_hop},
+                    Case{"LastResort",
+                         [](Candidate& c) {
+                           c.last_resort = true;
+                           c.local_pref = 900;
+                         },
+                         Rung::last_resort},
                     Case{"LocalPref", [](Candidate& c) { c.local_pref = 99; }, Rung::local_pref},
                     Case{"AsPathLength", [](Candidate& c) { c.path_length = 3; },
                          Rung::as_path_length},

@@ -152,6 +152,18 @@ TEST_F(RibTest, RefusesOurOwnOriginatorAndCluster) {
   EXPECT_EQ(announce(1, "10.1.0.0/16", reflected), Announced::refused);
 }
 
+TEST_F(RibTest, TakesTheOriginatorForTheRouterId) {
+  Attributes reflected = path_of({65001});
+  reflected.originator_id = RouterId{0xdf000001};
+  announce(1, "10.1.0.0/16", reflected);
+  announce(2, "10.1.0.0/16", path_of({65002}));
+  decide();
+  const auto view = *rib_.route(prefix("10.1.0.0/16"));
+  ASSERT_EQ(view.paths.size(), 2U);
+  EXPECT_EQ(view.paths[0].peer, PeerId{2}) << "though peer 1 itself has the lower identifier";
+  EXPECT_EQ(view.paths[1].rung, Rung::router_id);
+}
+
 /// Trap 15.
 TEST_F(RibTest, NeverSelectsAnUnresolvableNextHop) {
   announce_via(1, "10.1.0.0/16", path_of({65001}), address("198.51.100.1"));

@@ -1,6 +1,6 @@
 // One weftd beside one BIRD, FRR or GoBGP, each as installed, in two namespaces: what the rows of
-// interop_matrix_test.cc are run on. A row says what both sides have configured besides the base
-// below and what must then be seen; here is how each daemon is started and asked.
+// the interop matrix (interop_matrix.h) are run on. A row says what both sides have configured
+// besides the base below and what must then be seen; here is how each daemon is started and asked.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -43,9 +43,11 @@ struct Dialect {
   std::string unsupported{};
   /// GoBGP: keys of [neighbors.config].
   std::string config{};
+  /// BIRD, FRR: lines outside of that. GoBGP: attributes of 198.51.100.0/24.
+  std::string more{};
 };
 inline Dialect unsupported(std::string why) {
-  return {"", "", std::move(why), ""};
+  return {"", "", std::move(why), "", ""};
 }
 
 class Pair;
@@ -67,6 +69,10 @@ struct Row {
   std::string identity{};
   /// Lines under weftd's `bgp:`.
   std::string bgp{};
+  /// The link has no addresses but link-local ones, and is what both sides name (FRR: for WEFT).
+  bool unnumbered = false;
+  /// FRR's BFD is a daemon of its own.
+  bool bfd = false;
   /// What the other takes weftd's AS for.
   std::string weft_as = "65001";
 };
@@ -84,17 +90,29 @@ class Pair {
   const Row row;
   const std::string programs;
   TwoHosts hosts;
+  /// Lines under weftd's `bgp:` from its next start or reload() on.
+  std::string bgp = row.bgp;
+  /// The other's IPv4 routes from its next start on.
+  std::vector<std::string> routes{"198.51.100.0/24", "203.0.113.0/25"};
+  /// The other's next start is the end of a restart.
+  bool restarting = false;
 
   [[nodiscard]] const Dialect& dialect() const {
     return daemon == Daemon::bird ? row.bird : daemon == Daemon::frr ? row.frr : row.gobgp;
   }
-  [[nodiscard]] std::string weft_address() const { return row.ipv6 ? "fd00::1" : "192.0.2.1"; }
+  [[nodiscard]] std::string weft_address() const {
+    return row.unnumbered ? "weft0" : row.ipv6 ? "fd00::1" : "192.0.2.1";
+  }
   [[nodiscard]] std::string other_address() const { return row.ipv6 ? "fd00::2" : "192.0.2.2"; }
   [[nodiscard]] std::string file(const std::string& leaf) const {
     return (hosts.directory / leaf).string();
   }
 
   void start() {
+    if (row.unnumbered) {
+      for (const std::string& host : {hosts.a, hosts.b})
+        system_test::must("ip -n " + host + " address flush dev weft0 scope global");
+    }
     start_other();
     start_weft();
   }
@@ -114,13 +132,15 @@ class Pair {
   }
   /// Takes effect at the next start, or with reload().
   void write_weft_config(const std::string& peer) {
-    const std::string identity =
-        row.identity.empty() ? "name: peer, address: \"" + other_address() + "\"" : row.identity;
+    const std::string identity = !row.identity.empty() ? row.identity
+                                 : row.unnumbered
+                                     ? "name: peer, interface: weft0"
+                                     : "name: peer, address: \"" + other_address() + "\"";
     hosts.write("weft.yaml", R"(node: {name: weft, asn: 65001, router-id: 10.255.0.1}
 pools:
   containers: {ipv4: 10.64.0.0/24, ipv6: "fd64::/120", claim: {static: {index: 0}}}
 bgp:
-)" + row.bgp + R"(
+)" + bgp + R"(
   groups:
     base: {hold-time: 9, connect-retry: 1, idle-hold: 1, import: accept)" +
                                  (row.gtsm ? "" : ", gtsm: false") + R"(}
@@ -154,10 +174,12 @@ bgp:
   [[nodiscard]] std::vector<std::string> capabilities() const {
     return peer().value("capabilities", std::vector<std::string>());
   }
-  /// weftd knows a way there that it learned.
+  /// weftd uses a way there that it learned.
   [[nodiscard]] bool knows(const std::string& prefix) const {
     const json reply = ctl("routes " + prefix);
-    return reply.is_object() && !reply["routes"].empty() && reply["routes"][0]["source"] == "bgp";
+    if (!reply.is_object() || reply["routes"].empty()) return false;
+    const json& route = reply["routes"][0];
+    return route["source"] == "bgp" && route["paths"][0]["best"] == true;
   }
   [[nodiscard]] std::string weft_log() const { return shell("cat " + file("weftd.log")); }
 
@@ -174,9 +196,9 @@ bgp:
   }
   /// What it says of the session.
   [[nodiscard]] std::string other_session() const {
-    if (daemon == Daemon::bird) return birdc("show protocols all weft");
+    if (daemon == Daemon::bird) return birdc("show protocols all");
     if (daemon == Daemon::frr) return vtysh("show bgp neighbors " + weft_address());
-    return gobgp("neighbor " + weft_address());
+    return gobgp(row.unnumbered ? "neighbor" : "neighbor " + weft_address());
   }
   /// What it says of a route; the text "65001" in it means that it came from weftd (eBGP).
   [[nodiscard]] std::string other_route(const std::string& prefix) const {
@@ -187,8 +209,9 @@ bgp:
     return gobgp(std::string("global rib ") + prefix + (v6 ? " -a ipv6" : " -a ipv4"));
   }
   [[nodiscard]] bool other_knows(const std::string& prefix) const {
-    // By either address of weftd: over IPv6, IPv4 routes may have next hops of both kinds.
+    // By any address of weftd: over IPv6, IPv4 routes may have next hops of both kinds.
     const std::string said = other_route(prefix);
+    if (row.unnumbered) return said.find("fe80::") != std::string::npos;
     return said.find("fd00::1") != std::string::npos || said.find("192.0.2.1") != std::string::npos;
   }
   [[nodiscard]] std::string other_log() const {
@@ -208,11 +231,29 @@ bgp:
   void other_shuts_down(const std::string& why) const {
     if (daemon == Daemon::bird) birdc("'disable weft \"" + why + "\"'");
     if (daemon == Daemon::frr) {
-      shell("vtysh --vty_socket " + hosts.directory.string() +
-            " -d bgpd -c 'configure terminal' -c 'router bgp " + other_as() + "' -c 'neighbor " +
-            weft_address() + " shutdown message " + why + "'");
+      configure_frr(
+          {"router bgp " + other_as(), "neighbor " + weft_address() + " shutdown message " + why});
     }
-    if (daemon == Daemon::gobgp) gobgp("neighbor " + weft_address() + " disable '" + why + "'");
+    // Its `disable` takes a reason, too, and keeps it to itself.
+    if (daemon == Daemon::gobgp)
+      gobgp("neighbor " + weft_address() + " reset --reason '" + why + "'");
+  }
+  /// Lines as an operator types them after `configure terminal`.
+  void configure_frr(const std::vector<std::string>& lines) const {
+    std::string words =
+        "vtysh --vty_socket " + hosts.directory.string() + " -d bgpd -c 'configure terminal'";
+    for (const std::string& line : lines) words += " -c '" + line + "'";
+    shell(words);
+  }
+
+  [[nodiscard]] std::string bfd_sessions() const {
+    return daemon == Daemon::bird ? birdc("show bfd sessions")
+                                  : hosts.vtysh("show bfd peers", "bfdd");
+  }
+  /// It stands still, its connection does not end. FRR: only what speaks BFD.
+  void silence_bfd(bool silent) const {
+    const Process& speaker = daemon == Daemon::frr ? *others.at(1) : *others.front();
+    speaker.signal(silent ? SIGSTOP : SIGCONT);
   }
 
   // ---- waiting
@@ -251,80 +292,124 @@ bgp:
       text.replace(at, 4, weft_address());
     return text;
   }
+  [[nodiscard]] static std::string link_local(const std::string& host) {
+    const json said = json::parse(
+        shell("ip -n " + host + " -j -6 address show dev weft0 scope link"), nullptr, false);
+    return said.at(0).at("addr_info").at(0).at("local");
+  }
   void spawn(const std::vector<std::string>& words, const std::string& log) {
     others.push_back(std::make_unique<Process>(hosts.b, words, file(log)));
   }
 
   void start_bird() {
+    std::string four;
+    for (const std::string& route : routes) four += " route " + route + " blackhole;";
+    // Its protocol of a link is a template, of which it makes "link1".
+    const std::string session =
+        row.unnumbered ? "local as " + other_as() + "; neighbor range fe80::/10 as " + row.weft_as +
+                             "; interface \"weft0\"; dynamic name \"link\";\n"
+                       : "local " + other_address() + " as " + other_as() + "; neighbor " +
+                             weft_address() + " as " + row.weft_as + ";\n";
+    const std::string hop4 =
+        row.unnumbered ? "extended next hop on; " : "next hop address 192.0.2.2; ";
+    const std::string hop6 = row.unnumbered ? "" : "next hop address fd00::2; ";
+    const std::string advertises =
+        row.unnumbered ? "protocol radv { interface \"weft0\" { min ra interval 3; max ra interval "
+                         "4; default lifetime 0; }; }\n"
+                       : "";
     const std::string config = hosts.write(
         "bird.conf", R"(
 log stderr all;
 router id 192.0.2.2;
 protocol device { scan time 1; }
-protocol static four { ipv4; route 198.51.100.0/24 blackhole; route 203.0.113.0/25 blackhole; }
+protocol static four { ipv4;)" +
+                         four + R"( }
 protocol static six { ipv6; route 2001:db8:1::/48 blackhole; }
 protocol bgp weft {
-  local )" + other_address() +
-                         " as " + other_as() + "; neighbor " + weft_address() + " as " +
-                         row.weft_as + ";\n" + (row.gtsm ? "  ttl security on;\n" : "") + R"(
+  )" + session + (row.gtsm ? "  ttl security on;\n" : "") +
+                         R"(
   hold time 9; connect retry time 1; connect delay time 1; error wait time 1,2;
   )" + filled(dialect().session) +
-                         R"(
-  ipv4 { import all; export where source = RTS_STATIC; next hop address 192.0.2.2; )" +
-                         dialect().family + R"( };
-  ipv6 { import all; export where source = RTS_STATIC; next hop address fd00::2; )" +
-                         dialect().family + " };\n}\n");
-    spawn({"bird", "-f", "-c", config, "-s", file("bird.ctl")}, "bird.log");
+                         "\n  ipv4 { import all; export where source = RTS_STATIC; " + hop4 +
+                         dialect().family +
+                         " };\n  ipv6 { import all; export where source = RTS_STATIC; " + hop6 +
+                         dialect().family + " };\n}\n" + advertises + dialect().more);
+    std::vector<std::string> words{"bird", "-f", "-c", config, "-s", file("bird.ctl")};
+    if (restarting) words.emplace_back("-R");
+    spawn(words, "bird.log");
   }
 
   void start_frr() {
     const std::string neighbor = " neighbor " + weft_address();
-    const std::string config = "log stdout\nrouter bgp " + other_as() + R"(
+    std::string four;
+    for (const std::string& route : routes) four += "  network " + route + "\n";
+    const std::string config = R"(log stdout
+bgp as-path access-list own permit ^$
+route-map four permit 10
+ match as-path own
+ set ip next-hop 192.0.2.2
+route-map six permit 10
+ match as-path own
+ set ipv6 next-hop global fd00::2
+)" + filled(dialect().more) + "router bgp " +
+                               other_as() + R"(
  bgp router-id 192.0.2.2
  no bgp ebgp-requires-policy
  no bgp default ipv4-unicast
  no bgp network import-check
-)" + neighbor + " remote-as " + row.weft_as +
-                               "\n" + neighbor + " timers 3 9\n" + neighbor +
-                               " timers connect 1\n" +
+)" + neighbor + (row.unnumbered ? " interface" : "") +
+                               " remote-as " + row.weft_as + "\n" + neighbor + " timers 3 9\n" +
+                               neighbor + " timers connect 1\n" +
                                (row.gtsm ? neighbor + " ttl-security hops 1\n" : "") +
-                               filled(dialect().session) + R"(
- address-family ipv4 unicast
-  network 198.51.100.0/24
-  network 203.0.113.0/25
- )" + neighbor + " activate\n " +
-                               neighbor + " route-map four out\n" + filled(dialect().family) + R"(
+                               filled(dialect().session) + "\n address-family ipv4 unicast\n" +
+                               four + " " + neighbor + " activate\n" +
+                               (row.unnumbered ? "" : " " + neighbor + " route-map four out\n") +
+                               filled(dialect().family) + R"(
  exit-address-family
  address-family ipv6 unicast
   network 2001:db8:1::/48
- )" + neighbor + " activate\n " +
-                               neighbor + " route-map six out\n" + filled(dialect().family) +
-                               R"(
+ )" + neighbor + " activate\n" +
+                               (row.unnumbered ? "" : " " + neighbor + " route-map six out\n") +
+                               filled(dialect().family) + R"(
  exit-address-family
-route-map four permit 10
- set ip next-hop 192.0.2.2
-route-map six permit 10
- set ipv6 next-hop global fd00::2
 )";
     spawn(hosts.frr("zebra", "hostname b\n"), "zebra.log");
+    if (row.bfd) start_bfdd();
     spawn(hosts.frr("bgpd", config), "bgpd.log");
+  }
+  void start_bfdd() {
+    // One that finds no zebra tries again after 10 s, and what bgpd asks for meanwhile is lost.
+    until([&] { return std::filesystem::exists(file("zserv.api")); });
+    std::vector<std::string> words = hosts.frr("bfdd", "hostname b\n");
+    words.insert(words.end(), {"--bfdctl", file("bfdd.sock")});
+    spawn(words, "bfdd.log");
+    until([&] { return bfd_sessions().find("BFD Peers:") != std::string::npos; });
   }
 
   void start_gobgp() {
-    const std::string config = hosts.write("gobgpd.toml", R"([global.config]
-as = )" + other_as() + R"(
+    std::string neighbour = "neighbor-address = \"" + weft_address() + "\"";
+    if (row.unnumbered) {
+      // It looks once who is on the link, among those that the kernel has met.
+      const std::string there = link_local(hosts.a);
+      until([&] {
+        return shell("ip netns exec " + hosts.b + " ping -c 1 -W 1 " + there + "%weft0")
+                   .find("1 received") != std::string::npos;
+      });
+      neighbour = "neighbor-interface = \"weft0\"";
+    }
+    const std::string config =
+        hosts.write("gobgpd.toml", "[global.config]\nas = " + other_as() + R"(
 router-id = "192.0.2.2"
 [[neighbors]]
 [neighbors.config]
-neighbor-address = ")" + weft_address() + "\"\npeer-as = " + row.weft_as +
-                                                              "\n" + dialect().config +
-                                                              R"([neighbors.timers.config]
+)" + neighbour + "\npeer-as = " + row.weft_as +
+                                       "\n" + dialect().config + R"([neighbors.timers.config]
 hold-time = 9
 keepalive-interval = 3
 connect-retry = 1
 idle-hold-time-after-reset = 1
 )" + (row.gtsm ? "[neighbors.ttl-security.config]\nenabled = true\nttl-min = 255\n" : "") +
-                                                              filled(dialect().session) + R"(
+                                       filled(dialect().session) + R"(
 [[neighbors.afi-safis]]
 [neighbors.afi-safis.config]
 afi-safi-name = "ipv4-unicast"
@@ -333,13 +418,23 @@ afi-safi-name = "ipv4-unicast"
 [neighbors.afi-safis.config]
 afi-safi-name = "ipv6-unicast"
 )" + dialect().family);
-    spawn({"gobgpd", "-f", config, "-t", "toml", "--api-hosts", "127.0.0.1:50051"}, "gobgpd.log");
-    until([&] { return gobgp("global").find("65") != std::string::npos; });
-    for (const char* route :
-         {"198.51.100.0/24 nexthop 192.0.2.2 -a ipv4", "203.0.113.0/25 nexthop 192.0.2.2 -a ipv4",
-          "2001:db8:1::/48 nexthop fd00::2 -a ipv6"}) {
-      gobgp(std::string("global rib add ") + route);
+    std::vector<std::string> words{"gobgpd", "-f",          config,           "-t",
+                                   "toml",   "--api-hosts", "127.0.0.1:50051"};
+    if (restarting) {
+      words.emplace_back("-r");
+      // Its routes come by its CLI, and must be there before it says End-of-RIB.
+      shell("ip -n " + hosts.b + " route add blackhole " + weft_address());
     }
+    spawn(words, "gobgpd.log");
+    until([&] { return gobgp("global").find("65") != std::string::npos; });
+    const std::string four = row.unnumbered ? "" : " nexthop 192.0.2.2";
+    const std::string six = row.unnumbered ? "" : " nexthop fd00::2";
+    for (const std::string& route : routes) {
+      const bool marked = route == routes.front();
+      gobgp("global rib add " + route + four + (marked ? dialect().more : "") + " -a ipv4");
+    }
+    gobgp("global rib add 2001:db8:1::/48" + six + " -a ipv6");
+    if (restarting) shell("ip -n " + hosts.b + " route del blackhole " + weft_address());
   }
 };
 

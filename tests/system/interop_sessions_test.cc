@@ -1,24 +1,16 @@
-// The interop matrix: every row is run against BIRD, FRR and GoBGP. To add a row, append it to
-// rows() below: what weftd and each daemon have configured besides the base of interop.h, and what
-// must then be seen. A daemon that cannot take part says why with unsupported(), and its test is
-// skipped with that sentence.
+// The interop matrix, sessions: every row is run against BIRD, FRR and GoBGP. To add a row, append
+// it to rows() below: what weftd and each daemon have configured besides the base of interop.h, and
+// what must then be seen. A daemon that cannot take part says why with unsupported(), and its test
+// is skipped with that sentence. Other parts of the matrix: interop_routes_test.cc,
+// interop_restarts_test.cc, interop_links_test.cc.
 #include <gmock/gmock.h>
 
-#include "tests/system/interop.h"
+#include "tests/system/interop_matrix.h"
 
 namespace weft::interop {
 namespace {
 
 using testing::HasSubstr;
-
-/// Nothing after it makes sense when `condition` does not hold, in whichever function.
-#define MUST(condition) \
-  if (!(condition)) throw std::runtime_error("not so: " #condition + pair.story())
-
-void both_ways(Pair& pair) {
-  MUST(pair.established());
-  MUST(pair.exchanges_routes());
-}
 
 /// Three hold times, and the session is the same one.
 void stays_up(Pair& pair) {
@@ -29,25 +21,61 @@ void stays_up(Pair& pair) {
   EXPECT_EQ(pair.peer()["established_count"], sessions) << pair.story();
 }
 
+/// And what each withdraws is gone on the other side, of that family alone.
+void stays_up_and_withdraws(Pair& pair) {
+  stays_up(pair);
+  pair.weftctl("announce 10.99.0.0/24");
+  MUST(pair.until([&] { return pair.other_knows("10.99.0.0/24"); }));
+  pair.weftctl("withdraw 10.99.0.0/24");
+  MUST(pair.until([&] { return !pair.other_knows("10.99.0.0/24"); }));
+  if (pair.daemon == Daemon::bird) pair.birdc("disable four");
+  if (pair.daemon == Daemon::frr) {
+    pair.configure_frr(
+        {"router bgp 65002", "address-family ipv4 unicast", "no network 198.51.100.0/24"});
+  }
+  if (pair.daemon == Daemon::gobgp) pair.gobgp("global rib del 198.51.100.0/24 -a ipv4");
+  MUST(pair.until([&] { return !pair.knows("198.51.100.0/24"); }));
+  EXPECT_TRUE(pair.knows("2001:db8:1::/48") && pair.other_knows("10.64.0.0/26")) << pair.story();
+}
+
+void shares_local_preference(Pair& pair) {
+  both_ways(pair);
+  const char* said = pair.daemon == Daemon::bird  ? "BGP.local_pref: 100"
+                     : pair.daemon == Daemon::frr ? "localpref 100"
+                                                  : "{LocalPref: 100}";
+  EXPECT_THAT(pair.other_route("10.64.0.0/26"), HasSubstr(said));
+  EXPECT_EQ(pair.peer()["type"], "internal");
+  EXPECT_EQ(first_path(pair, "198.51.100.0/24").value("as_path", "none"), "");
+}
+
+/// RFC 4271 6.2: weftd expects another AS there.
+void says_that_its_as_is_wrong(Pair& pair) {
+  MUST(pair.until([&] { return has(pair.weft_log(), "OPEN Message Error/Bad Peer AS"); }));
+  EXPECT_EQ(pair.peer()["established_count"], 0);
+  EXPECT_THAT(pair.weft_log(), HasSubstr("65002"));
+}
+
+/// The other does.
+void hears_that_our_as_is_wrong(Pair& pair) {
+  MUST(pair.until([&] {
+    return has(pair.peer().value("last_received_notification", ""),
+               "OPEN Message Error/Bad Peer AS");
+  }));
+  EXPECT_EQ(pair.peer()["established_count"], 0);
+}
+
 void hears_the_reason_of_a_shutdown(Pair& pair) {
   both_ways(pair);
   pair.other_shuts_down("moving");
+  const std::string kind =
+      pair.daemon == Daemon::gobgp ? "Administrative Reset" : "Administrative Shutdown";
   MUST(pair.until([&] {
     // Within a Hard Reset from who would have us keep its routes otherwise (RFC 8538 4).
     const std::string said = pair.peer().value("last_received_notification", "");
-    return said == "Cease/Administrative Shutdown: \"moving\"" ||
-           said == "Cease/Hard Reset (Cease/Administrative Shutdown): \"moving\"";
+    return said == "Cease/" + kind + ": \"moving\"" ||
+           said == "Cease/Hard Reset (Cease/" + kind + "): \"moving\"";
   }));
   EXPECT_THAT(pair.weftctl("peers peer"), HasSubstr("\"moving\""));
-}
-
-/// weftd takes one prefix of a family, the other has two.
-void ends_above_the_prefix_limit(Pair& pair) {
-  MUST(pair.until([&] {
-    return pair.last_error().find("Maximum Number of Prefixes Reached") != std::string::npos;
-  }));
-  EXPECT_THAT(pair.last_error(), HasSubstr("sent Cease"));
-  EXPECT_THAT(pair.weftctl("peers peer"), HasSubstr("we said last"));
 }
 
 /// Another key there: nothing comes through until weftd has it too.
@@ -134,64 +162,6 @@ void speaks_for_another_as(Pair& pair) {
   EXPECT_EQ(route["routes"][0]["paths"][0]["as_path"], "64999 65002");
 }
 
-json first_path(const Pair& pair, const std::string& prefix) {
-  const json reply = pair.ctl("routes " + prefix);
-  if (!reply.is_object() || reply["routes"].empty()) return json::object();
-  return reply["routes"][0]["paths"][0];
-}
-bool is_long_lived(const Pair& pair, const std::string& prefix) {
-  return first_path(pair, prefix).value("communities", json::array()).dump().find("llgr-stale") !=
-         std::string::npos;
-}
-
-/// RFC 9494: it is away for longer than its restart time, and its routes stay as a last resort.
-void keeps_the_routes_of_who_is_long_away(Pair& pair) {
-  both_ways(pair);
-  EXPECT_THAT(pair.capabilities(), testing::Contains(HasSubstr("long-lived")));
-  pair.stop_other(SIGKILL);
-  for (const char* route : {"198.51.100.0/24", "2001:db8:1::/48"}) {
-    MUST(pair.until([&] { return is_long_lived(pair, route); }));
-    EXPECT_TRUE(first_path(pair, route).value("stale", false)) << pair.story();
-  }
-  EXPECT_THAT(pair.weftctl("peers peer"), HasSubstr("long-lived"));
-  pair.start_other();
-  both_ways(pair);
-  MUST(pair.until([&] {
-    return !first_path(pair, "198.51.100.0/24").value("stale", true) &&
-           !is_long_lived(pair, "198.51.100.0/24") && !is_long_lived(pair, "2001:db8:1::/48");
-  }));
-}
-
-/// The same the other way round.
-void is_kept_when_long_away(Pair& pair) {
-  both_ways(pair);
-  const auto is_kept = [&](const char* route) {
-    const std::string said = pair.other_route(route);
-    return said.find("llgr-stale") != std::string::npos ||
-           said.find("(65535,6)") != std::string::npos;
-  };
-  pair.weftd->end(SIGKILL);
-  MUST(pair.until([&] { return is_kept("10.64.0.0/26") && is_kept("fd64::/122"); }));
-  pair.start_weft();
-  both_ways(pair);
-  MUST(pair.until([&] {
-    return pair.other_knows("10.64.0.0/26") && !is_kept("10.64.0.0/26") && !is_kept("fd64::/122");
-  }));
-}
-
-const Dialect bird_long_lived{
-    "graceful restart on; graceful restart time 1; long lived graceful restart on; "
-    "long lived stale time 3600;"};
-const Dialect frr_long_lived{
-    " bgp graceful-restart\n bgp graceful-restart restart-time 1\n"
-    " bgp long-lived-graceful-restart stale-time 3600\n"};
-const Dialect gobgp_long_lived{
-    "[neighbors.graceful-restart.config]\nenabled = true\nrestart-time = 1\n"
-    "long-lived-enabled = true\n",
-    "[neighbors.afi-safis.mp-graceful-restart.config]\nenabled = true\n"
-    "[neighbors.afi-safis.long-lived-graceful-restart.config]\nenabled = true\n"
-    "restart-time = 3600\n"};
-
 const Dialect bird_password{"password \"s3cret\";"};
 const Dialect frr_password{" neighbor WEFT password s3cret\n"};
 /// Among the keys of [neighbors.config], which its table may not name twice.
@@ -199,9 +169,11 @@ const Dialect gobgp_password{"", "", "", "auth-password = \"s3cret\"\n"};
 
 const std::vector<Row>& rows() {
   static const std::vector<Row> table{
-      {.name = "ExternalIpv4", .check = stays_up},
+      {.name = "ExternalIpv4", .check = stays_up_and_withdraws},
       {.name = "ExternalIpv6", .check = both_ways, .ipv6 = true},
-      {.name = "Internal", .check = both_ways, .internal = true, .gtsm = false},
+      {.name = "Internal", .check = shares_local_preference, .internal = true, .gtsm = false},
+      {.name = "BadPeerAs", .check = says_that_its_as_is_wrong, .weft = "remote-as: 64999"},
+      {.name = "BadPeerAsTheirs", .check = hears_that_our_as_is_wrong, .weft_as = "64999"},
       {.name = "Md5",
        .check = speaks_signed,
        .weft = "password: s3cret",
@@ -252,46 +224,13 @@ const std::vector<Row>& rows() {
        .check = speaks_for_another_as,
        .weft = "local-as: 64999",
        .weft_as = "64999"},
-      {.name = "LongLived",
-       .check = keeps_the_routes_of_who_is_long_away,
-       .weft = "long-lived-stale-time: 600",
-       .bird = bird_long_lived,
-       .frr = frr_long_lived,
-       .gobgp = gobgp_long_lived},
-      {.name = "LongLivedOurs",
-       .check = is_kept_when_long_away,
-       .weft = "restart-time: 1, long-lived-stale-time: 600",
-       .bird = bird_long_lived,
-       .frr = frr_long_lived,
-       .gobgp = gobgp_long_lived},
       {.name = "TellsShutdownText", .check = tells_the_reason_of_a_shutdown},
-      {.name = "ShutdownText",
-       .check = hears_the_reason_of_a_shutdown,
-       .gobgp = unsupported("GoBGP 3.10's own CLI sends no text with a shutdown")},
-      {.name = "MaxPrefix", .check = ends_above_the_prefix_limit, .weft = "prefix-limit: 1"},
+      {.name = "ShutdownText", .check = hears_the_reason_of_a_shutdown},
   };
   return table;
 }
 
-class Interoperates : public testing::TestWithParam<std::tuple<std::size_t, Daemon>> {};
-
-TEST_P(Interoperates, With) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-  const auto [index, daemon] = GetParam();
-  Pair pair(daemon, rows()[index], WEFT_BINARY_DIR);
-  if (const std::string& why = pair.dialect().unsupported; !why.empty()) GTEST_SKIP() << why;
-  pair.start();
-  pair.row.check(pair);
-}
-
-INSTANTIATE_TEST_SUITE_P(Matrix, Interoperates,
-                         testing::Combine(testing::Range<std::size_t>(0, rows().size()),
-                                          testing::Values(Daemon::bird, Daemon::frr,
-                                                          Daemon::gobgp)),
-                         [](const auto& each) {
-                           return rows()[std::get<0>(each.param)].name +
-                                  std::string(name(std::get<1>(each.param)));
-                         });
+WEFT_INTEROP_PART(Sessions, rows(), WEFT_BINARY_DIR);
 
 }  // namespace
 }  // namespace weft::interop
