@@ -54,6 +54,7 @@ inline void PrintTo(Daemon daemon, std::ostream* out) {
 }
 
 /// The cells of a part: each row of `table` with each daemon, named RowDaemon.
+// NOLINTBEGIN(bugprone-macro-parentheses): the name of a class takes none.
 #define WEFT_INTEROP_PART(part, table, folder)                                            \
   class part : public Interoperates {};                                                   \
   TEST_P(part, With) {                                                                    \
@@ -66,5 +67,6 @@ inline void PrintTo(Daemon daemon, std::ostream* out) {
       [](const auto& each) {                                                              \
         return std::get<0>(each.param).name + std::string(name(std::get<1>(each.param))); \
       })
+// NOLINTEND(bugprone-macro-parentheses)
 
 }  // namespace weft::interop
