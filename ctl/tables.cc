@@ -366,6 +366,7 @@ std::string text_of(const std::vector<Exception>& exceptions, const std::string&
                     Style style) {
   if (exceptions.empty()) return {};
   std::vector<Row> rows;
+  rows.reserve(exceptions.size());
   for (const Exception& each : exceptions) {
     rows.push_back(
         {each.state == "agreed" ? Tone::good : Tone::between,
