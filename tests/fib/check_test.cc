@@ -1,5 +1,6 @@
 // `weftctl fib check`, fib's side: every difference has a name, what the table knows of has a
 // reason, and nothing is repaired by looking.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <map>
