@@ -204,11 +204,9 @@ class Claimant {
     }
   }
   ipam::Surroundings around() {
-    return {[](const BlockId&) { return false; }, [](const BlockId&) { return false; },
-            allocator.blocks(Clock::now()),
-            [](const ipam::Place&) { return false; },
-            [](const ipam::Place&) { return false; },
-            &allocator};
+    return {[](const BlockId&) { return false; },     [](const BlockId&) { return false; },
+            allocator.blocks(Clock::now()),           [](const ipam::Place&) { return false; },
+            [](const ipam::Place&) { return false; }, &allocator};
   }
 
   boost::asio::io_context io;
