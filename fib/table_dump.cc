@@ -125,7 +125,7 @@ void Table::State::saw(const Route& route, Time now) {
       // What is in flight was sent after the dump; its answer comes and overrules.
       e.have = have;
       if (!e.in_flight) e.unsure = false;
-      e.stale = !swept && e.want == no_target && known == no_slot;
+      e.stale = !(seeded && swept) && e.want == no_target && known == no_slot;
       e.drifted = drift && e.want != have;
     });
   });

@@ -245,5 +245,31 @@ TEST_F(Desk, KnowsWhatIsForwardedBeforeTheDumpIsWhole) {
   EXPECT_EQ(writes, 0U);
 }
 
+TEST_F(Desk, SaysWhatItSweepsAlsoWhenPeersWereFasterThanTheDump) {
+  for (int i = 0; i < 20; ++i) want(fmt::format("10.0.{}.0/24", i), table->group({hop(2)}));
+  rest();
+  table.emplace(Settings{});
+  table->start(now);
+  auto work = table->take(now);
+  ASSERT_TRUE(work && std::holds_alternative<DumpRequest>(*work));
+  auto parts = kernel.dump(std::get<DumpRequest>(*work));
+  ASSERT_GT(parts.size(), 2U);
+  table->settle(std::move(parts[0]), now);
+  link(2, true);
+  want("10.0.0.0/24", table->group({hop(2)}));
+  want("10.0.19.0/24", table->group({hop(2)}));
+  table->synced(now);
+  EXPECT_FALSE(table->take(now)) << "nothing is removed before the dump is whole";
+  for (std::size_t i = 1; i < parts.size(); ++i) table->settle(std::move(parts[i]), now);
+  rest();
+  std::string told;
+  for (const Notice& notice : table->take_notices()) {
+    if (notice.message.find("left from before") != std::string::npos) told += notice.message;
+  }
+  EXPECT_EQ(told, "removing 18 routes left from before that nobody announces any more");
+  EXPECT_TRUE(kernel_has("10.0.0.0/24") && kernel_has("10.0.19.0/24"));
+  EXPECT_FALSE(kernel_has("10.0.7.0/24"));
+}
+
 }  // namespace
 }  // namespace weft::fib
