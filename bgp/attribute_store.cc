@@ -31,17 +31,17 @@ std::uint64_t hash(Bytes octets, std::uint64_t seed) {
   return folded(state, 0xe7037ed1a0b428dbU ^ seed);
 }
 
-/// Block sizes: every 16 octets up to 256, then four to an octave.
-constexpr std::size_t fine_classes = 16;
+/// Block sizes: every 8 octets up to 256, then four to an octave.
+constexpr std::size_t fine_classes = 32;
 std::size_t class_of(std::size_t length) {
-  if (length <= 256) return length == 0 ? 0 : (length - 1) / 16;
+  if (length <= 256) return length == 0 ? 0 : (length - 1) / 8;
   const auto octave =
       static_cast<std::size_t>(std::bit_width(length - 1)) - 1;  // 2^octave < length
   const std::size_t quarter = (length - 1) >> (octave - 2) & 3;
   return fine_classes + (octave - 8) * 4 + quarter;
 }
 std::size_t size_of(std::size_t index) {
-  if (index < fine_classes) return (index + 1) * 16;
+  if (index < fine_classes) return (index + 1) * 8;
   const std::size_t octave = (index - fine_classes) / 4 + 8;
   const std::size_t quarter = (index - fine_classes) % 4;
   return (std::size_t{5} + quarter) << (octave - 2);
