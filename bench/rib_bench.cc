@@ -97,7 +97,7 @@ struct Tables {
       for (const Announcement& each : update->announcements()) {
         const auto next_hop =
             rib.next_hop(PeerId(peer), each.next_hop.address, each.next_hop.link_local);
-        in_blocks<16>(each.nlri, [&](std::span<const Nlri> block) {
+        in_blocks<Rib::max_prefetched>(each.nlri, [&](std::span<const Nlri> block) {
           rib.prefetch(block);
           for (const Nlri& nlri : block) {
             rib.announce(nlri.prefix, nlri.path_id, last, *next_hop);

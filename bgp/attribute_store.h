@@ -123,7 +123,7 @@ class AttributeStore {
   static constexpr unsigned chunk_shift = 9;
   [[nodiscard]] Record& record(AttributeId id) {
     const auto at = static_cast<std::uint32_t>(id);
-    return records_[at >> chunk_shift][at & ((1U << chunk_shift) - 1)];
+    return records_.data()[at >> chunk_shift].get()[at & ((1U << chunk_shift) - 1)];
   }
   [[nodiscard]] const Record& record(AttributeId id) const {
     return const_cast<AttributeStore*>(this)->record(id);

@@ -32,8 +32,7 @@ void Journal::advance(Reader reader, Position to) {
   readers_[reader] = to;
 }
 
-void Journal::touch(NetId net) {
-  if (open_readers_ == 0) return;
+void Journal::note(NetId net) {
   if (net >= last_.size()) last_.resize(std::size_t{net} + 1);
   if (changes_.size() > 2 * compacted_size_ + compaction_floor) compact();
   const auto position = static_cast<std::uint32_t>(end_);

@@ -31,7 +31,9 @@ class Journal {
   /// The position the next change gets.
   [[nodiscard]] Position end() const { return end_; }
   /// The prefix has changed.
-  void touch(NetId net);
+  void touch(NetId net) {
+    if (open_readers_ != 0) note(net);
+  }
 
   struct Entry {
     Position position = 0;
@@ -70,6 +72,7 @@ class Journal {
     return last_[change.net] == change.position;
   }
   [[nodiscard]] std::size_t index_of(Position from) const;
+  void note(NetId net);
   void compact();
 
   static constexpr Position closed = std::numeric_limits<Position>::max();

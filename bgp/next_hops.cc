@@ -38,10 +38,11 @@ std::size_t NextHopTable::HashOfSharers::operator()(const std::vector<Sharer>& s
 }
 
 NextHopTable::NextHopTable() : peers_(1), in_use_(1), recycle_sets_at_(idle_sets) {
-  Entry local;
-  local.usable = true;
-  entries_.push_back(local);
+  entries_.emplace_back();
+  states_.emplace_back();
+  states_.back().usable = true;
   sets_.emplace_back();
+  set_uses_.emplace_back();
 }
 
 bool NextHopTable::is_special(const Address& address, std::uint32_t ifindex) const {
@@ -65,13 +66,16 @@ NextHops NextHopTable::gateways(PeerId peer) const {
 }
 
 bool NextHopTable::others_use(PeerId peer, const NextHop& gateway) const {
-  return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) {
-    if (entry.free || entry.uses == 0 || entry.view.peer == peer) return false;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const Entry& entry = entries_[i];
+    if (entry.free || states_[i].uses == 0 || entry.view.peer == peer) continue;
     const NextHops& ways = entry.view.resolved;
-    return std::any_of(ways.begin(), ways.end(), [&](const NextHop& way) {
+    const bool any = std::any_of(ways.begin(), ways.end(), [&](const NextHop& way) {
       return way.gateway == gateway.gateway && way.ifindex == gateway.ifindex;
     });
-  });
+    if (any) return true;
+  }
+  return false;
 }
 
 std::optional<NextHop> NextHopTable::on_link(const PeerNextHop& named) const {
@@ -92,7 +96,8 @@ std::optional<NextHop> NextHopTable::on_link(const PeerNextHop& named) const {
 bool NextHopTable::resolve_again(NextHopId id) {
   Entry& entry = this->entry(id);
   PeerNextHop& named = entry.view;
-  if (named.discard) return !std::exchange(entry.usable, true);
+  State& state = this->state(id);
+  if (named.discard) return !std::exchange(state.usable, true);
   const RibPeer& by = facts(named.peer);
   const std::uint32_t ifindex = by.ifindex;
   named.special = is_special(named.address, ifindex) ||
@@ -105,19 +110,20 @@ bool NextHopTable::resolve_again(NextHopId id) {
   } else {
     to_resolve_.erase(id);
   }
-  if (found == entry.on_link && behind == entry.behind) return false;
-  if (entry.behind && !behind) no_longer_behind_.push_back(id);
+  if (found == entry.on_link && behind == state.behind) return false;
+  if (state.behind && !behind) no_longer_behind_.push_back(id);
   entry.on_link = found;
-  entry.behind = behind;
-  settle(entry, found ? NextHops{*found} : NextHops(), 0);
+  state.behind = behind;
+  settle(id, found ? NextHops{*found} : NextHops(), 0);
   return true;
 }
 
-void NextHopTable::settle(Entry& entry, NextHops gateways, std::uint32_t metric) {
-  const bool was_usable = std::exchange(entry.usable, !gateways.empty());
-  entry.view.resolved = std::move(gateways);
-  entry.metric = metric;
-  entry.single = {};
+void NextHopTable::settle(NextHopId id, NextHops gateways, std::uint32_t metric) {
+  State& of = state(id);
+  const bool was_usable = std::exchange(of.usable, !gateways.empty());
+  entry(id).view.resolved = std::move(gateways);
+  of.metric = metric;
+  of.single = {};
   if (!was_usable) return;  // so it is in none of them
   combinations_.clear();
   last_sharers_.clear();
@@ -140,10 +146,9 @@ void NextHopTable::set_most_members(std::size_t most) {
 }
 
 bool NextHopTable::resolved(NextHopId id, NextHops gateways, std::uint32_t metric) {
-  Entry& of = entry(id);
-  assert(of.behind);
-  if (of.view.resolved == gateways && of.metric == metric) return false;
-  settle(of, std::move(gateways), metric);
+  assert(state(id).behind);
+  if (entry(id).view.resolved == gateways && state(id).metric == metric) return false;
+  settle(id, std::move(gateways), metric);
   return true;
 }
 
@@ -152,7 +157,7 @@ Surroundings::Link NextHopTable::link(NextHopId id) const {
   const Entry& of = entry(id);
   if (id == NextHopId::local || of.view.discard) return {Kind::sink, {}, {}};
   if (of.on_link) return {Kind::on_link, *of.on_link, {}};
-  if (of.behind) return {Kind::behind, {}, of.view.address};
+  if (state(id).behind) return {Kind::behind, {}, of.view.address};
   return {};
 }
 
@@ -173,8 +178,8 @@ NextHopTable::Changed NextHopTable::attach(PeerId peer, const RibPeer& facts) {
     Entry& each = entries_[i];
     if (each.free || each.view.peer != peer) continue;
     static_cast<void>(resolve_again(static_cast<NextHopId>(i)));
-    each.single = {};
-    changed[i] = each.uses != 0;  // the peer's own facts count in the decision, too
+    states_[i].single = {};
+    changed[i] = states_[i].uses != 0;  // the peer's own facts count in the decision, too
   }
   combinations_.clear();
   last_sharers_.clear();
@@ -196,7 +201,7 @@ NextHopTable::Changed NextHopTable::resolve_all_again() {
   for (std::size_t i = 1; i < entries_.size(); ++i) {
     Entry& each = entries_[i];
     if (each.free) continue;
-    changed[i] = resolve_again(static_cast<NextHopId>(i)) && each.uses != 0;
+    changed[i] = resolve_again(static_cast<NextHopId>(i)) && states_[i].uses != 0;
   }
   combinations_.clear();
   last_sharers_.clear();
@@ -215,13 +220,17 @@ std::optional<NextHopId> NextHopTable::intern(PeerId peer, const Address& addres
   if (free_.empty()) {
     free_.push_back(static_cast<NextHopId>(entries_.size()));
     entries_.emplace_back();
+    states_.emplace_back();
   }
   const NextHopId id = free_.back();
   free_.pop_back();
   Entry& made = entry(id);
   made = Entry{};
+  state(id) = State{};
+  state(id).peer = peer;
   made.view = {peer, address, link_local, false, {}};
   made.view.discard = original != NextHopId::local && address.is_unspecified();
+  state(id).discard = made.view.discard;
   made.original = original;
   if (original != NextHopId::local) hold(original);
   static_cast<void>(resolve_again(id));
@@ -238,11 +247,11 @@ void NextHopTable::recycle() {
   for (std::size_t i = 0; i < idle_.size(); ++i) {  // an original may follow what came of it
     const NextHopId id = idle_[i];
     Entry& each = entry(id);
-    if (each.uses != 0 || each.free) continue;
+    if (state(id).uses != 0 || each.free) continue;
     by_name_.erase({each.view.peer, each.view.address, each.view.link_local, each.original});
     if (each.original != NextHopId::local) release(std::exchange(each.original, NextHopId::local));
     --in_use_[static_cast<std::size_t>(each.view.peer)];
-    if (std::exchange(each.behind, false)) no_longer_behind_.push_back(id);
+    if (std::exchange(state(id).behind, false)) no_longer_behind_.push_back(id);
     to_resolve_.erase(id);
     each.free = true;
     free_.push_back(id);
@@ -261,10 +270,12 @@ NextHopSet NextHopTable::intern_set(NextHops members, const Placement& placement
   if (free_sets_.empty()) {
     free_sets_.push_back({static_cast<std::uint32_t>(sets_.size())});
     sets_.emplace_back();
+    set_uses_.emplace_back();
   }
   const NextHopSet id = free_sets_.back();
   free_sets_.pop_back();
-  sets_[id.value] = {name.first, placement, 0, false};
+  sets_[id.value] = {name.first, placement, false};
+  set_uses_[id.value] = 0;
   by_members_.emplace(std::move(name), id);
   return id;
 }
@@ -272,21 +283,21 @@ NextHopSet NextHopTable::intern_set(NextHops members, const Placement& placement
 void NextHopTable::recycle_sets() {
   for (std::size_t i = 1; i < sets_.size(); ++i) {
     Set& each = sets_[i];
-    if (each.uses != 0 || each.free) continue;
+    if (set_uses_[i] != 0 || each.free) continue;
     by_members_.erase({each.members, each.placement});
-    each = {{}, {}, 0, true};
+    each = {{}, {}, true};
     free_sets_.push_back({static_cast<std::uint32_t>(i)});
   }
-  for (Entry& each : entries_) each.single = {};
+  for (State& each : states_) each.single = {};
   combinations_.clear();
   last_sharers_.clear();
   recycle_sets_at_ = std::max(idle_sets, 2 * (sets_.size() - free_sets_.size()));
 }
 
 NextHopSet NextHopTable::set_of_one(NextHopId id) {
-  Entry& only = entry(id);
+  State& only = state(id);
   if (only.single == NextHopSet{})
-    only.single = intern_set(only.view.resolved, facts(only.view.peer).placement);
+    only.single = intern_set(entry(id).view.resolved, facts(only.peer).placement);
   return only.single;
 }
 
@@ -320,7 +331,8 @@ NextHopSet NextHopTable::set_of(std::vector<Sharer>& sharers) {
 }
 
 std::size_t NextHopTable::memory() const {
-  return entries_.size() * sizeof(Entry) + sets_.size() * sizeof(Set) +
+  return entries_.size() * (sizeof(Entry) + sizeof(State)) +
+         sets_.size() * (sizeof(Set) + sizeof(std::uint64_t)) +
          by_name_.size() * (sizeof(Name) + 32) + by_members_.size() * 64;
 }
 

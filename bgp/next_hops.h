@@ -43,11 +43,11 @@ class NextHopTable {
   // Next hops behind routes
 
   [[nodiscard]] const Recursion& recursion() const { return recursion_; }
-  [[nodiscard]] bool is_behind(NextHopId id) const { return entry(id).behind; }
+  [[nodiscard]] bool is_behind(NextHopId id) const { return state(id).behind; }
   [[nodiscard]] Surroundings::Link link(NextHopId id) const;
   /// A route on the way to it changed.
   void resolve_later(NextHopId id) {
-    if (entry(id).behind) to_resolve_.insert(id);
+    if (state(id).behind) to_resolve_.insert(id);
   }
   /// How many outcomes are asked for by resolved(), and the next of them, all in turn.
   [[nodiscard]] std::size_t to_resolve() const { return to_resolve_.size(); }
@@ -59,8 +59,8 @@ class NextHopTable {
   /// True when it came out differently.
   [[nodiscard]] bool resolved(NextHopId id, NextHops gateways, std::uint32_t metric);
   /// To the next hop, for the decision; 0 on a connected subnet.
-  [[nodiscard]] std::uint32_t metric(NextHopId id) const { return entry(id).metric; }
-  [[nodiscard]] std::uint32_t uses(NextHopId id) const { return entry(id).uses; }
+  [[nodiscard]] std::uint32_t metric(NextHopId id) const { return state(id).metric; }
+  [[nodiscard]] std::uint32_t uses(NextHopId id) const { return state(id).uses; }
   /// Of one set, 1..64.
   void set_most_members(std::size_t most);
 
@@ -78,9 +78,9 @@ class NextHopTable {
   [[nodiscard]] std::optional<NextHopId> discard(PeerId peer, NextHopId original) {
     return intern(peer, Address(), {}, original);
   }
-  void hold(NextHopId id) { ++entry(id).uses; }
+  void hold(NextHopId id) { ++state(id).uses; }
   void release(NextHopId id) {
-    if (--entry(id).uses == 0 && id != NextHopId::local) idle_.push_back(id);
+    if (--state(id).uses == 0 && id != NextHopId::local) idle_.push_back(id);
   }
   /// Forgets what nobody holds: next hops, and sets when there are many.
   void recycle();
@@ -89,8 +89,9 @@ class NextHopTable {
   [[nodiscard]] NextHops gateways(PeerId peer) const;
   /// Another peer has named it, too.
   [[nodiscard]] bool others_use(PeerId peer, const NextHop& gateway) const;
-  [[nodiscard]] PeerId peer(NextHopId id) const { return entry(id).view.peer; }
-  [[nodiscard]] bool usable(NextHopId id) const { return entry(id).usable; }
+  [[nodiscard]] PeerId peer(NextHopId id) const { return state(id).peer; }
+  [[nodiscard]] bool usable(NextHopId id) const { return state(id).usable; }
+  [[nodiscard]] bool discards(NextHopId id) const { return state(id).discard; }
   [[nodiscard]] const PeerNextHop& view(NextHopId id) const { return entry(id).view; }
   [[nodiscard]] const RibPeer& facts(PeerId peer) const {
     const auto index = static_cast<std::size_t>(peer);
@@ -104,8 +105,8 @@ class NextHopTable {
   [[nodiscard]] NextHopSet set_of(std::vector<Sharer>& sharers);
   /// A prefix now uses one set and no longer the other.
   void count(NextHopSet used, NextHopSet no_longer) {
-    ++sets_[used.value].uses;
-    --sets_[no_longer.value].uses;
+    ++set_uses_[used.value];
+    --set_uses_[no_longer.value];
   }
   [[nodiscard]] const NextHops& members(NextHopSet set) const { return sets_[set.value].members; }
   [[nodiscard]] Placement placement(NextHopSet set) const { return sets_[set.value].placement; }
@@ -114,20 +115,24 @@ class NextHopTable {
  private:
   struct Entry {
     PeerNextHop view;
-    std::uint32_t uses = 0;
-    bool usable = false;
     bool free = false;
+    std::optional<NextHop> on_link;
+    NextHopId original = NextHopId::local;  // none
+  };
+  /// What is asked several times for each route, apart from the rest and small.
+  struct State {
+    std::uint32_t uses = 0;
+    std::uint32_t metric = 0;
+    NextHopSet single;
+    PeerId peer = PeerId::local;
+    bool usable = false;
     /// Routes lead there, if anything does.
     bool behind = false;
-    std::uint32_t metric = 0;
-    std::optional<NextHop> on_link;
-    NextHopSet single;
-    NextHopId original = NextHopId::local;  // none
+    bool discard = false;
   };
   struct Set {
     NextHops members;
     Placement placement;
-    std::uint64_t uses = 0;
     bool free = false;
   };
   struct Name {
@@ -148,12 +153,20 @@ class NextHopTable {
   [[nodiscard]] const Entry& entry(NextHopId id) const {
     return entries_[static_cast<std::size_t>(id)];
   }
+  [[nodiscard]] State& state(NextHopId id) {
+    assert(static_cast<std::size_t>(id) < states_.size());
+    return states_.data()[static_cast<std::size_t>(id)];
+  }
+  [[nodiscard]] const State& state(NextHopId id) const {
+    assert(static_cast<std::size_t>(id) < states_.size());
+    return states_.data()[static_cast<std::size_t>(id)];
+  }
   [[nodiscard]] bool is_special(const Address& address, std::uint32_t ifindex) const;
   [[nodiscard]] std::optional<NextHop> on_link(const PeerNextHop& named) const;
   /// True when it came out differently, or is behind routes by now or no longer.
   [[nodiscard]] bool resolve_again(NextHopId id);
   [[nodiscard]] Changed resolve_all_again();
-  void settle(Entry& entry, NextHops gateways, std::uint32_t metric);
+  void settle(NextHopId id, NextHops gateways, std::uint32_t metric);
   [[nodiscard]] NextHops weighed(const std::vector<Sharer>& sharers) const;
   [[nodiscard]] NextHopSet intern_set(NextHops members, const Placement& placement);
   void recycle_sets();
@@ -162,6 +175,7 @@ class NextHopTable {
   std::vector<std::uint32_t> in_use_;       // next hops by peer
   std::vector<ConnectedSubnet> connected_;  // longest prefix first
   std::deque<Entry> entries_;               // by NextHopId; 0 is this node
+  std::vector<State> states_;               // the same
   std::unordered_map<Name, NextHopId, HashOfName> by_name_;
   std::vector<NextHopId> idle_;
   std::vector<NextHopId> free_;
@@ -172,6 +186,7 @@ class NextHopTable {
   std::vector<NextHopId> no_longer_behind_;
 
   std::deque<Set> sets_;  // by NextHopSet; 0 is empty
+  std::vector<std::uint64_t> set_uses_;
   std::map<std::pair<NextHops, Placement>, NextHopSet> by_members_;
   std::vector<NextHopSet> free_sets_;
   std::size_t recycle_sets_at_;

@@ -43,6 +43,7 @@ constexpr std::uint32_t blackhole_mark = local_mark - 1;
 static_assert(Rib::max_next_hop_sets <= blackhole_mark);
 static_assert(Rib::max_prefixes == RouteTable<1>::max_size);
 static_assert(Rib::max_paths == RouteTable<1>::max_paths);
+static_assert(Rib::max_prefetched == RouteTable<1>::max_prefetched);
 
 RouteKind kind_of(std::uint32_t mark) {
   if (mark == 0) return RouteKind::none;
@@ -490,16 +491,17 @@ class FamilyRib {
 
   void count(const Path& path, PeerId peer, std::uint64_t by) {
     if (peer == PeerId::local && (path.flags & refused) != 0) return;  // offered
-    PathCounts& of = counts(peer);
-    of.received += by;
-    if ((path.flags & filtered) != 0) {
-      of.filtered += by;
-    } else if ((path.flags & looped) != 0) {
-      of.looped += by;
-    }
-    if (is_stale(path, peer)) of.stale += by;
-    if ((path.flags & multipath) != 0) of.selected += by;
+    OfPeer& of = of_peer(peer);
+    PathCounts& counts = of.counts;
+    counts.received += by;
     paths_ += by;
+    if ((path.flags & filtered) != 0) {
+      counts.filtered += by;
+    } else if ((path.flags & looped) != 0) {
+      counts.looped += by;
+    }
+    if ((path.flags & generation) != of.generation) counts.stale += by;
+    if ((path.flags & multipath) != 0) counts.selected += by;
   }
 
   void replace(NetId net, Path& old, const Path& path, PeerId peer, std::uint32_t path_id) {
@@ -562,8 +564,9 @@ class FamilyRib {
   }
 
   [[nodiscard]] bool add(NetId net, const Path& path, std::uint32_t path_id, PeerId peer) {
-    if (!table_.add(net, path, path_id)) return false;
-    if (table_.paths(net).size == 2) ++contested_;
+    const std::size_t now = table_.add(net, path, path_id);
+    if (now == 0) return false;
+    if (now == 2) ++contested_;
     shared_.store.hold(attributes_of(path));
     shared_.next_hops.hold(next_hop_of(path));
     note_behind(net, path);
@@ -701,7 +704,7 @@ class FamilyRib {
   [[nodiscard]] std::uint32_t mark_for(const PathList& list, std::size_t sharing) {
     if (sharing == 0) return 0;
     if (next_hop_of(list.paths[0]) == NextHopId::local) return local_mark;
-    if (shared_.next_hops.view(next_hop_of(list.paths[0])).discard) return blackhole_mark;
+    if (shared_.next_hops.discards(next_hop_of(list.paths[0]))) return blackhole_mark;
     if (sharing == 1) return shared_.next_hops.set_of_one(next_hop_of(list.paths[0])).value;
     sharers_.clear();
     for (const Path& path : list) {
@@ -850,10 +853,7 @@ void Rib::import_again(Family family, NetId from, NetId count,
 
 void Rib::prefetch(std::span<const Nlri> nlri) const {
   if (nlri.empty()) return;
-  tables_->of(nlri.front().prefix.family(), [&](auto& rib) {
-    for (const Nlri& each : nlri) rib.table().prefetch_slot(each.prefix);
-    for (const Nlri& each : nlri) rib.table().prefetch_net(each.prefix);
-  });
+  tables_->of(nlri.front().prefix.family(), [&](auto& rib) { rib.table().prefetch(nlri); });
 }
 
 Announced Rib::announce(const Prefix& prefix, std::uint32_t path_id, AttributeId attributes,

@@ -193,6 +193,7 @@ class Rib {
   static constexpr std::size_t max_prefixes = (1U << 24) - 2;
   /// Paths of one prefix.
   static constexpr std::size_t max_paths = 1024;
+  static constexpr std::size_t max_prefetched = 16;
   /// Distinct next hops of one peer.
   static constexpr std::size_t max_next_hops = 65536;
   /// Distinct next-hop sets in use.
@@ -219,8 +220,8 @@ class Rib {
                                                   NextHopId original = NextHopId::local);
   /// The next hop that stands for dropping packets, in place of `original`.
   [[nodiscard]] std::optional<NextHopId> discard(PeerId peer, NextHopId original);
-  /// Brings closer what announce() and withdraw() of these, all of one family, will touch; some 16
-  /// at a time.
+  /// Brings closer what announce() and withdraw() of these will touch: at most max_prefetched, all
+  /// of one family.
   void prefetch(std::span<const Nlri> nlri) const;
   /// A path of the next hop's peer, in place of its last one for (prefix, path_id). The path holds
   /// `attributes` on its own. `filtered`: the import policy refuses it. `path_id`: RFC 7911, else

@@ -17,6 +17,7 @@
 #include "bgp/journal.h"
 #include "bgp/slab.h"
 #include "net/ip.h"
+#include "net/prefix_slots.h"
 
 namespace weft::bgp {
 
@@ -49,6 +50,7 @@ class RouteTable {
   static constexpr Family family = Words == 1 ? Family::ipv4 : Family::ipv6;
   static constexpr std::size_t max_size = (1U << 24) - 2;
   static constexpr std::size_t max_paths = 1024;
+  static constexpr std::size_t max_prefetched = 16;
   /// Marks of a prefix that its user keeps beside the paths: 22 bits.
   static constexpr std::uint32_t mark_bits = 22;
 
@@ -59,14 +61,21 @@ class RouteTable {
   [[nodiscard]] NetId places() const { return next_; }
   [[nodiscard]] bool alive(NetId net) const { return net < next_ && at(net).length != dead; }
 
-  /// Two steps ahead of find() or find_or_add(), for many prefixes at a time: each of them is two
+  /// Ahead of find() or find_or_add(), for at most max_prefetched prefixes: each of them is two
   /// cache misses, and the misses of one prefix need not wait for those of another.
-  void prefetch_slot(const Prefix& prefix) const {
-    __builtin_prefetch(&slots_[home(hash(key_of(prefix), prefix.length()))]);
-  }
-  void prefetch_net(const Prefix& prefix) const {
-    const std::uint32_t slot = slots_[home(hash(key_of(prefix), prefix.length()))];
-    if (slot != 0) __builtin_prefetch(&at((slot & 0xffffff) - 1));
+  template <typename Entries>
+  void prefetch(const Entries& entries) const {
+    std::array<std::size_t, max_prefetched> slots;
+    std::size_t count = 0;
+    for (const auto& each : entries) {
+      const std::size_t slot = home(hash(key_of(each.prefix), each.prefix.length()));
+      __builtin_prefetch(slots_.data() + slot);
+      slots.at(count++) = slot;
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::uint32_t slot = slots_[slots[i]];
+      if (slot != 0) __builtin_prefetch(&at((slot & 0xffffff) - 1));
+    }
   }
 
   [[nodiscard]] std::optional<NetId> find(const Prefix& prefix) const {
@@ -123,23 +132,19 @@ class RouteTable {
   [[nodiscard]] PathList paths(NetId net) {
     Net& of = at(net);
     if (!of.many) return {&of.path, nullptr, of.path.attributes != 0 ? std::size_t{1} : 0};
-    std::byte* block = slab(of.shape()).at(of.block());
-    std::uint32_t size = 0;
-    std::memcpy(&size, block, sizeof size);
-    auto* list = reinterpret_cast<Path*>(block + sizeof size);
-    auto* ids = reinterpret_cast<std::uint32_t*>(list + capacity(of.shape()));
-    return {list, has_ids(of.shape()) ? ids : nullptr, size};
+    return listed(of);
   }
 
-  /// Appends; false when the prefix has max_paths.
-  bool add(NetId net, Path path, std::uint32_t id) {
+  /// Appends, and says how many there are now; 0 when the prefix has max_paths.
+  std::size_t add(NetId net, Path path, std::uint32_t id) {
+    Net& of = at(net);
+    if (!of.many && of.path.attributes == 0 && id == 0) {
+      of.path = path;
+      return 1;
+    }
     const PathList old = paths(net);
     const bool ids = old.ids != nullptr || id != 0;
-    if (old.size == max_paths) return false;
-    if (old.size == 0 && !ids && !at(net).many) {
-      at(net).path = path;
-      return true;
-    }
+    if (old.size == max_paths) return 0;
     const bool fits =
         at(net).many && (old.ids != nullptr) == ids && old.size < capacity(at(net).shape());
     if (!fits) move_to(net, shape_for(old.size + 1, ids));
@@ -147,7 +152,7 @@ class RouteTable {
     list.paths[list.size] = path;
     if (list.ids != nullptr) list.ids[list.size] = id;
     set_count(net, list.size + 1);
-    return true;
+    return list.size + 1;
   }
 
   /// The last path takes the place of the removed one.
@@ -199,11 +204,22 @@ class RouteTable {
     return shape;
   }
 
+  // Some ten times for each route that is learned, and so without the library's checks.
   [[nodiscard]] Net& at(NetId net) {
-    return chunks_[net >> chunk_shift][net & ((1U << chunk_shift) - 1)];
+    assert(net < next_);
+    return chunks_.data()[net >> chunk_shift].get()[net & ((1U << chunk_shift) - 1)];
   }
   [[nodiscard]] const Net& at(NetId net) const {
-    return chunks_[net >> chunk_shift][net & ((1U << chunk_shift) - 1)];
+    assert(net < next_);
+    return chunks_.data()[net >> chunk_shift].get()[net & ((1U << chunk_shift) - 1)];
+  }
+  [[nodiscard]] PathList listed(Net& of) {
+    std::byte* block = slab(of.shape()).at(of.block());
+    std::uint32_t size = 0;
+    std::memcpy(&size, block, sizeof size);
+    auto* list = reinterpret_cast<Path*>(block + sizeof size);
+    auto* ids = reinterpret_cast<std::uint32_t*>(list + capacity(of.shape()));
+    return {list, has_ids(of.shape()) ? ids : nullptr, size};
   }
   [[nodiscard]] Slab& slab(unsigned shape) {
     if (!slabs_[shape]) {
@@ -258,21 +274,14 @@ class RouteTable {
   }
 
   [[nodiscard]] std::uint64_t hash(const Key& key, unsigned length) const {
-    const auto number = [&](std::size_t word) { return std::uint64_t{network_order(key[word])}; };
-    Neighbourhood where;
+    const std::uint64_t seed = seed_ ^ length * 0x9e3779b97f4a7c15U;
     if constexpr (Words == 1) {
-      where = neighbourhood(number(0) << 32U, 0, length);
+      return slot_hash(neighbourhood(network_order(key[0]), length), seed);
     } else {
-      where = neighbourhood(number(0) << 32U | number(1), number(2) << 32U | number(3), length);
+      const auto number = [&](std::size_t word) { return std::uint64_t{network_order(key[word])}; };
+      const auto half = [&](std::size_t word) { return number(word) << 32U | number(word + 1); };
+      return slot_hash(neighbourhood(half(0), half(2), length), seed);
     }
-    std::uint64_t state = seed_ ^ length * 0x9e3779b97f4a7c15U;
-    for (const std::uint64_t half : {where.high, where.low}) {
-      state = (state ^ half) * 0xd6e8feb86659fd93U;
-      state ^= state >> 32;
-      if constexpr (Words == 1) break;
-    }
-    state *= 0xe7037ed1a0b428dbU;
-    return ((state ^ state >> 29) & ~neighbours) | where.number;
   }
   [[nodiscard]] std::uint64_t hash_of(NetId net) const { return hash(at(net).key, at(net).length); }
   static std::uint32_t tag(std::uint64_t hashed) {
@@ -281,17 +290,18 @@ class RouteTable {
   [[nodiscard]] std::size_t home(std::uint64_t hashed) const {
     return hashed & (slots_.size() - 1);
   }
-  [[nodiscard]] std::size_t next_slot(std::size_t slot) const {
-    return (slot + 1) & (slots_.size() - 1);
+  [[nodiscard]] std::size_t after(std::size_t slot) const {
+    return next_slot(slot, slots_.size() - 1);
   }
 
   /// Where the prefix stands, or the empty slot where it would.
   [[nodiscard]] std::size_t slot_of(const Key& key, std::uint8_t length,
                                     std::uint64_t hashed) const {
+    const std::uint32_t* const slots = slots_.data();
     std::size_t slot = home(hashed);
-    for (; slots_[slot] != 0; slot = next_slot(slot)) {
-      if (slots_[slot] >> 24 != tag(hashed)) continue;
-      const Net& there = at((slots_[slot] & 0xffffff) - 1);
+    for (; slots[slot] != 0; slot = after(slot)) {
+      if (slots[slot] >> 24 != tag(hashed)) continue;
+      const Net& there = at((slots[slot] & 0xffffff) - 1);
       if (there.key == key && there.length == length) break;
     }
     return slot;
@@ -300,18 +310,18 @@ class RouteTable {
   void place(NetId net) {
     const std::uint64_t hashed = hash_of(net);
     std::size_t slot = home(hashed);
-    while (slots_[slot] != 0) slot = next_slot(slot);
+    while (slots_[slot] != 0) slot = after(slot);
     slots_[slot] = tag(hashed) << 24 | (net + 1);
   }
 
   /// Closes the gap behind it, so that probing needs no marks of what was deleted.
   void unplace(NetId net) {
     std::size_t gap = home(hash_of(net));
-    while ((slots_[gap] & 0xffffff) != net + 1) gap = next_slot(gap);
-    for (std::size_t slot = next_slot(gap); slots_[slot] != 0; slot = next_slot(slot)) {
+    while ((slots_[gap] & 0xffffff) != net + 1) gap = after(gap);
+    for (std::size_t slot = after(gap); slots_[slot] != 0; slot = after(slot)) {
       const std::size_t wanted = home(hash_of((slots_[slot] & 0xffffff) - 1));
       const std::size_t mask = slots_.size() - 1;
-      if (((slot - wanted) & mask) < ((slot - gap) & mask)) continue;
+      if (slot_steps(wanted, slot, mask) < slot_steps(gap, slot, mask)) continue;
       slots_[gap] = slots_[slot];
       gap = slot;
     }

@@ -14,9 +14,6 @@ namespace {
 
 using std::chrono::seconds;
 
-/// Prefixes looked up together, so that their cache misses overlap.
-constexpr std::size_t lookup_block = 16;
-
 /// Prefixes asked about again in one go after a change of an import policy: each may have a path of
 /// every peer, and each path its own attributes to go through the rules with.
 constexpr NetId import_slice = 1024;
@@ -73,7 +70,7 @@ void Speaker::World::update(Neighbour& who, const Frame& frame, Time now) {
   }
   Rib& rib = tables->rib;
   for (const NlriRange& range : update.withdrawals()) {
-    in_blocks<lookup_block>(range, [&](std::span<const Nlri> block) {
+    in_blocks<Rib::max_prefetched>(range, [&](std::span<const Nlri> block) {
       rib.prefetch(block);
       for (const Nlri& nlri : block) rib.withdraw(who.id, nlri.prefix, nlri.path_id);
     });
@@ -134,7 +131,7 @@ void Speaker::World::announce(Neighbour& who, const Announcement& announcement, 
                          imported.filtered) == Announced::no_room;
     discard_excess(who, nlri);
   };
-  in_blocks<lookup_block>(announcement.nlri, [&](std::span<const Nlri> block) {
+  in_blocks<Rib::max_prefetched>(announcement.nlri, [&](std::span<const Nlri> block) {
     rib.prefetch(block);
     for (const Nlri& nlri : block) announce_one(nlri);
   });

@@ -100,7 +100,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
         uncover_timer_(io),
         range_timer_(io) {
     if (!settings_.install) return;
-    table_.emplace(settings_);
+    table_.emplace(settings_, std::random_device{}());
     check_.emplace(*table_, speaker_, [this](const NextHop& hop) { return describe(hop); });
   }
 

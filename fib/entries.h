@@ -17,6 +17,7 @@
 
 #include "fib/route.h"
 #include "net/ip.h"
+#include "net/prefix_slots.h"
 #include "net/time.h"
 
 namespace weft::fib {
@@ -109,7 +110,7 @@ inline Address restored(const AddressV6& stored) {
 }
 
 inline Neighbourhood neighbourhood_of(AddressV4 stored, unsigned length) {
-  return neighbourhood(std::uint64_t{stored} << 32U, 0, length);
+  return neighbourhood(stored, length);
 }
 inline Neighbourhood neighbourhood_of(const AddressV6& stored, unsigned length) {
   const auto number = [&](std::size_t word) { return std::uint64_t{network_order(stored[word])}; };
@@ -120,6 +121,9 @@ template <typename Stored>
 class Entries {
  public:
   static constexpr std::uint32_t none = 0xffffffff;
+
+  /// `seed` keeps a peer from choosing hash collisions.
+  explicit Entries(std::uint64_t seed) : seed_(seed) {}
 
   [[nodiscard]] Entry<Stored>& operator[](std::uint32_t slot) {
     return (*chunks_[slot / chunk_size])[slot % chunk_size];
@@ -153,7 +157,7 @@ class Entries {
   void erase(std::uint32_t slot) {
     Entry<Stored>& entry = (*this)[slot];
     std::size_t at = hash(entry) & mask();
-    while (index_[at] == 0 || slot_of(index_[at]) != slot) at = (at + 1) & mask();
+    while (index_[at] == 0 || slot_of(index_[at]) != slot) at = next_slot(at, mask());
     close_gap(at);
     --at_place_[entry.place];
     entry = Entry<Stored>{};
@@ -187,7 +191,7 @@ class Entries {
     std::uint64_t hash = 0;
   };
 
-  static Key key_of(const Prefix& prefix, Kind kind, std::uint8_t place) {
+  [[nodiscard]] Key key_of(const Prefix& prefix, Kind kind, std::uint8_t place) const {
     assert(place < most_places);
     Key key;
     store(prefix.address(), key.address);
@@ -202,26 +206,20 @@ class Entries {
     return static_cast<std::uint32_t>(hash >> 58U ^ hash) << slot_bits;
   }
 
-  static std::uint64_t mixed(std::uint64_t value) {
-    value = (value ^ value >> 30U) * 0xbf58476d1ce4e5b9U;
-    value = (value ^ value >> 27U) * 0x94d049bb133111ebU;
-    return value ^ value >> 31U;
-  }
   [[nodiscard]] std::size_t mask() const { return index_.size() - 1; }
-  static std::uint64_t hash(const Stored& address, unsigned length, Kind kind, unsigned place) {
-    const Neighbourhood where = neighbourhood_of(address, length);
+  [[nodiscard]] std::uint64_t hash(const Stored& address, unsigned length, Kind kind,
+                                   unsigned place) const {
     const std::uint64_t rest = place * 1024U + length * 4U + static_cast<unsigned>(kind) + 1U;
-    const std::uint64_t folded = where.low == 0 ? where.high : mixed(where.high) ^ where.low;
-    return (mixed(folded + rest * 0x9e3779b97f4a7c15U) & ~neighbours) | where.number;
+    return slot_hash(neighbourhood_of(address, length), seed_ ^ rest * 0x9e3779b97f4a7c15U);
   }
-  static std::uint64_t hash(const Entry<Stored>& entry) {
+  [[nodiscard]] std::uint64_t hash(const Entry<Stored>& entry) const {
     return hash(entry.address, entry.length, entry.kind, entry.place);
   }
   /// Where it stands in the index, or the empty place where it would.
   [[nodiscard]] std::size_t position(const Key& key) const {
     const std::uint32_t tagged = tag(key.hash);
     std::size_t at = key.hash & mask();
-    for (; index_[at] != 0; at = (at + 1) & mask()) {
+    for (; index_[at] != 0; at = next_slot(at, mask())) {
       if ((index_[at] & ~slot_mask) != tagged) continue;
       const Entry<Stored>& entry = (*this)[slot_of(index_[at])];
       if (entry.address == key.address && entry.length == key.length && entry.kind == key.kind &&
@@ -263,21 +261,22 @@ class Entries {
       if (!live(slot)) continue;
       const std::uint64_t hashed = hash((*this)[slot]);
       std::size_t at = hashed & mask();
-      while (index_[at] != 0) at = (at + 1) & mask();
+      while (index_[at] != 0) at = next_slot(at, mask());
       index_[at] = tag(hashed) | (slot + 1);
     }
   }
   /// Moves up what would no longer be found past the hole at `gap`.
   void close_gap(std::size_t gap) {
-    for (std::size_t at = (gap + 1) & mask(); index_[at] != 0; at = (at + 1) & mask()) {
+    for (std::size_t at = next_slot(gap, mask()); index_[at] != 0; at = next_slot(at, mask())) {
       const std::size_t wanted = hash((*this)[slot_of(index_[at])]) & mask();
-      if (((at - wanted) & mask()) < ((at - gap) & mask())) continue;
+      if (slot_steps(wanted, at, mask()) < slot_steps(gap, at, mask())) continue;
       index_[gap] = index_[at];
       gap = at;
     }
     index_[gap] = 0;
   }
 
+  std::uint64_t seed_;
   std::vector<std::unique_ptr<Chunk>> chunks_;
   std::vector<std::uint32_t> index_;
   std::vector<std::uint32_t> free_;

@@ -27,7 +27,8 @@ std::string_view name(Cause cause) {
   return "dump";
 }
 
-Table::Table(const Settings& settings) : state_(std::make_unique<State>(settings)) {}
+Table::Table(const Settings& settings, std::uint64_t seed)
+    : state_(std::make_unique<State>(settings, seed)) {}
 Table::Table(Table&&) noexcept = default;
 Table& Table::operator=(Table&&) noexcept = default;
 Table::~Table() = default;

@@ -113,7 +113,8 @@ struct PlaceRef {
 
 class Table {
  public:
-  explicit Table(const Settings& settings);
+  /// `seed` keeps a peer from choosing prefixes that are slow to find.
+  explicit Table(const Settings& settings, std::uint64_t seed = 0);
   Table(Table&&) noexcept;
   Table& operator=(Table&&) noexcept;
   ~Table();

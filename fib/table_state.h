@@ -102,7 +102,11 @@ struct Check {
 };
 
 struct Table::State {
-  explicit State(const Settings& given) : settings(given), places{{given.table, given.metric}} {
+  State(const Settings& given, std::uint64_t seed)
+      : settings(given),
+        places{{given.table, given.metric}},
+        v4{Family::ipv4, Entries<AddressV4>(seed), {}, {}, {}, {}, {}, {}, {}},
+        v6{Family::ipv6, Entries<AddressV6>(seed), {}, {}, {}, {}, {}, {}, {}} {
     if (!settings.resilient_buckets) return;
     objects.resilient(Resilience{static_cast<std::uint16_t>(*settings.resilient_buckets),
                                  settings.resilient_idle_time, settings.resilient_unbalanced_time});
@@ -121,8 +125,8 @@ struct Table::State {
   /// Where an earlier life may have left routes, apart from these.
   std::vector<std::uint32_t> former;
   NextHopObjects objects;
-  Half<AddressV4> v4{Family::ipv4, {}, {}, {}, {}, {}, {}, {}, {}};
-  Half<AddressV6> v6{Family::ipv6, {}, {}, {}, {}, {}, {}, {}, {}};
+  Half<AddressV4> v4;
+  Half<AddressV6> v6;
   std::unordered_map<Prefix, std::vector<Foreign>> foreign;
   /// Lengths (IPv6: 128 more) at which there has been one: most routes of ours need look no
   /// further.

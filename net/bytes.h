@@ -4,6 +4,7 @@
 // else.
 #pragma once
 
+#include <array>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
@@ -74,10 +75,10 @@ class Writer {
  public:
   explicit Writer(std::vector<std::byte>& out) : out_(out) {}
 
-  void u8(std::uint8_t value) { number(value, 1); }
-  void u16(std::uint16_t value) { number(value, 2); }
-  void u32(std::uint32_t value) { number(value, 4); }
-  void u64(std::uint64_t value) { number(value, 8); }
+  void u8(std::uint8_t value) { out_.push_back(std::byte{value}); }
+  void u16(std::uint16_t value) { number<2>(value); }
+  void u32(std::uint32_t value) { number<4>(value); }
+  void u64(std::uint64_t value) { number<8>(value); }
   void bytes(Bytes bytes) { out_.insert(out_.end(), bytes.begin(), bytes.end()); }
 
   [[nodiscard]] std::size_t size() const { return out_.size(); }
@@ -85,10 +86,13 @@ class Writer {
   void patch_u16(std::size_t at, std::uint16_t value) { patch(at, value, 2); }
 
  private:
-  void number(std::uint64_t value, std::size_t size) {
-    const std::size_t at = out_.size();
-    out_.resize(at + size);
-    patch(at, value, size);
+  template <std::size_t size>
+  void number(std::uint64_t value) {
+    std::array<std::byte, size> octets;
+    for (std::size_t i = 0; i < size; ++i) {
+      octets[i] = static_cast<std::byte>(value >> (8 * (size - 1 - i)));
+    }
+    out_.insert(out_.end(), octets.begin(), octets.end());
   }
   void patch(std::size_t at, std::uint64_t value, std::size_t size) {
     assert(at + size <= out_.size());

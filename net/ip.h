@@ -148,26 +148,6 @@ inline std::uint32_t network_order(std::uint32_t word) {
   return std::endian::native == std::endian::little ? __builtin_bswap32(word) : word;
 }
 
-/// An address as two numbers, the last bits of its network taken out of them: sixteen prefixes in a
-/// row differ in `number` alone. Tables that hash the rest keep them in one cache line, and routers
-/// send their prefixes in rows.
-struct Neighbourhood {
-  std::uint64_t high = 0;
-  std::uint64_t low = 0;
-  std::uint64_t number = 0;
-};
-inline constexpr std::uint64_t neighbours = 15;
-/// Of the network whose halves (Address::half()) these are.
-inline Neighbourhood neighbourhood(std::uint64_t high, std::uint64_t low, unsigned length) {
-  Neighbourhood where{high, low, 0};
-  if (length == 0) return where;
-  std::uint64_t& half = length <= 64 ? where.high : where.low;
-  const unsigned shift = (length <= 64 ? 64 : 128) - length;
-  where.number = half >> shift & neighbours;
-  half &= ~(neighbours << shift);
-  return where;
-}
-
 }  // namespace weft
 
 template <>
