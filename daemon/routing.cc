@@ -457,7 +457,13 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   }
 
   void notified() {
-    const Time now = Clock::now();
+    hear(Clock::now());
+    pump();
+  }
+
+  /// What the kernel and others have done by now.
+  void hear(Time now) {
+    if (std::exchange(hearing_, true)) return;
     bool subnets_changed = false;
     // What is left after read_limit datagrams makes the descriptor readable again.
     monitor_->read([&](const fib::Event& event) {
@@ -499,7 +505,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       resolve(now);
       follow_links(now);
     }
-    pump();
+    hearing_ = false;
   }
 
   void link_changed(const fib::LinkEvent& change, Time now) {
@@ -777,6 +783,9 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     const Time now = Clock::now();
     table_->more_to_come(speaker_.deadline() == Time::min());
     while (auto report = programmer_->next()) table_->settle(std::move(*report), now);
+    // What is written over must be ours: the kernel drops routes without asking, and somebody may
+    // have taken the place since.
+    hear(now);
     table_->tick(now);
     if (!speaker_.begun() && transport_ && table_->forwards()) begin();
     do {
@@ -851,6 +860,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   std::set<Family> families_synced_;
   std::map<std::uint32_t, LinkState> link_states_;
   bool has_resilient_groups_ = true;
+  bool hearing_ = false;
   bool stopped_ = false;
 };
 

@@ -116,7 +116,8 @@ void Table::State::saw(const Route& route, Time now) {
     if (entry.overtaken) return;
     if (!seeded) adopting[route.prefix.family() == Family::ipv4 ? 0 : 1] = true;
     if (entry.have == have && !entry.unsure) return;
-    const bool drift = seeded && (entry.have != have || entry.want == no_target);
+    const bool as_hoped = entry.unsure && entry.want == have;
+    const bool drift = seeded && !as_hoped && (entry.have != have || entry.want == no_target);
     if (drift) {
       ++dump_differences;
       ++counts.repairs[static_cast<std::size_t>(Cause::dump)];
@@ -233,8 +234,11 @@ void Table::State::forget_foreign(Time now) {
   each([&](auto& half, std::uint32_t slot) {
     const auto& entry = half.entries[slot];
     if (!entry.conflict || entry.overtaken) return;
-    if (foreign_at(half.entries.prefix(slot), stands_at(entry)) != nullptr) return;
-    update(half, slot, now, [](auto& e) { e.conflict = e.reported = false; });
+    if (foreign_at(half.entries.prefix(slot), stands_at(entry)) == nullptr) {
+      update(half, slot, now, [](auto& e) { e.conflict = e.reported = false; });
+    } else if (!entry.reported) {
+      conflict(half, slot, now);
+    }
   });
 }
 

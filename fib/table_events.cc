@@ -61,7 +61,7 @@ void Table::State::overwritten(Half<Stored>& half, std::uint32_t slot, const Rou
   }
   update(half, slot, now, [&](auto& e) {
     e.overtaken = e.overtaken || dump_under_way();
-    e.have = no_target;
+    e.have = yield ? no_target : other_target;  // what may be written over
     e.unsure = !yield;
     e.stale = false;
     e.drifted = e.want != no_target;
