@@ -85,7 +85,8 @@ std::optional<NextHop> NextHopTable::on_link(const PeerNextHop& named) const {
   const Address& on_link = named.link_local.value_or(named.address);
   if (is_link_local_v6(on_link)) return NextHop{on_link, by.ifindex};
   // The peer itself, over the session's own link: as near as it gets, whatever the subnets say.
-  if (named.address == by.address) return NextHop{named.address, by.ifindex};
+  if (named.address == by.address || (by.onlink && !named.address.is_link_local()))
+    return NextHop{named.address, by.ifindex};
   return {};
 }
 

@@ -136,6 +136,11 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
         link_states_.emplace(ifindex, LinkState{link.usable()});
         table_->link(link, now);
       }
+      for (const ConnectedSubnet& subnet : monitor_->subnets()) {
+        const auto link = monitor_->links().find(subnet.ifindex);
+        if (link != monitor_->links().end() && is_container_link(link->second.name)) continue;
+        table_->address(subnet, true, now);
+      }
       table_->want_gateway(container_gateway, now);
     }
     resolve(now);
@@ -347,7 +352,9 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   [[nodiscard]] std::vector<Uplink> uplinks() const {
     std::set<std::uint32_t> indexes;
     for (const bgp::PeerSettings& peer : speaker_.settings().peers) {
-      if (const fib::Link* link = monitor_->link(peer.interface)) indexes.insert(link->ifindex);
+      for (const std::string& name : {peer.interface, peer.bind_interface}) {
+        if (const fib::Link* link = monitor_->link(name)) indexes.insert(link->ifindex);
+      }
       if (peer.is_unnumbered()) continue;
       for (const ConnectedSubnet& subnet : monitor_->subnets()) {
         const bool here =
@@ -371,9 +378,9 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     const auto link = monitor_->links().find(hop.ifindex);
     const std::string device =
         link == monitor_->links().end() ? fmt::format("#{}", hop.ifindex) : link->second.name;
-    return hop.weight == 1
-               ? fmt::format("{} dev {}", hop.gateway.text(), device)
-               : fmt::format("{} dev {} weight {}", hop.gateway.text(), device, hop.weight);
+    return fmt::format("{} dev {}{}{}", hop.gateway.text(), device,
+                       is_onlink(hop.gateway, hop.ifindex, monitor_->subnets()) ? " onlink" : "",
+                       hop.weight == 1 ? "" : fmt::format(" weight {}", hop.weight));
   }
 
  private:
@@ -545,13 +552,16 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     if (auto noted = tables_.add(table_->tables()); !noted) spdlog::warn(noted.error().message);
   }
 
-  /// The links that unnumbered peers name, as long as packets of ours with a link-local address can
-  /// leave on them.
+  /// The links that bind-interface names; those that unnumbered peers name, as long as packets of
+  /// ours with a link-local address can leave on them.
   void follow_links(Time now) {
+    std::map<std::string, std::uint32_t> bound;
     std::map<std::string, std::uint32_t> usable;
     std::map<std::string, std::string> faults;
     std::vector<std::uint32_t> indexes;
     for (const bgp::PeerSettings& peer : speaker_.settings().peers) {
+      const fib::Link* to = monitor_->link(peer.bind_interface);
+      if (to != nullptr && to->usable()) bound.emplace(peer.bind_interface, to->ifindex);
       if (!peer.is_unnumbered()) continue;
       const fib::Link* link = monitor_->link(peer.interface);
       if (const std::string fault = fault_of(peer.interface, link); !fault.empty()) {
@@ -561,6 +571,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       usable.emplace(peer.interface, link->ifindex);
       indexes.push_back(link->ifindex);
     }
+    speaker_.bound_links(std::move(bound));
     speaker_.links(usable, now, faults);
     if (auto followed = routers_.links(indexes); !followed)
       spdlog::error("unnumbered peers: {}", followed.error().message);

@@ -74,17 +74,19 @@ std::optional<Seat> Table::State::seat_of(const Route& route) const {
     if (route.metric == blackhole_metric) return Seat{Kind::blackhole, first};
     return std::nullopt;
   }
-  if (route.type != RouteType::unicast) return std::nullopt;
-  if (route.nexthop_id != 0) {
-    const auto found = std::find(places.begin(), places.end(), place_of(route));
-    if (found == places.end()) return std::nullopt;
+  // Whatever it looks like: what carries our number and stands in our place is ours to write over.
+  // But a container's host route, made and unmade by weft-cni, may have any metric in IPv6.
+  const bool host_route = route.nexthop_id == 0 && route.prefix.is_host();
+  const auto found = std::find(places.begin(), places.end(), place_of(route));
+  if (found != places.end() && !host_route) {
     return Seat{Kind::learned, static_cast<std::uint8_t>(found - places.begin())};
   }
+  if (route.type != RouteType::unicast || route.nexthop_id != 0) return std::nullopt;
   if (first == 0 && route.metric == 0 && route.ifindex == loopback && route.scope == scope_link &&
       route.prefix.is_host() && route.prefix.family() == Family::ipv4) {
     return Seat{Kind::gateway, 0};
   }
-  return std::nullopt;  // a container's host route, made and unmade by weft-cni
+  return std::nullopt;
 }
 
 Target Table::State::target_of(const Route& route, Kind kind) const {
@@ -111,6 +113,7 @@ void Table::State::saw(const Route& route, Time now) {
         known != no_slot ? known
                          : half.entries.find_or_insert(route.prefix, seat->kind, seat->place);
     auto& entry = half.entries[slot];
+    if (entry.seen) return;  // one that was appended behind it
     entry.seen = true;
     entry.overtaken = entry.overtaken || doubtful || gone.count(identity(route)) > 0;
     if (entry.overtaken) return;

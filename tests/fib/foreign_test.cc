@@ -29,9 +29,12 @@ class Foreign : public Desk {
     route.protocol = 4;
     return route;
   }
+  /// Of a foreign route in the log.
   std::size_t warnings() {
     std::size_t count = 0;
-    for (const Notice& notice : table->take_notices()) count += notice.warning ? 1 : 0;
+    for (const Notice& notice : table->take_notices()) {
+      if (notice.message.rfind(place, 0) == 0) ++count;
+    }
     return count;
   }
   /// Until what a dump has to decide is decided.
@@ -79,6 +82,76 @@ TEST_F(Foreign, RouteIsNotSeenWhereOursIsThoughWeHeardOtherwise) {
   EXPECT_EQ(table->snapshot().pending, 0U);
   EXPECT_EQ(repairs(Cause::dump), 0U) << "it was as wanted";
   EXPECT_EQ(warnings(), 0U);
+}
+
+TEST_F(Foreign, RouteWithOurNumberIsOursToWriteOverWhateverItLooksLike) {
+  // Appended behind ours, it takes the place when the group goes.
+  Route appended = static_route();
+  appended.protocol = route_protocol;
+  appended.ifindex = 2;
+  const std::uint32_t group = kernel.routes.at(key()).nexthop_id;
+  kernel.remove_object(group);
+  kernel.routes[key()] = appended;
+  NextHopObject gone;
+  gone.id = group;
+  table->observed(NextHopEvent{gone, true}, now);
+  rest();
+  later();
+  EXPECT_EQ(state(place), "installed");
+  EXPECT_NE(kernel.routes.at(key()).nexthop_id, 0U);
+}
+
+TEST_F(Foreign, PlaceIsTakenAtOnceWhenARouteWithOurNumberLeavesIt) {
+  Route appended = static_route();
+  appended.protocol = route_protocol;
+  appended.ifindex = 2;
+  const std::uint32_t group = kernel.routes.at(key()).nexthop_id;
+  kernel.remove_object(group);
+  kernel.routes[key()] = appended;
+  NextHopObject gone;
+  gone.id = group;
+  table->observed(NextHopEvent{gone, true}, now);
+  rest();
+  EXPECT_NE(state(place), "installed");
+  kernel.routes.erase(key());
+  table->observed(RouteEvent{appended, true, false}, now);
+  rest();
+  EXPECT_EQ(state(place), "installed");
+}
+
+TEST_F(Foreign, MeddlingIsOneLineInTheLogAndThenNoneForAWhile) {
+  std::vector<std::string> said;
+  const auto meddle = [&] {
+    for (const char* each : {place, "10.0.2.0/24"}) {
+      const Route ours = kernel.routes.at({prefix(each), kernel.settings.metric});
+      kernel.routes.erase({prefix(each), kernel.settings.metric});
+      table->observed(RouteEvent{ours, true, false}, now);
+      rest();
+    }
+    table->tick(now);
+  };
+  const auto wait = [&](std::chrono::milliseconds how_long) {
+    now += how_long;
+    table->tick(now);
+    rest();
+    for (const Notice& notice : table->take_notices()) said.push_back(notice.message);
+  };
+  meddle();
+  ASSERT_TRUE(table->deadline().has_value()) << "so that somebody comes to look";
+  EXPECT_LE(*table->deadline(), now + 1s);
+  wait(1s);
+  EXPECT_THAT(said, testing::ElementsAre("another program touched weft's entries in the kernel, "
+                                         "which are put back: 2 routes deleted"));
+  meddle();
+  wait(1s);
+  meddle();
+  wait(1s);
+  EXPECT_EQ(said.size(), 1U);
+  wait(30s);
+  ASSERT_EQ(said.size(), 2U);
+  EXPECT_THAT(said.back(), testing::HasSubstr("4 routes deleted"));
+  wait(60s);
+  EXPECT_EQ(said.size(), 2U);
 }
 
 TEST_F(Foreign, RouteThatReplacedOursIsWrittenOverAndLeftAfterAWhile) {
