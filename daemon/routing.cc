@@ -340,6 +340,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   }
 
   std::function<void(const std::optional<Address>&)> container_route_lost;
+  std::function<void(const Address&)> address_lost;
 
   [[nodiscard]] const bgp::Speaker& speaker() const { return speaker_; }
   [[nodiscard]] const fib::Table* table() const { return table_ ? &*table_ : nullptr; }
@@ -487,6 +488,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
                          return;
                        subnets_changed = true;
                        if (table_) table_->address(change.subnet, !change.removed, now);
+                       if (change.removed && address_lost) address_lost(change.subnet.address);
                      },
                      [&](const fib::RouteEvent& change) {
                        const fib::Route& route = change.route;
@@ -919,6 +921,9 @@ void Routing::check_fib(bool repair, std::function<void(ctl::Reply)> answer) {
 }
 void Routing::on_container_route_lost(std::function<void(const std::optional<Address>&)> handler) {
   loop_->container_route_lost = std::move(handler);
+}
+void Routing::on_address_lost(std::function<void(const Address&)> handler) {
+  loop_->address_lost = std::move(handler);
 }
 const bgp::Speaker& Routing::speaker() const {
   return loop_->speaker();

@@ -12,6 +12,7 @@
 namespace weft {
 namespace {
 
+using nlohmann::json;
 using system_test::Hosts;
 
 constexpr const char* shared = "10.99.0.1/32";
@@ -27,7 +28,8 @@ class Onlink : public Hosts {
   }
   /// As weftctl shows them, of a route that is in the kernel.
   json gateways(const std::string& prefix) {
-    for (const json& route : ctl("host1", {"routes"})["routes"]) {
+    const json routes = ctl("host1", {"routes"});
+    for (const json& route : routes["routes"]) {
       if (route["prefix"] == prefix && route["kernel"] == "installed") return route["next_hops"];
     }
     return json::array();
