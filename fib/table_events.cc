@@ -130,7 +130,9 @@ void Table::State::tell_of_meddling(Time now) {
 void Table::State::address(const ConnectedSubnet& subnet, bool present, Time now) {
   objects.address(subnet, present);
   if (source_of(subnet.address.family()) != subnet.address) return;
-  // The kernel drops routes whose preferred source goes, and refuses them while it is away.
+  // The kernel drops routes whose preferred source goes, those of IPv6 only lose it, and refuses
+  // them while it is away.
+  const Target left = subnet.address.is_v6() ? other_target : no_target;
   with(subnet.address.family(), [&](auto& half) {
     for (std::uint32_t slot = 0; slot < half.entries.end(); ++slot) {
       if (!half.entries.live(slot) || half.entries[slot].kind != Kind::learned) continue;
@@ -141,7 +143,7 @@ void Table::State::address(const ConnectedSubnet& subnet, bool present, Time now
         e.failed = false;
         e.overtaken = e.overtaken || dump_under_way();
         e.unsure = e.unsure || (had && !e.stale);
-        if (!present && !e.stale) e.have = no_target;
+        if (!present && !e.stale) e.have = had ? left : no_target;
       });
     }
   });
