@@ -140,7 +140,8 @@ TEST_F(Pain, TheSourceOfIpv6RoutesMayGoAndComeBack) {
   Settings settings;
   settings.preferred_source_v6 = Address::parse("fd00::11").value();
   start(settings);
-  want("2001:db8:9::/48", both());
+  const NextHops unnumbered{{*Address::parse("fe80::1"), index_of("d0"), 1}};
+  want("2001:db8:9::/48", table_->group(unnumbered));
   ASSERT_TRUE(settled());
   const std::uint64_t dumps = table_->snapshot().dumps;
   ip("addr del fd00::11/128 dev lo");
@@ -156,7 +157,8 @@ TEST_F(Pain, TheSourceOfIpv6RoutesMayGoAndComeBack) {
 TEST_F(Pain, WhatGoesWithADeletedNexthopIsCountedAsThat) {
   start();
   run("sysctl -qw net.ipv4.nexthop_compat_mode=1");
-  want("2001:db8:9::/48", both());
+  const NextHops unnumbered{{*Address::parse("fe80::1"), index_of("d0"), 1}};
+  want("2001:db8:9::/48", table_->group(unnumbered));
   ASSERT_TRUE(settled());
   run("ip nexthop del id $(ip nexthop show groups | sed 's/id \\([0-9]*\\).*/\\1/')");
   ASSERT_TRUE(pump([&] {
