@@ -160,7 +160,7 @@ TEST_F(Pain, WhatGoesWithADeletedNexthopIsCountedAsThat) {
   const NextHops unnumbered{{*Address::parse("fe80::1"), index_of("d0"), 1}};
   want("2001:db8:9::/48", table_->group(unnumbered));
   ASSERT_TRUE(settled());
-  run("ip nexthop del id $(ip nexthop show groups | sed 's/id \\([0-9]*\\).*/\\1/')");
+  run("ip nexthop del id $(ip nexthop | grep via | sed 's/id \\([0-9]*\\).*/\\1/')");
   ASSERT_TRUE(pump([&] {
     return table_->snapshot().repairs[static_cast<std::size_t>(Cause::nexthop_deleted)] > 0;
   }));
