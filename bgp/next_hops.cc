@@ -59,7 +59,10 @@ NextHops NextHopTable::gateways(PeerId peer) const {
   for (const Entry& entry : entries_) {
     if (entry.free || entry.view.peer != peer || !entry.on_link) continue;
     const NextHop& to = *entry.on_link;
-    if (entry.view.address != own && to.gateway != own) continue;
+    // A session has one address, and mostly both families: the other's is known by the link.
+    const bool of_other_family = to.gateway.is_v6() != own.is_v6() &&
+                                 to.ifindex == facts(peer).ifindex && !others_use(peer, to);
+    if (entry.view.address != own && to.gateway != own && !of_other_family) continue;
     if (std::find(found.begin(), found.end(), to) == found.end()) found.push_back(to);
   }
   return found;
@@ -89,7 +92,8 @@ std::optional<NextHop> NextHopTable::on_link(const PeerNextHop& named) const {
   const Address& on_link = named.link_local.value_or(named.address);
   if (is_link_local_v6(on_link)) return NextHop{on_link, by.ifindex};
   // The peer itself, over the session's own link: as near as it gets, whatever the subnets say.
-  if (named.address == by.address) return NextHop{named.address, by.ifindex};
+  if (named.address == by.address || (by.onlink && !named.address.is_link_local()))
+    return NextHop{named.address, by.ifindex};
   return {};
 }
 

@@ -85,7 +85,8 @@ class NextHopTable {
   /// Forgets what nobody holds: next hops, and sets when there are many.
   void recycle();
 
-  /// Those the peer named that are its own address and resolve.
+  /// Those the peer named that are its own address and resolve, or are all its own on its link
+  /// where the address is of the other family.
   [[nodiscard]] NextHops gateways(PeerId peer) const;
   /// Another peer has named it, too.
   [[nodiscard]] bool others_use(PeerId peer, const NextHop& gateway) const;

@@ -56,6 +56,8 @@ struct RibPeer {
   Placement placement = {};
   /// Of the range that let it in; for policies that ask for it.
   std::string range = {};
+  /// Its next hops on no connected subnet are on the link of the session all the same.
+  bool onlink = false;
 };
 
 /// Which next hops lie behind routes.

@@ -158,6 +158,8 @@ struct PeerSettings {
   std::optional<Address> source;
   /// Packets of the session leave and arrive by this interface only; empty: by any.
   std::string bind_interface;
+  /// Next hops of its routes on no connected subnet are on the link of the session all the same.
+  bool onlink = false;
   /// RFC 2385: 1..80 octets. For a range the key of all of its prefix.
   std::optional<Secret> password;
   /// Where `password` was read from; empty: it stood in the configuration.

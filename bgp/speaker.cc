@@ -344,6 +344,10 @@ void Speaker::links(const std::map<std::string, std::uint32_t>& usable, Time now
   world_->settle_all(now);
 }
 
+void Speaker::bound_links(std::map<std::string, std::uint32_t> bound) {
+  world_->bound_links = std::move(bound);
+}
+
 void Speaker::router_heard(std::uint32_t ifindex, const Address& router, Time now) {
   const auto known = world_->by_link.find(ifindex);
   if (known == world_->by_link.end()) return;

@@ -377,6 +377,8 @@ class Speaker {
   /// The whole table, each time it changes: resolves next hops, and gives our own of the other
   /// family.
   void connected(std::vector<ConnectedSubnet> subnets, Time now);
+  /// The links that bind-interface names, by name: where sessions from now on have theirs.
+  void bound_links(std::map<std::string, std::uint32_t> bound);
   /// The links of unnumbered peers that carry packets, by name; the whole list each time it
   /// changes. A peer whose link is gone, or has another ifindex, loses its session at once.
   /// `faults` says why other links are not usable: "there is no link eth7".

@@ -196,16 +196,20 @@ void Speaker::World::join(Neighbour& who, const Session& session, Time now) {
 
 void Speaker::World::attach(Neighbour& who, const Session& session) {
   // The same link-local address may stand on every link.
-  who.ifindex = who.peer.ifindex() != 0 ? who.peer.ifindex() : interface_of(session.local);
+  const auto bound = bound_links.find(who.peer.settings().bind_interface);
+  who.ifindex = who.peer.ifindex() != 0      ? who.peer.ifindex()
+                : bound != bound_links.end() ? bound->second
+                                             : interface_of(session.local);
   if (const std::uint32_t link = link_to(who, session); link != 0) who.link = link;
   const PeerSettings& peer = who.peer.settings();
   // A peer several hops away is no gateway, whichever link the session leaves by.
-  const bool on_its_link = peer.multihop == 1 || peer.is_unnumbered() || on_link(who);
+  const bool on_its_link =
+      peer.multihop == 1 || peer.is_unnumbered() || peer.onlink || on_link(who);
   tables->rib.attach(
       who.id,
       {session.external, session.theirs.id, *who.peer.address(), on_its_link ? who.ifindex : 0,
        !session.external && peer.route_reflector_client, peer.name, peer.allow_own_as,
-       !session.external || peer.multihop > 1, peer.placement(), peer.range_name});
+       !session.external || peer.multihop > 1, peer.placement(), peer.range_name, peer.onlink});
 }
 
 ImportRules Speaker::World::import_rules(const Neighbour& who, const Session& session) const {
@@ -305,6 +309,8 @@ std::uint32_t Speaker::World::interface_of(const Address& local) const {
 std::uint32_t Speaker::World::link_to(const Neighbour& who, const Session& session) const {
   const PeerSettings& peer = who.peer.settings();
   if (peer.is_unnumbered()) return who.peer.ifindex();
+  if (const auto bound = bound_links.find(peer.bind_interface); bound != bound_links.end())
+    return bound->second;
   if (peer.multihop != 1) return 0;
   const std::uint32_t here = interface_of(session.local);
   std::uint32_t there = 0;

@@ -232,6 +232,8 @@ struct Speaker::World {
   /// Unnumbered peers by the link they are on.
   std::unordered_map<std::uint32_t, Neighbour*> by_link;
   std::map<std::string, std::uint32_t> links;
+  /// Those of bind-interface.
+  std::map<std::string, std::uint32_t> bound_links;
 
   // ---- after every input
 

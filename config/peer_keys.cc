@@ -431,6 +431,12 @@ const std::vector<Key<bgp::PeerSettings>>& keys<bgp::PeerSettings>() {
                       return value.empty() ? std::optional<std::string>() : yaml_text(value);
                     }),
                 "any interface"),
+      boolean(
+          "onlink", &PeerSettings::onlink,
+          "Next hops of the peer's routes that are on no connected subnet are taken to be on the "
+          "link of the session, bind-interface or where the session's local address stands: for "
+          "an uplink with a /32 whose gateways are elsewhere. The kernel is told so by the flag "
+          "onlink, as it is without this key for the peer's own address."),
       password(),
       password_file(),
       tcp_ao(),

@@ -42,6 +42,8 @@ constexpr std::chrono::milliseconds scrape_patience{50};
 constexpr std::chrono::milliseconds farewell{200};
 /// Lines a minute about what clients announce.
 constexpr unsigned announcement_log_limit = 60;
+/// Router addresses are put back so often at the most.
+constexpr std::chrono::seconds router_address_pause{1};
 
 FilterSettings filter_settings(const config::Config& config) {
   FilterSettings settings{
@@ -62,7 +64,8 @@ class Daemon {
         started_at_(std::chrono::system_clock::now()),
         configured_at_(started_at_),
         signals_(io_, SIGTERM, SIGINT, SIGHUP),
-        lease_timer_(io_) {}
+        lease_timer_(io_),
+        router_address_timer_(io_) {}
 
   Result<void> start() {
     for (auto& complaint : put_router_addresses(config_.node))
@@ -79,6 +82,11 @@ class Daemon {
     containers_->on_blocks_changed([this] { announce(); });
     routing_->on_container_route_lost(
         [this](const std::optional<Address>& address) { containers_->repair_routes(address); });
+    routing_->on_address_lost([this](const Address& address) {
+      for (const Prefix& ours : router_prefixes(config_.node)) {
+        if (ours.address() == address) put_back_router_address(address);
+      }
+    });
     auto claims = Claims::start(io_, config_.ipam, config_.node.name, options_.takeover_identity,
                                 *containers_, *routing_, [this] { announce(); });
     if (!claims) return claims.error();
@@ -127,6 +135,7 @@ class Daemon {
     control_.reset();
     exporter_.reset();
     lease_timer_.cancel();
+    router_address_timer_.cancel();
     if (routing_) routing_->stop();
     if (claims_) claims_->stop();
     if (containers_) containers_->stop();
@@ -147,6 +156,21 @@ class Daemon {
     for (const Finding& finding : mend(patient())) {
       spdlog::warn("{} {}: {}", finding.subject, finding.message, finding.command);
     }
+  }
+
+  /// Routes have it as their source, and the kernel has dropped them with it. Whoever insists on
+  /// its removal does not get us to turn in circles.
+  void put_back_router_address(const Address& lost) {
+    const Time now = Clock::now();
+    spdlog::warn("router address {} was removed from lo; putting it back", lost.text());
+    router_address_timer_.expires_after(
+        std::max(router_address_at_ + router_address_pause - now, Clock::duration::zero()));
+    router_address_timer_.async_wait([this](const boost::system::error_code& error) {
+      if (error || stopping_) return;
+      router_address_at_ = Clock::now();
+      for (const std::string& complaint : put_router_addresses(config_.node))
+        spdlog::warn(complaint);
+    });
   }
 
   std::uint32_t mtu() const {
@@ -383,6 +407,8 @@ class Daemon {
   asio::io_context io_;
   asio::signal_set signals_;
   asio::steady_timer lease_timer_;
+  asio::steady_timer router_address_timer_;
+  Time router_address_at_ = Clock::now() - router_address_pause;
   Announcements announcements_;
   bgp::LogBudget announcement_log_{announcement_log_limit, Clock::now()};
   MrtDumps mrt_dumps_;

@@ -26,11 +26,13 @@ struct Rule {
   const char* reason;
 };
 
-constexpr std::array<Rule, 9> rules{{
+constexpr std::array<Rule, 10> rules{{
     {"net.ipv4.ip_forward", Rule::Want::exactly, 1, State::wrong, true,
      "containers reach nothing outside this host"},
     {"net.ipv6.conf.all.forwarding", Rule::Want::exactly, 1, State::wrong, true,
      "containers reach nothing outside this host"},
+    {"net.ipv4.conf.default.forwarding", Rule::Want::exactly, 1, State::wrong, true,
+     "what containers send that come from now on is not forwarded"},
     // Layer 3 alone puts all flows between two hosts on one uplink.
     {"net.ipv4.fib_multipath_hash_policy", Rule::Want::exactly, 1, State::note, true,
      "all flows between two hosts take the same uplink"},
@@ -127,15 +129,37 @@ Finding rp_filter(const Patient& patient, const std::string& uplink) {
   return finding;
 }
 
-Finding arp_ignore(const Patient& patient, const std::string& uplink) {
+/// With 1 for all, somebody (systemd-networkd, IPv4Forwarding=no) may have switched off one link;
+/// the one that a packet comes in by counts. IPv6 knows only the one for all.
+Finding forwarding(const Patient& patient, const std::string& link, std::string_view reason) {
   Finding finding;
-  finding.subject = name_of(uplink, "arp_ignore");
-  const std::int64_t value = read_of(patient, uplink, "arp_ignore").value_or(0);
-  finding.message = fmt::format("is {}", value);
-  if (value < 3) return finding;
+  finding.subject = name_of(link, "forwarding");
+  const auto value = read_of(patient, link, "forwarding");
+  finding.message = value ? fmt::format("is {}", *value) : "not there";
+  if (!value || *value != 0) return finding;
   finding.state = State::wrong;
-  finding.message += ": the router does not get to know this host's MAC address";
-  finding.command = fmt::format("sysctl -w {}=0", finding.subject);
+  finding.message += fmt::format(": {}", reason);
+  finding.command = fmt::format("sysctl -w {}=1", finding.subject);
+  finding.set_to = 1;
+  return finding;
+}
+
+/// The kernel takes the greater of `all` and the interface's own; from `too_strict` on the answer
+/// that matters is not given.
+Finding arp_ignore(const Patient& patient, const std::string& link, std::int64_t too_strict,
+                   std::string_view reason) {
+  Finding finding;
+  finding.subject = name_of(link, "arp_ignore");
+  const std::int64_t own = read_of(patient, link, "arp_ignore").value_or(0);
+  const std::int64_t all = read(patient, "net.ipv4.conf.all.arp_ignore").value_or(0);
+  finding.message = fmt::format("is {}", own);
+  if (all > own) finding.message = fmt::format("is {} by that of all", all);
+  if (std::max(own, all) < too_strict) return finding;
+  finding.state = State::wrong;
+  finding.message += fmt::format(": {}", reason);
+  finding.command = "sysctl -w";
+  if (own >= too_strict) finding.command += fmt::format(" {}=0", finding.subject);
+  if (all >= too_strict) finding.command += " net.ipv4.conf.all.arp_ignore=0";
   return finding;
 }
 
@@ -143,11 +167,11 @@ Finding arp_ignore(const Patient& patient, const std::string& uplink) {
 /// stricter for all.
 void veths(const Patient& patient, std::vector<Finding>& found) {
   for (const std::string& veth : patient.veths) {
-    const std::int64_t value = read_of(patient, veth, "arp_ignore").value_or(0);
-    if (value < 8) continue;
-    found.push_back({name_of(veth, "arp_ignore"), State::wrong,
-                     fmt::format("is {}: the container cannot resolve its gateway", value),
-                     fmt::format("sysctl -w {}=0", name_of(veth, "arp_ignore")), std::nullopt});
+    for (Finding finding :
+         {forwarding(patient, veth, "what the container sends is not forwarded"),
+          arp_ignore(patient, veth, 8, "the container cannot resolve its gateway")}) {
+      if (finding.state != State::good) found.push_back(std::move(finding));
+    }
   }
 }
 
@@ -295,9 +319,11 @@ Finding networkd(const Patient& patient) {
   finding.state = State::wrong;
   finding.message =
       fmt::format("runs, and removes our routes when it restarts: {} must be no", left);
+  // Behind every other drop-in, for one of them may say yes.
   finding.command =
+      "mkdir -p /etc/systemd/networkd.conf.d && "
       "printf '[Network]\\nManageForeignRoutes=no\\nManageForeignRoutingPolicyRules=no\\n"
-      "ManageForeignNextHops=no\\n' >/etc/systemd/networkd.conf.d/10-weft.conf && "
+      "ManageForeignNextHops=no\\n' >/etc/systemd/networkd.conf.d/zz-weft.conf && "
       "systemctl restart systemd-networkd";
   return finding;
 }
@@ -325,7 +351,10 @@ std::vector<Finding> examine(const Patient& patient) {
   }
   for (const std::string& uplink : patient.uplinks) {
     found.push_back(rp_filter(patient, uplink));
-    found.push_back(arp_ignore(patient, uplink));
+    found.push_back(
+        forwarding(patient, uplink, "what comes in there for containers is not forwarded"));
+    found.push_back(
+        arp_ignore(patient, uplink, 3, "the router does not get to know this host's MAC address"));
   }
   veths(patient, found);
   keys(patient, found);

@@ -1,4 +1,4 @@
-// Host: the router addresses on lo, put there at start where they are not already. Only ever adds;
+// Host: the router addresses on lo, put there where they are not already. Only ever adds;
 // what it finds is left as it is. Complaints are sentences with the command that helps. Not here:
 // sysctls and what else weft needs of its host (doctor.h).
 #pragma once

@@ -136,6 +136,11 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
         link_states_.emplace(ifindex, LinkState{link.usable()});
         table_->link(link, now);
       }
+      for (const ConnectedSubnet& subnet : monitor_->subnets()) {
+        const auto link = monitor_->links().find(subnet.ifindex);
+        if (link != monitor_->links().end() && is_container_link(link->second.name)) continue;
+        table_->address(subnet, true, now);
+      }
       table_->want_gateway(container_gateway, now);
     }
     resolve(now);
@@ -335,6 +340,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   }
 
   std::function<void(const std::optional<Address>&)> container_route_lost;
+  std::function<void(const Address&)> address_lost;
 
   [[nodiscard]] const bgp::Speaker& speaker() const { return speaker_; }
   [[nodiscard]] const fib::Table* table() const { return table_ ? &*table_ : nullptr; }
@@ -347,7 +353,9 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   [[nodiscard]] std::vector<Uplink> uplinks() const {
     std::set<std::uint32_t> indexes;
     for (const bgp::PeerSettings& peer : speaker_.settings().peers) {
-      if (const fib::Link* link = monitor_->link(peer.interface)) indexes.insert(link->ifindex);
+      for (const std::string& name : {peer.interface, peer.bind_interface}) {
+        if (const fib::Link* link = monitor_->link(name)) indexes.insert(link->ifindex);
+      }
       if (peer.is_unnumbered()) continue;
       for (const ConnectedSubnet& subnet : monitor_->subnets()) {
         const bool here =
@@ -371,9 +379,9 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     const auto link = monitor_->links().find(hop.ifindex);
     const std::string device =
         link == monitor_->links().end() ? fmt::format("#{}", hop.ifindex) : link->second.name;
-    return hop.weight == 1
-               ? fmt::format("{} dev {}", hop.gateway.text(), device)
-               : fmt::format("{} dev {} weight {}", hop.gateway.text(), device, hop.weight);
+    return fmt::format("{} dev {}{}{}", hop.gateway.text(), device,
+                       is_onlink(hop.gateway, hop.ifindex, monitor_->subnets()) ? " onlink" : "",
+                       hop.weight == 1 ? "" : fmt::format(" weight {}", hop.weight));
   }
 
  private:
@@ -457,7 +465,13 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   }
 
   void notified() {
-    const Time now = Clock::now();
+    hear(Clock::now());
+    pump();
+  }
+
+  /// What the kernel and others have done by now.
+  void hear(Time now) {
+    if (std::exchange(hearing_, true)) return;
     bool subnets_changed = false;
     // What is left after read_limit datagrams makes the descriptor readable again.
     monitor_->read([&](const fib::Event& event) {
@@ -474,6 +488,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
                          return;
                        subnets_changed = true;
                        if (table_) table_->address(change.subnet, !change.removed, now);
+                       if (change.removed && address_lost) address_lost(change.subnet.address);
                      },
                      [&](const fib::RouteEvent& change) {
                        const fib::Route& route = change.route;
@@ -499,7 +514,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       resolve(now);
       follow_links(now);
     }
-    pump();
+    hearing_ = false;
   }
 
   void link_changed(const fib::LinkEvent& change, Time now) {
@@ -539,13 +554,16 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     if (auto noted = tables_.add(table_->tables()); !noted) spdlog::warn(noted.error().message);
   }
 
-  /// The links that unnumbered peers name, as long as packets of ours with a link-local address can
-  /// leave on them.
+  /// The links that bind-interface names; those that unnumbered peers name, as long as packets of
+  /// ours with a link-local address can leave on them.
   void follow_links(Time now) {
+    std::map<std::string, std::uint32_t> bound;
     std::map<std::string, std::uint32_t> usable;
     std::map<std::string, std::string> faults;
     std::vector<std::uint32_t> indexes;
     for (const bgp::PeerSettings& peer : speaker_.settings().peers) {
+      const fib::Link* to = monitor_->link(peer.bind_interface);
+      if (to != nullptr && to->usable()) bound.emplace(peer.bind_interface, to->ifindex);
       if (!peer.is_unnumbered()) continue;
       const fib::Link* link = monitor_->link(peer.interface);
       if (const std::string fault = fault_of(peer.interface, link); !fault.empty()) {
@@ -555,6 +573,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       usable.emplace(peer.interface, link->ifindex);
       indexes.push_back(link->ifindex);
     }
+    speaker_.bound_links(std::move(bound));
     speaker_.links(usable, now, faults);
     if (auto followed = routers_.links(indexes); !followed)
       spdlog::error("unnumbered peers: {}", followed.error().message);
@@ -777,6 +796,9 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
     const Time now = Clock::now();
     table_->more_to_come(speaker_.deadline() == Time::min());
     while (auto report = programmer_->next()) table_->settle(std::move(*report), now);
+    // What is written over must be ours: the kernel drops routes without asking, and somebody may
+    // have taken the place since.
+    hear(now);
     table_->tick(now);
     if (!speaker_.begun() && transport_ && table_->forwards()) begin();
     do {
@@ -851,6 +873,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   std::set<Family> families_synced_;
   std::map<std::uint32_t, LinkState> link_states_;
   bool has_resilient_groups_ = true;
+  bool hearing_ = false;
   bool stopped_ = false;
 };
 
@@ -898,6 +921,9 @@ void Routing::check_fib(bool repair, std::function<void(ctl::Reply)> answer) {
 }
 void Routing::on_container_route_lost(std::function<void(const std::optional<Address>&)> handler) {
   loop_->container_route_lost = std::move(handler);
+}
+void Routing::on_address_lost(std::function<void(const Address&)> handler) {
+  loop_->address_lost = std::move(handler);
 }
 const bgp::Speaker& Routing::speaker() const {
   return loop_->speaker();

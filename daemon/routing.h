@@ -72,6 +72,8 @@ class Routing {
   /// Called after a route of protocol weft that leads straight to a link was taken away, with its
   /// address; with none when any may have been.
   void on_container_route_lost(std::function<void(const std::optional<Address>&)> handler);
+  /// Called when an address has gone from a link of this host's, a container's aside.
+  void on_address_lost(std::function<void(const Address&)> handler);
 
   /// `weftctl fib check`; answers later, on the main loop.
   void check_fib(bool repair, std::function<void(ctl::Reply)> answer);

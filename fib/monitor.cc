@@ -137,6 +137,9 @@ struct Monitor::State {
     if (message.type == RTM_NEWROUTE || message.type == RTM_DELROUTE) {
       const auto route = parse_route(message);
       if (!route) return;
+      // The kernel's own doing, told only where nexthop_compat_mode is 1: whatever made it do so, a
+      // nexthop or a link that went, is told of itself, and may have been us.
+      if (message.type == RTM_DELROUTE && message.port == 0 && route->nexthop_id != 0) return;
       const bool replaced = (message.flags & NLM_F_REPLACE) != 0;
       handle(RouteEvent{*route, message.type == RTM_DELROUTE, replaced});
     } else if (message.type == RTM_NEWNEXTHOP || message.type == RTM_DELNEXTHOP) {

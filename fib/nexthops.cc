@@ -340,6 +340,12 @@ void NextHopObjects::refresh(std::uint32_t ifindex) {
   }
 }
 
+void NextHopObjects::address(const ConnectedSubnet& subnet, bool present) {
+  subnets_.erase(std::remove(subnets_.begin(), subnets_.end(), subnet), subnets_.end());
+  if (present) subnets_.push_back(subnet);
+  refresh(subnet.ifindex);
+}
+
 bool NextHopObjects::deleted(std::uint32_t id, Effects& effects) {
   foreign_ids_.erase(id);
   const auto found = ids_.find(id);
@@ -369,7 +375,7 @@ bool NextHopObjects::changed(const NextHopObject& object, Effects& effects) {
       return false;
     }
     if (!single.known || (object.protocol == route_protocol && object.gateway == single.gateway &&
-                          object.ifindex == single.ifindex)) {
+                          object.ifindex == single.ifindex && object.onlink == single.onlink)) {
       return false;
     }
     single.refresh = true;
@@ -447,8 +453,10 @@ void NextHopObjects::take_puts(Batch& batch, std::size_t room, Time now) {
     single.in_flight = true;
     single.refresh = false;
     single.lost = false;
-    batch.nexthops.push_back(
-        {{single.id, route_protocol, single.gateway, single.ifindex, {}}, mode, queue[at]});
+    single.onlink = is_onlink(single.gateway, single.ifindex, subnets_);
+    NextHopObject object{single.id, route_protocol, single.gateway, single.ifindex, {}};
+    object.onlink = single.onlink;
+    batch.nexthops.push_back({std::move(object), mode, queue[at]});
   }
   single_queue_.insert(single_queue_.end(), queue.begin() + static_cast<std::ptrdiff_t>(at),
                        queue.end());
@@ -752,6 +760,7 @@ bool NextHopObjects::there_after_all(std::uint32_t index, const NextHopObject& o
     return true;
   }
   single.known = single.seen = true;
+  single.onlink = object.onlink;
   single.refresh = true;  // it may have gone since the dump: a put that only replaces will tell
   single.installed = usable(single.ifindex);
   queue_single(index);
@@ -853,7 +862,7 @@ std::vector<Difference> NextHopObjects::compare(
     if (object == kernel.end()) {
       differs(Difference::What::missing, single.id, wanted, "");
     } else if (object->second.gateway != single.gateway ||
-               object->second.ifindex != single.ifindex) {
+               object->second.ifindex != single.ifindex || object->second.onlink != single.onlink) {
       differs(Difference::What::different, single.id, wanted, single.fault);
     }
   }
@@ -886,6 +895,7 @@ void NextHopObjects::adopt_single(const NextHopObject& object) {
   Single& single = singles_[index];
   single.gateway = object.gateway;
   single.ifindex = object.ifindex;
+  single.onlink = object.onlink;
   single.id = object.id;
   single.known = single.adopted = single.seen = single.refresh = true;
   single.installed = usable(single.ifindex);

@@ -51,6 +51,8 @@ class NextHopObjects {
     /// Groups (by index) that contain it.
     std::vector<std::uint32_t> users;
     bool live = false;
+    /// As the kernel was told, or told.
+    bool onlink = false;
     /// The kernel has it.
     bool installed = false;
     /// The kernel acknowledged this id as ours once: a put may replace.
@@ -171,6 +173,8 @@ class NextHopObjects {
   [[nodiscard]] bool same_ways(GroupRef a, GroupRef b) const;
   /// Something about the interface changed: its objects are put again.
   void refresh(std::uint32_t ifindex);
+  /// An address of an interface came or went, which may also change what is onlink there.
+  void address(const ConnectedSubnet& subnet, bool present);
   /// Somebody else deleted, or wrote, an object. True: it was one of ours.
   bool deleted(std::uint32_t id, Effects& effects);
   bool changed(const NextHopObject& object, Effects& effects);
@@ -270,6 +274,7 @@ class NextHopObjects {
   std::uint32_t next_group_id_ = first_group_id;
   /// Interfaces that cannot carry nexthop objects; unknown ones are tried.
   std::unordered_set<std::uint32_t> dead_links_;
+  std::vector<ConnectedSubnet> subnets_;
 
   std::vector<std::uint32_t> single_queue_;
   std::vector<std::uint32_t> group_queue_;

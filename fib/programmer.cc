@@ -3,14 +3,19 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cassert>
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <cstring>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -51,6 +56,29 @@ bool disable_compat_mode() {
   if (::pread(file.get(), value.data(), 1, 0) == 1 && value[0] == '0') return true;
   return ::pwrite(file.get(), "0", 1, 0) == 1 && ::pread(file.get(), value.data(), 1, 0) == 1 &&
          value[0] == '0';
+}
+
+/// Two that write with one protocol number take each other's routes for what somebody left behind.
+/// The name is one of the network namespace and goes with the process; one that an unprivileged
+/// stranger has taken stops nobody.
+Result<Fd> become_the_writer() {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  constexpr std::string_view name = "weft-fib";
+  std::copy(name.begin(), name.end(), &address.sun_path[1]);
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  const auto* const at = reinterpret_cast<const sockaddr*>(&address);
+  Fd writer(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!writer) return Error{std::string("making a socket: ") + std::strerror(errno)};
+  if (::bind(writer.get(), at, size) == 0 && ::listen(writer.get(), 1) == 0) return writer;
+  const Fd other(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  ucred who{};
+  socklen_t length = sizeof who;
+  if (::connect(other.get(), at, size) != 0 && errno != EAGAIN) return writer;
+  if (::getsockopt(other.get(), SOL_SOCKET, SO_PEERCRED, &who, &length) != 0) return writer;
+  if (who.uid != 0 && who.uid != ::geteuid()) return writer;
+  return Error{"another weftd (pid " + std::to_string(who.pid) +
+               ") writes the routes of this network namespace already"};
 }
 
 /// A thread, its socket, and the queues to and from the main thread.
@@ -210,6 +238,7 @@ void run(Lane& lane, const char* name) {
 }  // namespace
 
 struct Programmer::State {
+  Fd only_writer;
   Fd wake_main;
   std::unique_ptr<Lane> bulk;
   std::unique_ptr<Lane> express;
@@ -225,6 +254,9 @@ Programmer::~Programmer() {
 
 Result<Programmer> Programmer::start(const Settings& settings) {
   auto state = std::make_unique<State>();
+  auto writer = become_the_writer();
+  if (!writer) return writer.error();
+  state->only_writer = std::move(*writer);
   state->wake_main = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!state->wake_main) return Error{std::string("making an eventfd: ") + std::strerror(errno)};
   for (auto* lane : {&state->bulk, &state->express}) {

@@ -79,6 +79,8 @@ struct NextHopObject {
   /// More than none: a group.
   std::vector<Member> members;
   std::optional<Resilience> resilience = {};
+  /// RTNH_F_ONLINK: the gateway is there whatever the subnets of the interface say.
+  bool onlink = false;
 
   [[nodiscard]] bool is_group() const { return !members.empty(); }
   bool operator==(const NextHopObject&) const = default;

@@ -111,6 +111,7 @@ void put(netlink::Batch& batch, const NextHopObject& object, Mode mode) {
   nhmsg message{};
   message.nh_protocol = object.protocol;
   if (!object.is_group()) message.nh_family = af(object.gateway.family());
+  if (object.onlink) message.nh_flags = RTNH_F_ONLINK;
   batch.begin(RTM_NEWNEXTHOP, flags(mode), message);
   batch.put_u32(NHA_ID, object.id);
   if (!object.is_group()) {
@@ -217,6 +218,7 @@ std::optional<NextHopObject> parse_nexthop(const netlink::Message& message) {
   if (!header) return std::nullopt;
   NextHopObject object;
   object.protocol = header->nh_protocol;
+  object.onlink = (header->nh_flags & RTNH_F_ONLINK) != 0;
   for (const netlink::Attribute attribute : message.attributes<nhmsg>()) {
     switch (attribute.type()) {
       case NHA_ID:

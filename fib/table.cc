@@ -190,6 +190,7 @@ std::optional<Time> Table::deadline() const {
   if (state_->held_since) {
     earliest = std::min(earliest.value_or(Time::max()), *state_->held_since + hold_limit);
   }
+  if (state_->tell_at) earliest = std::min(earliest.value_or(Time::max()), *state_->tell_at);
   state_->earliest_retry(state_->v4, earliest);
   state_->earliest_retry(state_->v6, earliest);
   return earliest;
@@ -205,6 +206,7 @@ void Table::tick(Time now) {
     state.due();
   }
   if (state.sweep_at && *state.sweep_at <= now) synced(now);
+  state.tell_of_meddling(now);
 }
 
 void Table::tell_installed(bool yes) {

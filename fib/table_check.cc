@@ -78,6 +78,10 @@ void Table::State::check_saw(const Route& route) {
       return differs(found);
     }
     auto& entry = half.entries[slot];
+    if (entry.visited) {
+      found.reason = "appended by others behind the one in use";
+      return differs(std::move(found));
+    }
     entry.visited = true;
     if (entry.overtaken || entry.want == target_of(route, seat->kind)) return;
     found.kernel = kernel_next_hops(route.nexthop_id);

@@ -74,17 +74,19 @@ std::optional<Seat> Table::State::seat_of(const Route& route) const {
     if (route.metric == blackhole_metric) return Seat{Kind::blackhole, first};
     return std::nullopt;
   }
-  if (route.type != RouteType::unicast) return std::nullopt;
-  if (route.nexthop_id != 0) {
-    const auto found = std::find(places.begin(), places.end(), place_of(route));
-    if (found == places.end()) return std::nullopt;
+  // Whatever it looks like: what carries our number and stands in our place is ours to write over.
+  // But a container's host route, made and unmade by weft-cni, may have any metric in IPv6.
+  const bool host_route = route.nexthop_id == 0 && route.prefix.is_host();
+  const auto found = std::find(places.begin(), places.end(), place_of(route));
+  if (found != places.end() && !host_route) {
     return Seat{Kind::learned, static_cast<std::uint8_t>(found - places.begin())};
   }
+  if (route.type != RouteType::unicast || route.nexthop_id != 0) return std::nullopt;
   if (first == 0 && route.metric == 0 && route.ifindex == loopback && route.scope == scope_link &&
       route.prefix.is_host() && route.prefix.family() == Family::ipv4) {
     return Seat{Kind::gateway, 0};
   }
-  return std::nullopt;  // a container's host route, made and unmade by weft-cni
+  return std::nullopt;
 }
 
 Target Table::State::target_of(const Route& route, Kind kind) const {
@@ -111,12 +113,14 @@ void Table::State::saw(const Route& route, Time now) {
         known != no_slot ? known
                          : half.entries.find_or_insert(route.prefix, seat->kind, seat->place);
     auto& entry = half.entries[slot];
+    if (entry.seen) return;  // one that was appended behind it
     entry.seen = true;
     entry.overtaken = entry.overtaken || doubtful || gone.count(identity(route)) > 0;
     if (entry.overtaken) return;
     if (!seeded) adopting[route.prefix.family() == Family::ipv4 ? 0 : 1] = true;
     if (entry.have == have && !entry.unsure) return;
-    const bool drift = seeded && (entry.have != have || entry.want == no_target);
+    const bool as_hoped = entry.unsure && entry.want == have;
+    const bool drift = seeded && !as_hoped && (entry.have != have || entry.want == no_target);
     if (drift) {
       ++dump_differences;
       ++counts.repairs[static_cast<std::size_t>(Cause::dump)];
@@ -233,8 +237,11 @@ void Table::State::forget_foreign(Time now) {
   each([&](auto& half, std::uint32_t slot) {
     const auto& entry = half.entries[slot];
     if (!entry.conflict || entry.overtaken) return;
-    if (foreign_at(half.entries.prefix(slot), stands_at(entry)) != nullptr) return;
-    update(half, slot, now, [](auto& e) { e.conflict = e.reported = false; });
+    if (foreign_at(half.entries.prefix(slot), stands_at(entry)) == nullptr) {
+      update(half, slot, now, [](auto& e) { e.conflict = e.reported = false; });
+    } else if (!entry.reported) {
+      conflict(half, slot, now);
+    }
   });
 }
 

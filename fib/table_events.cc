@@ -61,7 +61,7 @@ void Table::State::overwritten(Half<Stored>& half, std::uint32_t slot, const Rou
   }
   update(half, slot, now, [&](auto& e) {
     e.overtaken = e.overtaken || dump_under_way();
-    e.have = no_target;
+    e.have = yield ? no_target : other_target;  // what may be written over
     e.unsure = !yield;
     e.stale = false;
     e.drifted = e.want != no_target;
@@ -76,6 +76,9 @@ void Table::State::observed_own(const RouteEvent& event, Time now) {
     const std::optional<Kind> kind = seat ? std::optional(seat->kind) : std::nullopt;
     // The container's host route has the gateway's metric, and is none of ours.
     if (entry.kind == Kind::gateway && kind != Kind::gateway) return;
+    if (event.deleted && entry.conflict && foreign_at(route.prefix, place_of(route)) == nullptr) {
+      return update(half, slot, now, [](auto& e) { e.conflict = e.reported = false; });
+    }
     const Target shape = kind == entry.kind ? target_of(route, *kind) : other_target;
     if (!event.deleted && shape == entry.have) return;
     if (event.deleted && entry.have == no_target && !entry.in_flight) return;
@@ -101,10 +104,35 @@ void Table::State::observed(const NextHopEvent& event, Time now) {
   apply(effects, cause, now);
 }
 
+void Table::State::tell_of_meddling(Time now) {
+  constexpr std::array<std::pair<Cause, std::string_view>, 4> deeds{
+      {{Cause::route_deleted, "routes deleted"},
+       {Cause::route_replaced, "routes changed"},
+       {Cause::nexthop_deleted, "routes and nexthops lost with a deleted nexthop"},
+       {Cause::nexthop_replaced, "nexthops changed"}}};
+  std::string text;
+  for (const auto& [cause, deed] : deeds) {
+    const auto at = static_cast<std::size_t>(cause);
+    if (const std::uint64_t count = counts.repairs[at] - told[at]; count > 0)
+      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, deed);
+  }
+  if (text.empty()) return;
+  if (!tell_at) tell_at = std::max(now + meddling_breath, told_at + meddling_pause);
+  if (now < *tell_at) return;
+  notice(true, fmt::format("another program touched weft's entries in the kernel, which are put "
+                           "back: {}",
+                           text));
+  told = counts.repairs;
+  told_at = now;
+  tell_at.reset();
+}
+
 void Table::State::address(const ConnectedSubnet& subnet, bool present, Time now) {
-  objects.refresh(subnet.ifindex);
+  objects.address(subnet, present);
   if (source_of(subnet.address.family()) != subnet.address) return;
-  // The kernel drops routes whose preferred source goes, and refuses them while it is away.
+  // The kernel drops routes whose preferred source goes, those of IPv6 only lose it, and refuses
+  // them while it is away.
+  const Target left = subnet.address.is_v6() ? other_target : no_target;
   with(subnet.address.family(), [&](auto& half) {
     for (std::uint32_t slot = 0; slot < half.entries.end(); ++slot) {
       if (!half.entries.live(slot) || half.entries[slot].kind != Kind::learned) continue;
@@ -115,7 +143,7 @@ void Table::State::address(const ConnectedSubnet& subnet, bool present, Time now
         e.failed = false;
         e.overtaken = e.overtaken || dump_under_way();
         e.unsure = e.unsure || (had && !e.stale);
-        if (!present && !e.stale) e.have = no_target;
+        if (!present && !e.stale) e.have = had ? left : no_target;
       });
     }
   });

@@ -35,6 +35,9 @@ inline constexpr std::size_t held_removals = 4096;
 inline constexpr std::chrono::seconds hold_limit{2};
 /// Notices kept until somebody takes them; fault texts kept for state(); foreign routes remembered.
 inline constexpr std::size_t notice_limit = 256;
+/// What others do in a breath is one line in the log; then there is none for a while.
+inline constexpr std::chrono::milliseconds meddling_breath{500};
+inline constexpr std::chrono::seconds meddling_pause{30};
 inline constexpr std::size_t fault_limit = 4096;
 inline constexpr std::size_t foreign_limit = 65536;
 inline constexpr std::size_t stray_limit = 65536;
@@ -156,6 +159,10 @@ struct Table::State {
   bool swept = false;
   std::optional<Time> sweep_at;
   std::optional<Time> dump_at;
+  /// Repairs of what others did that are in the log, when the next line is due, and the last was.
+  std::array<std::uint64_t, causes> told{};
+  std::optional<Time> tell_at;
+  Time told_at = Time::min();
   /// Withdrawals are still coming in, and since when their removal waits for that.
   bool more_to_come = false;
   std::optional<Time> held_since;
@@ -531,6 +538,8 @@ struct Table::State {
   void observed_own(const RouteEvent& event, Time now);
   void observed(const NextHopEvent& event, Time now);
   void address(const ConnectedSubnet& subnet, bool present, Time now);
+  /// One line for all that others did to what is ours, at most each meddling_pause.
+  void tell_of_meddling(Time now);
 
   template <typename Stored>
   void retry(Half<Stored>& half, Time now) {

@@ -27,12 +27,12 @@ void Table::State::emit(Half<Stored>& half, std::uint32_t slot, Batch& batch, Ti
   change.kind = entry.kind;
   change.table = at.table;
   change.metric = at.metric;
-  // Where nothing of ours is, EXCL: REPLACE would overwrite a foreign route, whatever its
-  // protocol. What we heard of foreign routes may be out of date, so the kernel has the last
-  // word.
-  const bool empty = entry.have == no_target && !entry.unsure;
-  change.mode = empty || foreigner ? Mode::create : Mode::create_replace;
-  change.doubtful = !empty && foreigner;
+  // Where nothing of ours is, or may not be any more, EXCL: REPLACE would overwrite a foreign
+  // route, whatever its protocol. What we heard of foreign routes may be out of date, so the kernel
+  // has the last word.
+  const bool exclusive = entry.have == no_target || foreigner;
+  change.mode = exclusive ? Mode::create : Mode::create_replace;
+  change.doubtful = exclusive && entry.unsure;
   change.slot = slot;
   change.target = entry.want;
   change.since = since;
@@ -238,6 +238,7 @@ void Table::State::answered(Half<Stored>& half, const RouteChange& change, int c
     if (change.doubtful) {
       doubt(now);  // is it theirs, or ours?
       update(half, change.slot, now, [](auto& e) { e.unsure = e.conflict = true; });
+      if (foreign_at(change.prefix, {change.table, change.metric}) == nullptr) return;
     }
     // The foreign route went while we asked, perhaps.
     return again ? revise(half, change.slot, now) : conflict(half, change.slot, now);

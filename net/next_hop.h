@@ -2,6 +2,7 @@
 // `fib` installs meets here: neither module knows the other.
 #pragma once
 
+#include <algorithm>
 #include <compare>
 #include <cstdint>
 #include <vector>
@@ -40,5 +41,14 @@ struct ConnectedSubnet {
 
   auto operator<=>(const ConnectedSubnet&) const = default;
 };
+
+/// No subnet of its interface holds the gateway, so the kernel takes it only as "onlink".
+inline bool is_onlink(const Address& gateway, std::uint32_t ifindex,
+                      const std::vector<ConnectedSubnet>& subnets) {
+  if (gateway.is_v6() && gateway.is_link_local()) return false;
+  return std::none_of(subnets.begin(), subnets.end(), [&](const ConnectedSubnet& subnet) {
+    return subnet.ifindex == ifindex && subnet.prefix.contains(gateway);
+  });
+}
 
 }  // namespace weft

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -22,9 +23,13 @@ class DoctorTest : public testing::Test {
     patient_.proc_sys = root_ / "proc/sys";
     patient_.root = root_;
     patient_.uplinks = {"eth0", "eth1.100"};
+    patient_.veths = {"weft0"};
     for (const auto& [name, value] :
          std::vector<std::pair<const char*, int>>{{"net/ipv4/ip_forward", 1},
                                                   {"net/ipv6/conf/all/forwarding", 1},
+                                                  {"net/ipv4/conf/default/forwarding", 1},
+                                                  {"net/ipv4/conf/eth0/forwarding", 1},
+                                                  {"net/ipv4/conf/weft0/forwarding", 1},
                                                   {"net/ipv4/fib_multipath_hash_policy", 1},
                                                   {"net/ipv6/fib_multipath_hash_policy", 1},
                                                   {"net/ipv4/nexthop_compat_mode", 0},
@@ -109,6 +114,20 @@ INSTANTIATE_TEST_SUITE_P(
             "sysctl -w net.ipv4.conf.eth1/100.rp_filter=2", "2"},
         Ill{"ArpIgnore", "net/ipv4/conf/eth0/arp_ignore", 8, "net.ipv4.conf.eth0.arp_ignore",
             State::wrong, "sysctl -w net.ipv4.conf.eth0.arp_ignore=0", "8"},
+        Ill{"ArpIgnoreForAll", "net/ipv4/conf/all/arp_ignore", 8, "net.ipv4.conf.eth0.arp_ignore",
+            State::wrong, "sysctl -w net.ipv4.conf.all.arp_ignore=0", "8"},
+        Ill{"ArpIgnoreOfVeth", "net/ipv4/conf/weft0/arp_ignore", 8,
+            "net.ipv4.conf.weft0.arp_ignore", State::wrong,
+            "sysctl -w net.ipv4.conf.weft0.arp_ignore=0", "8"},
+        Ill{"UplinkDoesNotForward", "net/ipv4/conf/eth0/forwarding", 0,
+            "net.ipv4.conf.eth0.forwarding", State::wrong,
+            "sysctl -w net.ipv4.conf.eth0.forwarding=1", "1"},
+        Ill{"VethDoesNotForward", "net/ipv4/conf/weft0/forwarding", 0,
+            "net.ipv4.conf.weft0.forwarding", State::wrong,
+            "sysctl -w net.ipv4.conf.weft0.forwarding=1", "1"},
+        Ill{"NewLinksDoNotForward", "net/ipv4/conf/default/forwarding", 0,
+            "net.ipv4.conf.default.forwarding", State::wrong,
+            "sysctl -w net.ipv4.conf.default.forwarding=1", "1"},
         Ill{"Neighbours", "net/ipv4/neigh/default/gc_thresh3", 1024,
             "net.ipv4.neigh.default.gc_thresh3", State::note,
             "sysctl -w net.ipv4.neigh.default.gc_thresh3=8192", "1024"},
@@ -194,6 +213,16 @@ TEST_F(DoctorTest, FindsWhatNetworkdWouldDoToOurRoutes) {
   write("etc/systemd/networkd.conf.d/50-site.conf", "[Network]\nManageForeignRoutes=yes\n");
   EXPECT_EQ(about("systemd-networkd").state, State::wrong);
   EXPECT_THAT(about("systemd-networkd").message, HasSubstr("ManageForeignRoutes must be no"));
+  // The command of the finding, with the host's root in our directory.
+  std::string command = about("systemd-networkd").command;
+  for (auto at = command.find("/etc"); at != std::string::npos;
+       at = command.find("/etc", at + root_.string().size() + 1)) {
+    command.insert(at, root_.string());
+  }
+  command.replace(command.find("systemctl"), std::string::npos, "true");
+  EXPECT_EQ(std::system(command.c_str()), 0) << command;
+  EXPECT_EQ(about("systemd-networkd").state, State::good);
+  std::filesystem::remove(root_ / "etc/systemd/networkd.conf.d/zz-weft.conf");
   // A file of the same name in /etc hides that of the package.
   write("etc/systemd/networkd.conf.d/50-site.conf", "");
   write("etc/systemd/networkd.conf.d/10-weft.conf", "[DHCPv4]\nManageForeignRoutes=no\n");

@@ -74,6 +74,25 @@ TEST_F(KernelFib, ABlockIsAnnouncedOnlyWhenTheKernelHasItsBlackhole) {
   EXPECT_TRUE(soon([&] { return has_route("host2", block); }));
 }
 
+TEST_F(KernelFib, ARouterAddressThatSomebodyTakesAwayIsPutBackAndItsRoutesWithIt) {
+  start("host1");
+  start("host2");
+  ASSERT_TRUE(soon([&] { return has_route("host1", other_block); }));
+  const auto on_lo = [&](const std::string& address) {
+    return run("host1", {"ip", "addr", "show", "dev", "lo"}).out.find(address + "/") !=
+           std::string::npos;
+  };
+  for (int times = 0; times < 2; ++times) {
+    for (const std::string address : {"10.255.0.11", "fd00:0:0:255::11"}) {
+      ASSERT_TRUE(run("host1", {"ip", "addr", "del", address, "dev", "lo"}).ok()) << address;
+    }
+    EXPECT_TRUE(soon([&] { return on_lo("10.255.0.11") && on_lo("fd00:0:0:255::11"); }));
+    EXPECT_TRUE(soon([&] {
+      return has_route("host1", other_block) && run("host1", {"weftctl", "fib", "check"}).ok();
+    })) << run("host1", {"weftctl", "fib", "check"}).text();
+  }
+}
+
 TEST_F(KernelFib, TheDoctorMendsAtStartAndNamesTheRest) {
   ASSERT_TRUE(run("host1", {"sysctl", "-w", "net.ipv4.ip_forward=0"}).ok());
   ASSERT_TRUE(run("host1", {"sysctl", "-w", "net.ipv4.nexthop_compat_mode=1"}).ok());

@@ -204,6 +204,16 @@ TEST_F(Rig, MeddlingFromOutsideIsRepaired) {
   EXPECT_TRUE(pings());
 }
 
+TEST_F(Rig, OneWritesInANetworkNamespaceAndNoOtherBeside) {
+  start();
+  const auto second = Programmer::start({});
+  ASSERT_FALSE(second);
+  EXPECT_NE(second.error().message.find("pid " + std::to_string(getpid())), std::string::npos)
+      << second.error().message;
+  stop();
+  EXPECT_TRUE(Programmer::start({})) << "the first is gone";
+}
+
 TEST_F(Rig, ForeignIdInOurRangeIsNotAdopted) {
   start();
   // The next ids to be given out.

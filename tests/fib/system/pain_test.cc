@@ -134,5 +134,39 @@ TEST_F(Pain, TheSourceOfRoutesMayGoAndComeBack) {
   EXPECT_TRUE(pings());
 }
 
+// Those of IPv6 stay, and only lose it.
+TEST_F(Pain, TheSourceOfIpv6RoutesMayGoAndComeBack) {
+  ip("addr add fd00::11/128 dev lo");
+  Settings settings;
+  settings.preferred_source_v6 = Address::parse("fd00::11").value();
+  start(settings);
+  const NextHops unnumbered{{*Address::parse("fe80::1"), index_of("d0"), 1}};
+  want("2001:db8:9::/48", table_->group(unnumbered));
+  ASSERT_TRUE(settled());
+  const std::uint64_t dumps = table_->snapshot().dumps;
+  ip("addr del fd00::11/128 dev lo");
+  ASSERT_TRUE(pump([&] { return state("2001:db8:9::/48").rfind("failed", 0) == 0; }))
+      << state("2001:db8:9::/48");
+  ip("addr add fd00::11/128 dev lo");
+  ASSERT_TRUE(settled());
+  EXPECT_NE(ip("-6 route show 2001:db8:9::/48").find("src fd00::11"), std::string::npos);
+  EXPECT_EQ(table_->snapshot().dumps, dumps) << "no need to look";
+}
+
+// With nexthop_compat_mode 1 the kernel tells of each IPv6 route that went with its nexthop.
+TEST_F(Pain, WhatGoesWithADeletedNexthopIsCountedAsThat) {
+  start();
+  run("sysctl -qw net.ipv4.nexthop_compat_mode=1");
+  const NextHops unnumbered{{*Address::parse("fe80::1"), index_of("d0"), 1}};
+  want("2001:db8:9::/48", table_->group(unnumbered));
+  ASSERT_TRUE(settled());
+  run("ip nexthop del id $(ip nexthop | grep via | sed 's/id \\([0-9]*\\).*/\\1/')");
+  ASSERT_TRUE(pump([&] {
+    return table_->snapshot().repairs[static_cast<std::size_t>(Cause::nexthop_deleted)] > 0;
+  }));
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(table_->snapshot().repairs[static_cast<std::size_t>(Cause::route_deleted)], 0U);
+}
+
 }  // namespace
 }  // namespace weft::fib

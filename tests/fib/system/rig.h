@@ -113,6 +113,9 @@ class Rig : public testing::Test {
     table_.emplace(settings);
     table_->start(Clock::now());
     for (const auto& [ifindex, link] : monitor_->links()) table_->link(link, Clock::now());
+    for (const ConnectedSubnet& subnet : monitor_->subnets()) {
+      table_->address(subnet, true, Clock::now());
+    }
   }
   /// As a daemon that ends, by its own will or not: the kernel keeps what it has.
   void stop() {
