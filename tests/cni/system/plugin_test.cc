@@ -479,6 +479,64 @@ TEST_F(Plugin, StatusAndGc) {
   EXPECT_THAT(host_routes(), HasSubstr("10.64.0.129"));
 }
 
+TEST_F(Plugin, StatusIsOfTheNetworkAndSaysWhyNot) {
+  ipam::PoolSettings storage = settings_.pools[0];
+  storage.name = "storage";
+  storage.ipv4 = *Prefix::parse("10.65.0.0/24");
+  storage.ipv6 = std::nullopt;
+  storage.ipv4_block_length = 26;
+  storage.networks = {"disks"};
+  storage.state = ipam::PoolState::draining;
+  settings_.pools.push_back(storage);
+  kill_weftd();
+  start_weftd();
+  const auto status = [&](const std::string& more) {
+    const auto output =
+        call({"STATUS", "", "", "", R"({"cniVersion":"1.1.0","type":"weft",)" + more + "}"});
+    EXPECT_EQ(output.status, output.out.empty() ? 0 : 1);
+    return output.out;
+  };
+  EXPECT_EQ(status(R"("name":"weft")"), "");
+  EXPECT_EQ(status(R"("name":"weft","pool":"containers")"), "");
+  EXPECT_THAT(status(R"("name":"weft","pool":"nope")"),
+              HasSubstr(R"("code":50,"msg":"there is no pool 'nope': weftd has containers, )"));
+  EXPECT_THAT(status(R"("name":"disks","pool":"storage")"), HasSubstr("pool storage is draining"));
+  EXPECT_EQ(status(R"("name":"disks")"), "") << "its own pool drains, and another is for all";
+  const auto refused = call({"ADD", "c1", test::World::path(world_.add_namespace("c")), "eth0",
+                             R"({"cniVersion":"1.1.0","name":"disks","pool":"storage"})"});
+  EXPECT_THAT(refused.out, HasSubstr("pool storage is draining")) << "ADD says the same";
+}
+
+TEST_F(Plugin, InstallPutsAllOfAConflistOrNothing) {
+  const std::string directory = world_.directory().string() + "/runtime/net.d";
+  const std::string file = directory + "/10-weft.conflist";
+  const auto shell = [&](const std::string& command) {
+    return test::run({"nsenter", "--net=" + test::World::path(world_.host()), "sh", "-c", command},
+                     {{"WEFT_SOCKET", world_.socket()}}, "");
+  };
+  const std::string install = std::string(WEFT_BINARY_DIR) +
+                              "/weft-cni install --wait 0 --socket " + world_.socket() + " --to " +
+                              file;
+  const auto done = shell(install);
+  ASSERT_EQ(done.status, 0) << done.err;
+  const std::string whole = shell("cat " + file).out;
+  EXPECT_TRUE(json::parse(whole, nullptr, false).is_object());
+  // A disk on which nothing more can be written.
+  const auto full = shell("trap '' XFSZ; ulimit -f 0; " + install);
+  EXPECT_EQ(full.status, 1);
+  EXPECT_THAT(full.err, HasSubstr("File too large"));
+  EXPECT_EQ(shell("cat " + file).out, whole);
+  EXPECT_EQ(shell("ls " + directory).out, "10-weft.conflist\n");
+  // A list whose network weftd has no pool for is not there until it has.
+  const auto other = shell(
+      "echo '{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"plugins\":[{\"type\":\"weft\","
+      "\"pool\":\"nope\"}]}' > " +
+      directory + "/from; " + install + " --from " + directory + "/from");
+  EXPECT_EQ(other.status, 1);
+  EXPECT_THAT(other.err, HasSubstr("there is no pool 'nope'"));
+  EXPECT_EQ(shell("cat " + file).out, whole);
+}
+
 TEST_F(Plugin, ExhaustedPoolSaysTryAgain) {
   settings_.pools[0].ipv4_block_length = 32;
   settings_.pools[0].ipv6_block_length = 128;
@@ -537,8 +595,7 @@ TEST_F(Plugin, SeveralNetworksOnOneContainer) {
            test::World::in(netns, "ip -6 route show default").out;
   };
   // What it leads to is the last choice.
-  EXPECT_THAT(routes(),
-              HasSubstr("default via 169.254.1.1 dev eth1 proto static metric 14"));
+  EXPECT_THAT(routes(), HasSubstr("default via 169.254.1.1 dev eth1 proto static metric 14"));
   EXPECT_THAT(routes(), HasSubstr("default via fe80::1 dev eth1 proto static metric 14"));
   // Both answer, each over its own link.
   for (const char* to : {"10.64.0.128", "10.64.0.129", "fd64:0:0:1::80", "fd64:0:0:1::81"}) {
