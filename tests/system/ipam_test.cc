@@ -397,6 +397,38 @@ TEST_F(Ipam, ALostRouteIsPutBackWithoutAnAudit) {
   EXPECT_EQ(findings({}), "[]");
 }
 
+TEST_F(Ipam, ALinkThatSomebodyRenamedIsNamedBackAndItsContainerKeepsItsAddress) {
+  configure("");
+  start("host1");
+  const std::string web = add_container("host1", "web");
+  const json before = held("web");
+  const std::string link = before["host_ifname"];
+  for (const char* name : {"debug0", "weftdebug0"}) {
+    // In one step where the kernel can.
+    must("ip link set " + link + " name " + name + " || { ip link set " + link +
+         " down && ip link set " + link + " name " + name + "; }");
+    EXPECT_TRUE(eventually([&] {
+      return run("host1", {"ip", "link", "show", link}).ok();
+    })) << name
+        << weftd_.at("host1").output();
+    EXPECT_FALSE(run("host1", {"ip", "link", "show", name}).ok());
+    must("ip link set " + link + " up");
+    EXPECT_TRUE(pings("web", "10.0.0.0")) << name;
+    EXPECT_TRUE(eventually([&] { return findings({}) == "[]"; })) << findings({});
+    EXPECT_EQ(held("web")["sequence"], before["sequence"]) << name;
+  }
+  stop("host1", SIGTERM);
+  configure("", 3600);
+  start("host1");
+  must("ip link set " + link + " name debug0");
+  EXPECT_NE(findings({}).find("link debug0 is that of container"), std::string::npos);
+  EXPECT_NE(findings({"--repair"}).find("named back"), std::string::npos);
+  EXPECT_EQ(findings({}), "[]");
+  EXPECT_TRUE(cni("DEL", "host1", "web").ok());
+  EXPECT_EQ(must("ip -o link show type veth | grep -c weft: || true"), "0\n");
+  EXPECT_EQ(block()["held"], 0);
+}
+
 TEST_F(Ipam, BlocksOfOneAddressHaveNoBlackhole) {
   must("cat > /run/weft.yaml && mount --bind /run/weft.yaml /etc/weft/weft.yaml",
        "node: {asn: 4200000011, router-id: 10.255.0.11}\n"
