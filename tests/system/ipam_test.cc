@@ -429,6 +429,44 @@ TEST_F(Ipam, ALinkThatSomebodyRenamedIsNamedBackAndItsContainerKeepsItsAddress) 
   EXPECT_EQ(block()["held"], 0);
 }
 
+TEST_F(Ipam, TheMtuIsThatOfTheUplinksAndFollowsThem) {
+  configure("");
+  start("host1");
+  start("host2");
+  const auto mtu = [&](const std::string& container) {
+    return json::parse(must("ip -n " + container + " -j link show eth0"))[0]["mtu"].get<int>();
+  };
+  must("ip link set eth1 mtu 4000");
+  EXPECT_TRUE(run("host2", {"ip", "link", "set", "eth1", "mtu", "4000"}).ok());
+  const std::string far = add_container("host2", "far");
+  // weftd hears of a link from the kernel.
+  int made = 0;
+  const auto made_with = [&](int wanted) {
+    const std::string name = "c" + std::to_string(made++);
+    add_container("host1", name);
+    return mtu(name) == wanted;
+  };
+  EXPECT_TRUE(eventually([&] { return made_with(4000); }));
+  ASSERT_TRUE(eventually([&] { return ping("host1", "c0", far); }));
+  must("ip link set eth1 mtu 1400");
+  EXPECT_TRUE(run("host2", {"ip", "link", "set", "eth1", "mtu", "1400"}).ok());
+  EXPECT_TRUE(eventually([&] { return made_with(1400); }));
+  // A container that runs keeps its own, and the host tells it what is too big.
+  EXPECT_EQ(mtu("c0"), 4000);
+  EXPECT_TRUE(eventually([&] {
+    return run("host1",
+               {"ip", "netns", "exec", "c0", "ping", "-c", "1", "-W", "2", "-s", "3000", far})
+        .ok();
+  }));
+  EXPECT_NE(must("ip -n c0 route get " + far).find("mtu 1400"), std::string::npos);
+  // What the network says is first.
+  must("ip netns add own");
+  const Output own = plugin("weft", "ADD", "own",
+                            R"({"cniVersion":"1.0.0","name":"fabric","type":"weft","mtu":1300})");
+  ASSERT_TRUE(own.ok()) << own.text();
+  EXPECT_EQ(mtu("own"), 1300);
+}
+
 TEST_F(Ipam, BlocksOfOneAddressHaveNoBlackhole) {
   must("cat > /run/weft.yaml && mount --bind /run/weft.yaml /etc/weft/weft.yaml",
        "node: {asn: 4200000011, router-id: 10.255.0.11}\n"
