@@ -29,6 +29,7 @@ namespace weft::cni {
 namespace {
 
 constexpr std::uint16_t create = NLM_F_CREATE | NLM_F_EXCL;
+constexpr std::uint16_t replace = NLM_F_CREATE | NLM_F_REPLACE;
 constexpr std::uint32_t loopback_index = 1;
 /// IF_OPER_UP of linux/if.h, which does not go with net/if.h.
 constexpr std::uint8_t operational = 6;
@@ -55,8 +56,16 @@ std::vector<Address> addresses(const Wiring& wiring) {
   return list;
 }
 
-bool holds_default(const Wiring& wiring, Family family) {
+DefaultRoute default_route(const Wiring& wiring, Family family) {
   return family == Family::ipv4 ? wiring.default_ipv4 : wiring.default_ipv6;
+}
+
+const std::optional<DefaultHolder>& former_holder(const Wiring& wiring, Family family) {
+  return family == Family::ipv4 ? wiring.former_ipv4 : wiring.former_ipv6;
+}
+
+bool holds_default(const Wiring& wiring, Family family) {
+  return default_route(wiring, family) == DefaultRoute::held;
 }
 
 std::vector<Prefix> container_routes(const Wiring& wiring, const Address& address) {
@@ -150,8 +159,15 @@ void put_neighbour(netlink::Batch& batch, const Address& address, const Mac& mac
 }
 
 /// A route inside the container: through `via`, which is on the link, or straight to the link.
+struct RoutePlace {
+  std::uint32_t table = RT_TABLE_MAIN;
+  std::uint32_t metric = 0;
+  std::uint16_t flags = create;
+};
+
 void put_route(netlink::Batch& batch, const Prefix& destination, const std::optional<Address>& via,
-               std::uint32_t index, std::uint32_t table = RT_TABLE_MAIN) {
+               std::uint32_t index, const RoutePlace& place = {}) {
+  const std::uint32_t table = place.table;
   rtmsg head{};
   head.rtm_family = kernel_family(destination.address());
   head.rtm_dst_len = static_cast<std::uint8_t>(destination.length());
@@ -161,17 +177,26 @@ void put_route(netlink::Batch& batch, const Prefix& destination, const std::opti
   head.rtm_type = RTN_UNICAST;
   // Only the first of several interfaces has a route to 169.254.1.1.
   if (via && via->is_v4()) head.rtm_flags = RTNH_F_ONLINK;
-  batch.begin(RTM_NEWROUTE, create, head);
+  batch.begin(RTM_NEWROUTE, place.flags, head);
   if (destination.length() != 0) batch.put_address(RTA_DST, destination.address());
   if (via) batch.put_address(RTA_GATEWAY, *via);
   batch.put_u32(RTA_OIF, index);
   if (table != RT_TABLE_MAIN) batch.put_u32(RTA_TABLE, table);
+  if (place.metric != 0) batch.put_u32(RTA_PRIORITY, place.metric);
 }
 
 /// One for each interface name: the rules that lead there outlive the interface and serve the next
 /// of that name.
-std::uint32_t own_table(const Wiring& wiring) {
-  return 0x57000000U | static_cast<std::uint32_t>(stable_hash(wiring.attachment.ifname) >> 40);
+std::uint32_t own_table(const std::string& ifname) {
+  return 0x57000000U | static_cast<std::uint32_t>(stable_hash(ifname) >> 40);
+}
+
+/// Worse than any that others choose, and of each interface another.
+std::uint32_t spare_metric(const std::string& ifname) {
+  return own_table(ifname);
+}
+bool is_spare(std::uint32_t metric) {
+  return metric >> 24 == 0x57;
 }
 
 void put_source_rule(netlink::Batch& batch, const Address& address, std::uint32_t table) {
@@ -299,14 +324,15 @@ Result<void, Failure> Ends::check_absent(const std::string& ifname) {
   return {};
 }
 
-Result<bool, Failure> Ends::has_default_route(Family family, const std::string& ifname) {
+Result<std::optional<DefaultHolder>, Failure> Ends::default_holder(Family family,
+                                                                   const std::string& ifname) {
   netlink::Batch batch;
   rtmsg head{};
   head.rtm_family = family == Family::ipv4 ? AF_INET : AF_INET6;
   head.rtm_table = RT_TABLE_MAIN;
   batch.begin(RTM_GETROUTE, 0, head);
-  // 0: through several, or through a nexthop object.
-  std::vector<std::uint32_t> devices;
+  // Index 0: through several, or through a nexthop object.
+  std::vector<DefaultHolder> holders;
   const auto done = container_.dump(
       batch,
       [&](const netlink::Message& message) {
@@ -315,19 +341,32 @@ Result<bool, Failure> Ends::has_default_route(Family family, const std::string& 
             route->rtm_type != RTN_UNICAST) {
           return;
         }
-        const auto device = message.attributes<rtmsg>().find(RTA_OIF);
-        devices.push_back(device ? device->u32() : 0);
+        const auto attributes = message.attributes<rtmsg>();
+        const auto metric = attributes.find(RTA_PRIORITY);
+        if (metric && is_spare(metric->u32())) return;
+        const auto device = attributes.find(RTA_OIF);
+        const auto via = attributes.find(RTA_GATEWAY);
+        holders.push_back({"", device ? device->u32() : 0,
+                           device && via && via->address() == gateway(family) &&
+                               route->rtm_protocol == RTPROT_STATIC});
       },
-      [&] { devices.clear(); });
+      [&] { holders.clear(); });
   // A namespace in which nobody has made a route yet has no main table.
   if (!done && done.error().code != ENOENT) {
     return refused("default routes of the container", done.error());
   }
-  if (devices.empty()) return false;
-  const auto own = find_link(container_, ifname);
-  if (!own) return refused("looking for " + ifname, own.error());
-  return std::any_of(devices.begin(), devices.end(),
-                     [&](std::uint32_t device) { return !*own || device != (*own)->index; });
+  if (holders.empty()) return std::optional<DefaultHolder>();
+  const auto links = list_links(container_);
+  if (!links) return refused("interfaces of the container", links.error());
+  std::optional<DefaultHolder> found;
+  for (DefaultHolder& holder : holders) {
+    for (const Link& link : *links) {
+      if (link.index == holder.index) holder.ifname = link.name;
+    }
+    if (holder.ifname == ifname || (found && !found->is_ours)) continue;
+    found = holder;
+  }
+  return found;
 }
 
 template <typename Change>
@@ -443,21 +482,35 @@ Result<void, Failure> Ends::wire_container(const Wiring& wiring, Indexes indexes
       .begin(RTM_SETLINK, 0, link_header(indexes.container, IFF_UP));
   for (const Address& address : addresses(wiring)) {
     const Address via = gateway(address.family());
+    const DefaultRoute place = default_route(wiring, address.family());
+    RoutePlace here;
     put_address(steps.next("adding " + address.text()), address, bits(address.family()),
                 indexes.container);
     put_neighbour(steps.next("adding the neighbour " + via.text()), via, host_mac,
                   indexes.container);
-    if (via.is_v4() && wiring.default_ipv4) {
+    if (const auto& former = former_holder(wiring, address.family())) {
+      const RoutePlace spare{RT_TABLE_MAIN, spare_metric(former->ifname), replace};
+      const std::string doing = "keeping the routes of " + former->ifname;
+      put_route(steps.next(doing), Prefix(address, 0), via, former->index, spare);
+      if (via.is_v4()) put_route(steps.next(doing), Prefix::host(via), {}, former->index, spare);
+      here.flags = replace;
+    }
+    if (via.is_v4() && place == DefaultRoute::held) {
       put_route(steps.next("adding the route to " + via.text()), Prefix::host(via), {},
-                indexes.container);
+                indexes.container, here);
     }
     for (const Prefix& route : container_routes(wiring, address)) {
       put_route(steps.next("adding the container's route " + route.text()), route, via,
-                indexes.container);
+                indexes.container, route.length() == 0 ? here : RoutePlace{});
     }
-    if (!holds_default(wiring, address.family())) {
+    if (place == DefaultRoute::spare) {
+      put_route(steps.next("adding the spare default route of " + address.text()),
+                Prefix(address, 0), via, indexes.container,
+                {RT_TABLE_MAIN, spare_metric(ifname), create});
+    }
+    if (place == DefaultRoute::spare || place == DefaultRoute::never) {
       put_route(steps.next("adding the default route of " + address.text()), Prefix(address, 0),
-                via, indexes.container, own_table(wiring));
+                via, indexes.container, {own_table(ifname), 0, create});
     }
   }
   if (wiring.egress) {
@@ -479,9 +532,10 @@ Result<void, Failure> Ends::wire_container(const Wiring& wiring, Indexes indexes
 /// An interface beside the one with the default routes answers by itself.
 Result<void, Failure> Ends::route_by_source(const Wiring& wiring) {
   for (const Address& address : addresses(wiring)) {
-    if (holds_default(wiring, address.family())) continue;
+    const DefaultRoute place = default_route(wiring, address.family());
+    if (place == DefaultRoute::held || place == DefaultRoute::of_the_host) continue;
     netlink::Batch batch;
-    put_source_rule(batch, address, own_table(wiring));
+    put_source_rule(batch, address, own_table(wiring.attachment.ifname));
     const auto done = container_.request(batch);
     // Left by an interface of the same name and address: rules do not go with a link.
     if (!done && done.error().code != EEXIST) {

@@ -21,6 +21,26 @@
 
 namespace weft::cni {
 
+/// What an interface is to the container's default route of one family.
+enum class DefaultRoute {
+  /// Leads through it.
+  held,
+  /// Leads through another interface, and through this one when that goes.
+  spare,
+  /// Never leads through it: the network says so.
+  never,
+  /// Of the host itself (CNI_NETNS_OVERRIDE), whose routes are not the plugin's to choose.
+  of_the_host,
+};
+
+/// The interface through which a default route leads.
+struct DefaultHolder {
+  std::string ifname;
+  std::uint32_t index = 0;
+  /// One that this plugin made, as far as its route tells.
+  bool is_ours = false;
+};
+
 /// All that is to be built, decided beforehand.
 struct Wiring {
   Attachment attachment;
@@ -28,10 +48,13 @@ struct Wiring {
   Mac mac{};
   std::optional<Address> ipv4;
   std::optional<Address> ipv6;
-  /// The default routes lead through this interface. Of an interface beside, what comes in there is
-  /// answered there: its address has a routing table of its own.
-  bool default_ipv4 = true;
-  bool default_ipv6 = true;
+  /// Where the default routes lead. Of an interface beside, what comes in there is answered there:
+  /// its address has a routing table of its own.
+  DefaultRoute default_ipv4 = DefaultRoute::held;
+  DefaultRoute default_ipv6 = DefaultRoute::held;
+  /// Of ours, whose default routes become spare ones.
+  std::optional<DefaultHolder> former_ipv4;
+  std::optional<DefaultHolder> former_ipv6;
   std::string host_ifname;
   std::uint32_t mtu = 1500;
   std::string alias;
@@ -56,8 +79,14 @@ class Ends {
   /// CNI: an ADD for an interface that exists is an error, and must be one before anything is
   /// touched.
   Result<void, Failure> check_absent(const std::string& ifname);
-  /// Has the container a default route through another interface than `ifname`?
-  Result<bool, Failure> has_default_route(Family family, const std::string& ifname);
+  /// The container's namespace is the caller's own.
+  [[nodiscard]] bool is_one() const {
+    return host_namespace_.inode() == container_namespace_.inode();
+  }
+  /// Through which interface other than `ifname` the container's default route leads. Spare ones do
+  /// not count; one that is not ours comes first.
+  Result<std::optional<DefaultHolder>, Failure> default_holder(Family family,
+                                                               const std::string& ifname);
 
   /// Builds all of it, or undoes in reverse what it had built.
   Result<void, Failure> attach(const Wiring& wiring);

@@ -8,13 +8,13 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
 
-#include "cni/request.h"
 #include "ctl/client.h"
 #include "net/fd.h"
 
@@ -29,8 +29,9 @@ constexpr const char* usage =
     "usage: weft-cni install [--to FILE] [--from FILE] [--wait SECONDS] [--socket PATH]";
 
 /// weftd's own words while it is not ready; empty once it is.
-std::string ask(const std::string& socket) {
-  const auto reply = ctl::call(socket, ctl::StatusRequest{}, std::chrono::seconds(5));
+std::string ask(const std::string& socket, const NetworkConfig& config) {
+  const auto reply =
+      ctl::call(socket, ctl::StatusRequest{config.name, config.pool}, std::chrono::seconds(5));
   if (!reply) return reply.error().message;
   if (const auto* failure = std::get_if<ctl::Failure>(&*reply)) return failure->message;
   const auto* status = std::get_if<ctl::Status>(&*reply);
@@ -43,6 +44,9 @@ Error failed(const std::string& path) {
 
 /// Beside its place first, on disk, then renamed.
 Result<void> replace(const std::string& path, std::string_view text) {
+  // What a host has on which no runtime was started yet.
+  std::error_code unmade;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), unmade);
   // No runtime reads a name that ends like this.
   const std::string beside = path + ".new";
   Fd file(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
@@ -62,10 +66,7 @@ Result<std::string> text_to_install(const std::string& from) {
   if (from.empty()) return default_conflist();
   std::ifstream file(from);
   if (!file) return failed(from);
-  std::string text{std::istreambuf_iterator<char>(file), {}};
-  const auto good = check_conflist(text);
-  if (!good) return good.error().within(from);
-  return text;
+  return std::string{std::istreambuf_iterator<char>(file), {}};
 }
 
 }  // namespace
@@ -95,7 +96,8 @@ Result<Installation> parse_installation(const std::vector<std::string_view>& wor
 }
 
 std::string default_conflist() {
-  const Json capabilities{{"ips", true}, {"mac", true}, {"bandwidth", true}, {"dns", true}};
+  const Json capabilities{
+      {"ips", true}, {"mac", true}, {"ipRanges", true}, {"bandwidth", true}, {"dns", true}};
   const Json list{
       {"cniVersion", "1.0.0"},
       {"name", "weft"},
@@ -105,7 +107,7 @@ std::string default_conflist() {
   return list.dump(2) + "\n";
 }
 
-Result<void> check_conflist(std::string_view text) {
+Result<NetworkConfig> check_conflist(std::string_view text) {
   const Json list = Json::parse(text, nullptr, false);
   if (!list.is_object()) return Error{"is not a JSON object"};
   const auto plugins = list.find("plugins");
@@ -121,14 +123,14 @@ Result<void> check_conflist(std::string_view text) {
   const auto request =
       parse({"ADD", "container", "/run/netns/container", "eth0", "", "/opt/cni/bin", ""},
             first.dump(-1, ' ', false, Json::error_handler_t::replace));
-  if (request) return {};
+  if (request) return request->config;
   const Failure& failure = request.error();
   return Error{failure.details.empty() ? failure.message
                                        : fmt::format("{}: {}", failure.message, failure.details)};
 }
 
 std::string not_ready(const ctl::Status& status) {
-  if (status.addresses_free == 0) return "no free address in this host's blocks";
+  if (!status.cannot_give.empty()) return status.cannot_give;
   if (status.peers != 0 && status.peers_established == 0) {
     return "no BGP session is up: nobody would find this host's containers";
   }
@@ -138,11 +140,13 @@ std::string not_ready(const ctl::Status& status) {
 Result<void> install(const Installation& installation) {
   const auto text = text_to_install(installation.from);
   if (!text) return text.error();
+  const auto config = check_conflist(*text);
+  if (!config) return config.error().within(installation.from);
   const std::string socket =
       installation.socket.empty() ? ctl::default_socket : installation.socket;
   const Time end = Clock::now() + installation.patience;
   for (;;) {
-    const std::string reason = ask(socket);
+    const std::string reason = ask(socket, *config);
     if (reason.empty()) return replace(installation.to, *text);
     if (Clock::now() >= end) {
       return Error{fmt::format("nothing is installed, for weftd is not ready: {}", reason)};

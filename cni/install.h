@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cni/request.h"
 #include "ctl/protocol.h"
 #include "net/result.h"
 
@@ -31,7 +32,7 @@ Result<Installation> parse_installation(const std::vector<std::string_view>& wor
 std::string default_conflist();
 
 /// A list of plugins with weft as its first, in words that runtimes read.
-Result<void> check_conflist(std::string_view text);
+Result<NetworkConfig> check_conflist(std::string_view text);
 
 /// Why an ADD would fail, or its container would not be reached; empty when neither is so.
 std::string not_ready(const ctl::Status& status);

@@ -30,17 +30,43 @@ Wiring wiring_of(const Request& request, const ctl::Lease& lease) {
   return wiring;
 }
 
-/// Where the network does not say, the first interface of a container has the default routes.
+/// eth0 before eth1, net2 before net10.
+bool comes_before(const std::string& ifname, const std::string& other) {
+  return std::pair(ifname.size(), ifname) < std::pair(other.size(), other);
+}
+
+/// Where the network does not say, the interface of weft's that is first by its name has the
+/// default route: some runtimes attach in no order.
+Result<void, Failure> choose_default(const Request& request, Ends& ends, Family family,
+                                     Wiring& wiring) {
+  const bool is_v4 = family == Family::ipv4;
+  DefaultRoute& chosen = is_v4 ? wiring.default_ipv4 : wiring.default_ipv6;
+  const std::optional<bool>& wanted = request.config.default_route;
+  if (!wanted.value_or(true)) {
+    chosen = ends.is_one() ? DefaultRoute::of_the_host : DefaultRoute::never;
+    return {};
+  }
+  if (!(is_v4 ? wiring.ipv4 : wiring.ipv6)) return {};
+  if (ends.is_one() && !wanted) {
+    chosen = DefaultRoute::of_the_host;
+    return {};
+  }
+  const std::string& ifname = request.attachment.ifname;
+  const auto holder = ends.default_holder(family, ifname);
+  if (!holder) return holder.error();
+  if (!*holder) return {};
+  if ((*holder)->is_ours && (wanted || comes_before(ifname, (*holder)->ifname))) {
+    (is_v4 ? wiring.former_ipv4 : wiring.former_ipv6) = **holder;
+  } else if (!wanted) {
+    chosen = DefaultRoute::spare;
+  }
+  return {};
+}
+
 Result<void, Failure> choose_defaults(const Request& request, Ends& ends, Wiring& wiring) {
-  for (const auto& [family, chosen] : {std::pair{Family::ipv4, &Wiring::default_ipv4},
-                                       std::pair{Family::ipv6, &Wiring::default_ipv6}}) {
-    if (request.config.default_route) {
-      wiring.*chosen = *request.config.default_route;
-    } else if (family == Family::ipv4 ? wiring.ipv4.has_value() : wiring.ipv6.has_value()) {
-      const auto other = ends.has_default_route(family, request.attachment.ifname);
-      if (!other) return other.error();
-      wiring.*chosen = !*other;
-    }
+  for (const Family family : {Family::ipv4, Family::ipv6}) {
+    auto chosen = choose_default(request, ends, family, wiring);
+    if (!chosen) return chosen;
   }
   return {};
 }
@@ -94,13 +120,16 @@ Result<std::string, Failure> del(const Request& request, const Weftd& weftd) {
 
 /// What was decided at ADD, as ADD told it: by now the container may have other interfaces.
 void recall(const Success& previous, Wiring& wiring) {
-  const auto has = [&](Family family) {
-    return std::any_of(previous.routes.begin(), previous.routes.end(), [&](const Route& route) {
-      return route.destination == Prefix(gateway(family), 0) && route.gateway == gateway(family);
-    });
+  const auto place = [&](Family family) {
+    const bool held =
+        std::any_of(previous.routes.begin(), previous.routes.end(), [&](const Route& route) {
+          return route.destination == Prefix(gateway(family), 0) &&
+                 route.gateway == gateway(family);
+        });
+    return held ? DefaultRoute::held : DefaultRoute::never;
   };
-  wiring.default_ipv4 = has(Family::ipv4);
-  wiring.default_ipv6 = has(Family::ipv6);
+  wiring.default_ipv4 = place(Family::ipv4);
+  wiring.default_ipv6 = place(Family::ipv6);
   for (const Interface& interface : previous.interfaces) {
     if (interface.name != wiring.attachment.ifname || interface.sandbox.empty()) continue;
     if (const auto mac = parse_mac(interface.mac)) wiring.mac = *mac;

@@ -58,7 +58,7 @@ Result<std::string, Failure> carry_out(const Program& program, const Request& re
     case Command::gc:
       return collect(request, weftd);
     case Command::status:
-      return status(weftd);
+      return status(request.config, weftd);
     case Command::version:
       break;
   }

@@ -120,7 +120,7 @@ Result<void, Failure> Ends::verify(const Wiring& wiring) {
   for (const InterfaceAddress& ip : whole.ips) {
     inside_addresses.push_back({ip.address, ip.length, {}, {}});
     host_routes.push_back({Prefix::host(ip.address), {}});
-    if (ip.address.is_v4() && wiring.default_ipv4) {
+    if (ip.address.is_v4() && wiring.default_ipv4 == DefaultRoute::held) {
       inside_routes.push_back({Prefix::host(gateway(Family::ipv4)), {}});
     }
     if (ip.address.is_v6()) host_addresses.push_back({gateway(Family::ipv6), 64, {}, {}});

@@ -54,8 +54,8 @@ void warn(std::string_view text) {
   fmt::print(stderr, "weft-cni: {}\n", text);
 }
 
-Result<std::string, Failure> status(const Weftd& weftd) {
-  const auto status = weftd.ask<ctl::Status>(ctl::StatusRequest{});
+Result<std::string, Failure> status(const NetworkConfig& config, const Weftd& weftd) {
+  const auto status = weftd.ask<ctl::Status>(ctl::StatusRequest{config.name, config.pool});
   if (!status) return Failure{Code::not_available, status.error().message, {}};
   const std::string reason = not_ready(*status);
   if (reason.empty()) return std::string();

@@ -39,6 +39,6 @@ class Weftd {
 void warn(std::string_view text);
 
 /// STATUS: prints nothing, or why an ADD would fail.
-Result<std::string, Failure> status(const Weftd& weftd);
+Result<std::string, Failure> status(const NetworkConfig& config, const Weftd& weftd);
 
 }  // namespace weft::cni

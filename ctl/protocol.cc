@@ -93,7 +93,9 @@ constexpr auto fields<SpareRequest> = std::tuple{Field{"attachment", &SpareReque
 template <>
 constexpr auto fields<CheckRequest> = std::tuple{Field{"attachment", &CheckRequest::attachment}};
 template <>
-constexpr auto fields<StatusRequest> = std::tuple{};
+constexpr auto fields<StatusRequest> =
+    std::tuple{Field{"network", &StatusRequest::network, {}, true},
+               Field{"pool", &StatusRequest::pool, {}, true}};
 template <>
 constexpr auto fields<PeersRequest> = std::tuple{};
 template <>
@@ -182,6 +184,7 @@ constexpr auto fields<Status> = std::tuple{Field{"version", &Status::version},
                                            Field{"restarting", &Status::restarting, {}, true},
                                            Field{"paths", &Status::paths, {}, true},
                                            Field{"path_limit", &Status::path_limit, {}, true},
+                                           Field{"cannot_give", &Status::cannot_give, {}, true},
                                            Field{"warnings", &Status::warnings}};
 template <>
 constexpr auto fields<PeerFamily> =

@@ -106,6 +106,10 @@ struct CheckRequest {
 };
 
 struct StatusRequest {
+  /// CNI STATUS: could a container of this network have an address now? Empty: not asked.
+  std::string network = {};
+  /// As in AddRequest.
+  std::string pool = {};
   bool operator==(const StatusRequest&) const = default;
 };
 struct PeersRequest {
@@ -281,10 +285,12 @@ struct Status {
   std::string drain_text;
   /// weftd has restarted and waits for its peers' routes before it chooses (RFC 4724 4.1).
   bool restarting = false;
-  /// What an operator should look at, one sentence each; empty is all well.
   /// Paths of all peers, and how many there may be (bgp.path-limit); 0: any.
   std::uint64_t paths = 0;
   std::uint32_t path_limit = 0;
+  /// Why a container of the network that was asked about could not have an address; empty: it could.
+  std::string cannot_give = {};
+  /// What an operator should look at, one sentence each; empty is all well.
   std::vector<std::string> warnings;
   bool operator==(const Status&) const = default;
 };

@@ -292,8 +292,15 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
   std::vector<std::string> examine(bool repair) {
     std::vector<std::string> found;
     const Time now = Clock::now();
-    const auto links = list_links(socket_);
+    auto links = list_links(socket_);
     if (!links) return {"the kernel's links cannot be read: " + links.error().message};
+    for (const auto& [link, lease] : renamed(*links)) {
+      found.push_back(fmt::format("link {} is that of container {} and was {}{}", link->name,
+                                  describe(lease->attachment), lease->host_ifname,
+                                  repair ? ": named back" : "; the next audit names it back"));
+      if (repair) name_back(*link, *lease);
+      link->name = lease->host_ifname;
+    }
     std::map<std::string, const Link*> veths;
     for (const Link& link : *links) {
       if (is_container_link(link.name)) veths.emplace(link.name, &link);
@@ -491,9 +498,47 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
 
   void audit() {
     await_audit();
-    const auto links = list_links(socket_);
+    auto links = list_links(socket_);
     if (!links) return spdlog::error("links of this host: {}", links.error().message);
+    // Its container lives, whatever its link is called.
+    for (const auto& [link, lease] : renamed(*links)) {
+      name_back(*link, *lease);
+      link->name = lease->host_ifname;
+    }
     look(*links);
+  }
+
+  /// Links that somebody has given another name, known by their alias.
+  std::vector<std::pair<Link*, const ipam::Lease*>> renamed(std::vector<Link>& links) {
+    std::vector<Link*> strange;
+    std::set<std::string> present;
+    for (Link& link : links) {
+      if (allocator_.find_host_ifname(link.name) != nullptr) {
+        present.insert(link.name);
+      } else if (link.alias.starts_with("weft:")) {
+        strange.push_back(&link);
+      }
+    }
+    std::vector<std::pair<Link*, const ipam::Lease*>> found;
+    if (strange.empty()) return found;
+    for (const ipam::LeaseStatus& held : allocator_.leases()) {
+      const std::string& ifname = held.lease.host_ifname;
+      if (present.contains(ifname) || removed_.contains(ifname)) continue;
+      const std::string alias = ipam::link_alias(held.lease);
+      for (Link* link : strange) {
+        if (link->alias == alias) found.emplace_back(link, allocator_.find_host_ifname(ifname));
+      }
+    }
+    return found;
+  }
+
+  void name_back(const Link& link, const ipam::Lease& lease) {
+    const auto done = rename_link(socket_, link.index, lease.host_ifname);
+    spdlog::warn("link {} of container {} was renamed by somebody and {}", lease.host_ifname,
+                 describe(lease.attachment),
+                 done ? "has its name again"
+                      : fmt::format("is {} now: it cannot be named back: {}", link.name,
+                                    done.error().message));
   }
 
   void look(const std::vector<Link>& links) {

@@ -260,7 +260,7 @@ class Daemon {
             [&](const ctl::DelRequest& del) { containers_->del(del, answer); },
             [&](const ctl::SpareRequest& spare) { containers_->spare(spare, answer); },
             [&](const ctl::CheckRequest& check) { containers_->check(check, answer); },
-            [&](const ctl::StatusRequest&) { answer(status_view(world(), now)); },
+            [&](const ctl::StatusRequest& status) { answer(status_view(world(), status, now)); },
             [&](const ctl::BfdRequest&) { answer(bfd_view(world(), now)); },
             [&](const ctl::PeersRequest&) { answer(peers_view(world(), now)); },
             [&](const ctl::PeerRequest& order) { answer(ordered(order)); },

@@ -235,6 +235,8 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
   if (const std::string& fault = world.containers.statistics().filter_fault; !fault.empty()) {
     found.push_back(fault);
   }
+  for (std::string& complaint : world.containers.allocator().complaints())
+    found.push_back(std::move(complaint));
   for (const bgp::PeerStatus& peer : peers) {
     for (const bgp::PeerFamilyStatus& family : peer.families) {
       if (family.unheld != 0) {
@@ -330,7 +332,7 @@ ctl::Doctor doctor_view(const World& world) {
   return view;
 }
 
-ctl::Status status_view(const World& world, Time now) {
+ctl::Status status_view(const World& world, const ctl::StatusRequest& request, Time now) {
   const bgp::Speaker& speaker = world.routing.speaker();
   const auto peers = speaker.peers();
   ctl::Status status;
@@ -366,6 +368,10 @@ ctl::Status status_view(const World& world, Time now) {
   const bgp::PathLimitStatus paths = speaker.path_limit();
   status.paths = paths.paths;
   status.path_limit = paths.limit.value_or(0);
+  if (!request.network.empty()) {
+    status.cannot_give =
+        world.containers.allocator().why_not_given(request.network, request.pool, now);
+  }
   status.warnings = warnings(world, peers, now);
   return status;
 }

@@ -29,7 +29,7 @@ struct World {
   std::chrono::system_clock::time_point configured_at;
 };
 
-ctl::Status status_view(const World& world, Time now);
+ctl::Status status_view(const World& world, const ctl::StatusRequest& request, Time now);
 ctl::Peers peers_view(const World& world, Time now);
 ctl::Bfd bfd_view(const World& world, Time now);
 /// The reply is a Failure when a single prefix was asked for and there is no such route.

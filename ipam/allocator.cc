@@ -60,6 +60,12 @@ bool reach_into(const std::vector<RangeSet>& sets, const Ranges& of) {
   });
 }
 
+std::string counterpart(const Place& place, const Address& address) {
+  const auto other =
+      address.is_v4() ? place.block.ipv6_at(place.ordinal) : place.block.ipv4_at(place.ordinal);
+  return other ? other->text() : "none: its pool has one family";
+}
+
 bool is_for_network(const Pool& pool, const std::string& network) {
   const auto& networks = pool.settings().networks;
   return networks.empty() || std::find(networks.begin(), networks.end(), network) != networks.end();
@@ -141,6 +147,19 @@ void Allocator::reserve(const BlockId& id, Block& block) const {
   for (std::uint32_t ordinal = 0; ordinal < block.capacity(); ++ordinal) {
     block.reserve(ordinal, pool != nullptr && pool->is_reserved(id, ordinal));
   }
+}
+
+std::string Allocator::pool_names() const {
+  constexpr std::size_t shown = 8;
+  std::vector<std::string> names;
+  for (const Pool& pool : pools_) {
+    if (names.size() == shown) {
+      names.emplace_back("...");
+      break;
+    }
+    names.push_back(pool.name());
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 const Pool* Allocator::pool_named(const std::string& name) const {
@@ -259,6 +278,15 @@ Result<Grant, Refusal> Allocator::allocate(const AllocateRequest& request, Time 
   return grant;
 }
 
+std::string Allocator::why_not_given(const std::string& network, const std::string& pool,
+                                     Time now) const {
+  AllocateRequest request;
+  request.attachment.network = network;
+  request.pool = pool;
+  const auto place = pick(request, nullptr, now);
+  return place ? std::string() : place.error().message;
+}
+
 Result<Place, Refusal> Allocator::pick(const AllocateRequest& request, const Lease* replaced,
                                        Time now) const {
   if (!request.addresses.empty()) return pick_addresses(request, replaced);
@@ -334,7 +362,8 @@ Result<const Pool*, Refusal> Allocator::pool_for(const AllocateRequest& request)
       request.pool.empty()
           ? fmt::format("no pool {}is for network {} on this node",
                         request.ranges.empty() ? "" : "with the ranges asked for ", network)
-          : fmt::format("there is no pool '{}'", request.pool.substr(0, 64))};
+          : fmt::format("there is no pool '{}': weftd has {}", request.pool.substr(0, 64),
+                        pool_names())};
 }
 
 Result<Place, Refusal> Allocator::pick(const Pool& pool, const AllocateRequest& request,
@@ -400,9 +429,7 @@ Result<Place, Refusal> Allocator::pick_addresses(const AllocateRequest& request,
     auto found = place_of(address);
     if (!found) found = place_elsewhere(address);
     if (!found) {
-      return Refusal{
-          Reason::elsewhere,
-          fmt::format("{} is in no block that this host gives addresses from", address.text())};
+      return Refusal{Reason::elsewhere, fmt::format("{} {}", address.text(), where_is(address))};
     }
     if (!request.pool.empty() && found->block.pool != request.pool) {
       return Refusal{Reason::bad_request,
@@ -411,9 +438,10 @@ Result<Place, Refusal> Allocator::pick_addresses(const AllocateRequest& request,
     }
     if (place && *place != *found) {
       return Refusal{Reason::bad_request,
-                     fmt::format("{} does not go with {}: the addresses of both families have the "
-                                 "same place in a block",
-                                 address.text(), request.addresses.front().text())};
+                     fmt::format("{} does not go with {}, but with {}: the addresses of both "
+                                 "families have the same place in a block",
+                                 address.text(), request.addresses.front().text(),
+                                 counterpart(*found, address))};
     }
     place = found;
   }
@@ -448,6 +476,28 @@ Result<Place, Refusal> Allocator::pick_addresses(const AllocateRequest& request,
   }
   if (!gives(id, block)) return contested_refusal(id);
   return *place;
+}
+
+std::string Allocator::where_is(const Address& address) const {
+  for (const Pool& pool : pools_) {
+    const auto block = pool.block_of(address);
+    if (!block) continue;
+    const auto known = blocks_.find(*block);
+    const bool here = known != blocks_.end() && known->second.state != BlockState::foreign &&
+                      !is_drained(*block, known->second);
+    if (here) {
+      return fmt::format("is in block {} of pool {}, which is {} here: nothing is given from it",
+                         block->text(), pool.name(), name(known->second.state));
+    }
+    const auto* claim = std::get_if<EtcdClaim>(&pool.settings().claim);
+    return fmt::format(
+        "is in block {} of pool {}, which is not this host's (weftctl blocks shows which are){}",
+        block->text(), pool.name(),
+        claim != nullptr && claim->borrow == Borrow::never
+            ? fmt::format("; pools.{}.claim.etcd.borrow is never", pool.name())
+            : "");
+  }
+  return fmt::format("is in no pool: weftd has {}", pools_.empty() ? "none" : pool_names());
 }
 
 std::optional<Place> Allocator::place_elsewhere(const Address& address) const {
@@ -493,8 +543,7 @@ Result<Place, Refusal> Allocator::pick_elsewhere(const AllocateRequest& request,
   }
   if (request.agreed) return place;
   return Refusal{Reason::elsewhere,
-                 fmt::format("{} is in no block that this host gives addresses from", asked),
-                 place};
+                 fmt::format("{} {}", asked, where_is(request.addresses.front())), place};
 }
 
 std::string Allocator::why_not_lent(const Place& place) const {
@@ -519,11 +568,40 @@ std::string Allocator::why_not_lent(const Place& place) const {
   return {};
 }
 
+std::vector<std::string> Allocator::complaints() const {
+  std::vector<std::string> found;
+  for (const Pool& pool : pools_) {
+    const auto* claim = std::get_if<EtcdClaim>(&pool.settings().claim);
+    if (claim == nullptr || claim->borrow != Borrow::never) continue;
+    const auto borrowed =
+        std::count_if(borrowed_.begin(), borrowed_.end(),
+                      [&](const Place& place) { return place.block.pool == pool.name(); });
+    const auto lent = std::count_if(lent_.begin(), lent_.end(), [&](const auto& entry) {
+      return entry.first.block.pool == pool.name();
+    });
+    if (borrowed == 0 && lent == 0) continue;
+    found.push_back(
+        fmt::format("pools.{}.claim.etcd.borrow is never, but {} borrowed here and {} lent from "
+                    "here are in use: each goes with its container (weftctl blocks)",
+                    pool.name(), borrowed, lent));
+  }
+  return found;
+}
+
 /// By a lease in another block with the same address: the pool was renumbered over its former self.
 bool Allocator::is_taken(const BlockId& block, std::uint32_t ordinal) const {
   const auto ipv4 = block.ipv4_at(ordinal);
   const auto ipv6 = block.ipv6_at(ordinal);
   return (ipv4 && holders_.contains(*ipv4)) || (ipv6 && holders_.contains(*ipv6));
+}
+
+std::string Allocator::without_blocks(const std::string& pool) const {
+  const Pool* known = pool_named(pool);
+  const bool shared =
+      known != nullptr && std::holds_alternative<EtcdClaim>(known->settings().claim);
+  return fmt::format("pool {} has no block on this host{}", pool,
+                     shared ? ": weftctl status says why none is claimed in etcd"
+                            : ": it is not for this node, or its claim names none");
 }
 
 Refusal Allocator::exhausted(const std::string& pool, Time now) const {
@@ -543,6 +621,7 @@ Refusal Allocator::exhausted(const std::string& pool, Time now) const {
     const auto at = block.ordinals.next_ready(settings_.cool_down);
     if (at && (!ready || *at < *ready)) ready = at;
   }
+  if (blocks == 0) return {Refusal::Reason::exhausted, without_blocks(pool)};
   std::string message =
       fmt::format("pool {} has no free address on this host: {} held and {} resting in {} block{}",
                   pool, all.held, all.cooling, blocks, blocks == 1 ? "" : "s");

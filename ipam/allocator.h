@@ -161,6 +161,10 @@ class Allocator {
   Result<void> configure(const Settings& settings);
 
   [[nodiscard]] Result<Grant, Refusal> allocate(const AllocateRequest& request, Time now) const;
+  /// Why a container of the network that names no address could have none now, a sentence; empty:
+  /// it could.
+  [[nodiscard]] std::string why_not_given(const std::string& network, const std::string& pool,
+                                          Time now) const;
   /// Without `sequence` whatever the attachment holds is freed (CNI DEL).
   [[nodiscard]] Release release(const Attachment& attachment, std::optional<std::uint64_t> sequence,
                                 Time now) const;
@@ -190,6 +194,9 @@ class Allocator {
   [[nodiscard]] const std::map<Place, std::string>& lent() const { return lent_; }
   /// Places of other hosts' blocks that containers here hold.
   [[nodiscard]] const std::set<Place>& borrowed() const { return borrowed_; }
+  /// What an operator should look at, one sentence each: exceptions that are out although their
+  /// pool does not lend any more.
+  [[nodiscard]] std::vector<std::string> complaints() const;
   /// With the reasons.
   [[nodiscard]] const std::map<Place, std::string>& quarantined() const { return quarantined_; }
   /// Its pool's blocks are subnets with a gateway.
@@ -245,6 +252,10 @@ class Allocator {
                                                       const Lease* replaced) const;
   [[nodiscard]] Result<const Pool*, Refusal> pool_for(const AllocateRequest& request) const;
   [[nodiscard]] const Pool* pool_named(const std::string& name) const;
+  [[nodiscard]] std::string pool_names() const;
+  [[nodiscard]] std::string without_blocks(const std::string& pool) const;
+  /// Half a sentence: of which host's block or no pool the address is.
+  [[nodiscard]] std::string where_is(const Address& address) const;
   [[nodiscard]] std::optional<Place> place_of(const Address& address) const;
   /// In the block of another host, out of a pool whose owners may be asked.
   [[nodiscard]] std::optional<Place> place_elsewhere(const Address& address) const;

@@ -131,6 +131,16 @@ Result<std::vector<Link>, netlink::Refusal> list_links(netlink::Socket& socket) 
   return links;
 }
 
+Result<void, netlink::Refusal> rename_link(netlink::Socket& socket, std::uint32_t index,
+                                           const std::string& name) {
+  netlink::Batch batch;
+  ifinfomsg head{};
+  head.ifi_index = static_cast<int>(index);
+  batch.begin(RTM_SETLINK, 0, head);
+  batch.put_text(IFLA_IFNAME, name);
+  return socket.request(batch);
+}
+
 Result<std::vector<ContainerRoute>, netlink::Refusal> list_container_routes(
     netlink::Socket& socket) {
   std::vector<ContainerRoute> routes;

@@ -46,6 +46,10 @@ Result<std::optional<Link>, netlink::Refusal> find_link(netlink::Socket& socket,
 /// All links of the namespace.
 Result<std::vector<Link>, netlink::Refusal> list_links(netlink::Socket& socket);
 
+/// EBUSY before Linux 6.2 while the link is up.
+Result<void, netlink::Refusal> rename_link(netlink::Socket& socket, std::uint32_t index,
+                                           const std::string& name);
+
 /// One of our routes to a container.
 struct ContainerRoute {
   Prefix destination;

@@ -43,14 +43,13 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(Install, ReadyIsWhoCanServeAndBeReached) {
   ctl::Status status;
-  status.addresses_free = 1;
   EXPECT_EQ(not_ready(status), "") << "a host without peers serves itself";
   status.peers = 2;
   EXPECT_THAT(not_ready(status), HasSubstr("no BGP session"));
   status.peers_established = 1;
   EXPECT_EQ(not_ready(status), "");
-  status.addresses_free = 0;
-  EXPECT_THAT(not_ready(status), HasSubstr("no free address"));
+  status.cannot_give = "pool p is draining";
+  EXPECT_EQ(not_ready(status), "pool p is draining");
 }
 
 TEST(Install, WordsOfTheCommand) {

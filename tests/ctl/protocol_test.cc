@@ -73,7 +73,9 @@ TEST(RequestLine, ComesBackAsItWas) {
 }
 
 TEST(RequestLine, IsWhatTheDocumentationSays) {
-  EXPECT_EQ(encode(Request{StatusRequest{}}), R"({"method":"status"})");
+  EXPECT_EQ(*decode_request(R"({"method":"status"})"), Request{StatusRequest{}});
+  EXPECT_EQ(encode(Request{StatusRequest{"fabric"}}),
+            R"({"method":"status","network":"fabric","pool":""})");
   EXPECT_EQ(encode(Request{RoutesRequest{*Prefix::parse("10.0.0.0/8")}}),
             R"({"method":"routes","prefix":"10.0.0.0/8"})");
   EXPECT_EQ(encode(Request{DelRequest{attachment}}),
@@ -183,6 +185,7 @@ Status full_status() {
   status.blocks = 1;
   status.containers = 4;
   status.addresses_free = 60;
+  status.cannot_give = "pool p is draining";
   status.warnings = {"peer tor2 is down: \"hold timer expired\"\n", "caf\xc3\xa9"};
   return status;
 }

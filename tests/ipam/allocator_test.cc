@@ -148,6 +148,44 @@ TEST_F(Allocation, RefusesWithReasons) {
   EXPECT_THAT(poolless.allocate(request("a"), at(0)).error().message, HasSubstr("has no pools"));
 }
 
+/// As one that was decided on before the container was made anew.
+TEST_F(Allocation, AFreeOfAnEarlierAllocationIsNotCarriedOut) {
+  const auto first = add(request("a"), 0);
+  ASSERT_TRUE(first);
+  const Release late = allocator_.release({"net", "a", "eth0"}, std::nullopt, at(1));
+  del("a", 1);
+  AllocateRequest same = request("a");
+  same.addresses = {*first->lease.ipv4()};
+  const auto second = add(same, 100);
+  ASSERT_TRUE(second) << second.error().message;
+  ASSERT_EQ(second->lease.ipv4(), first->lease.ipv4());
+  allocator_.apply(late.changes);
+  const Lease* held = allocator_.find(Attachment{"net", "a", "eth0"});
+  ASSERT_NE(held, nullptr);
+  EXPECT_EQ(held->sequence, second->lease.sequence);
+}
+
+TEST_F(Allocation, SaysBeforehandWhetherItWouldGive) {
+  EXPECT_EQ(allocator_.why_not_given("net", "", at(0)), "");
+  EXPECT_EQ(allocator_.why_not_given("net", "small", at(0)), "");
+  EXPECT_THAT(allocator_.why_not_given("net", "other", at(0)),
+              HasSubstr("there is no pool 'other': weftd has small"));
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(add(request(std::to_string(i)), 0));
+  EXPECT_EQ(allocator_.why_not_given("net", "", at(0)), add(request("another"), 0).error().message);
+  EXPECT_THAT(allocator_.why_not_given("net", "", at(0)), HasSubstr("8 held"));
+  del("3", 0);
+  EXPECT_THAT(allocator_.why_not_given("net", "", at(0)), HasSubstr("the next is free in 60 s"));
+  EXPECT_EQ(allocator_.why_not_given("net", "", at(61)), "");
+  EXPECT_EQ(allocator_.lease_count(), 7U) << "it was only a question";
+
+  Settings etcd = small_pool();
+  etcd.pools[0].claim = EtcdClaim{};
+  Allocator unclaimed("boot-1", 1);
+  ASSERT_TRUE(unclaimed.configure(etcd));
+  EXPECT_THAT(unclaimed.why_not_given("net", "", at(0)),
+              HasSubstr("has no block on this host: weftctl status says why"));
+}
+
 TEST_F(Allocation, AuditFreesWhatTwiceHadNoVeth) {
   address("a");
   address("b");

@@ -130,7 +130,63 @@ TEST_F(Exceptions, APoolThatDoesNotLendAsksNobody) {
   std::get<EtcdClaim>(asker.settings.pools[0].claim).borrow = Borrow::never;
   ASSERT_TRUE(asker.allocator->configure(asker.settings));
   asker.add_fixed("c", address_of(owner));
-  EXPECT_THAT(asker.refusals["c"], HasSubstr("in no block that this host gives addresses from"));
+  EXPECT_THAT(asker.refusals["c"], testing::AllOf(HasSubstr("of pool p, which is not this host's"),
+                                                  HasSubstr("pools.p.claim.etcd.borrow is never")));
+}
+
+/// An operator who says `never` wants no more of them, not containers without a network.
+TEST_F(Exceptions, SetBackToNeverTheyStayUntilTheirContainersGo) {
+  Host& owner = host("h1");
+  Host& asker = host("h2");
+  const std::string address = address_of(owner);
+  asker.add_fixed("c", address);
+  pass(1, {&asker, &owner, &asker});
+  ASSERT_EQ(asker.address_of("c"), address);
+  EXPECT_TRUE(asker.allocator->complaints().empty());
+  const auto stands = [&](const char* when) {
+    EXPECT_EQ(asker.address_of("c"), address) << when;
+    EXPECT_TRUE(world.bgp_addresses[place_of(owner)].contains("h2")) << when;
+    EXPECT_THAT(key(address), testing::AllOf(HasSubstr("h2"), HasSubstr("\"agreed\""))) << when;
+    EXPECT_EQ(first_block(owner).lent, 1U) << when;
+    EXPECT_THAT(asker.allocator->complaints(), SizeIs(1)) << when;
+    EXPECT_THAT(owner.allocator->complaints()[0], HasSubstr("0 borrowed here and 1 lent")) << when;
+  };
+  for (Host* each : {&owner, &asker}) {
+    std::get<EtcdClaim>(each->settings.pools[0].claim).borrow = Borrow::never;
+    ASSERT_TRUE(each->allocator->configure(each->settings));
+    each->core->configure(each->settings);
+  }
+  pass(120, {&owner, &asker});
+  stands("after the change");
+  for (Host* each : {&owner, &asker}) each->start();
+  pass(120, {&owner, &asker});
+  stands("after a restart of both");
+  world.etcd.lose_everything();
+  for (Host* each : {&owner, &asker}) each->core->watch_ended(world.now);
+  pass(70, {&owner, &asker});
+  stands("after etcd lost its data");
+  owner.lose_disk("2", "b1");
+  owner.start();
+  pass(120, {&owner, &asker});
+  stands("after the owner lost its database");
+  // Nobody else gets it, and no other is lent.
+  for (int i = 0; i < 6; ++i) {
+    const auto lease = owner.add(fmt::format("o{}", i));
+    EXPECT_TRUE(!lease || lease->ipv4()->text() != address);
+  }
+  owner.add_fixed("mine", address);
+  pass(7, {&owner, &asker});
+  EXPECT_THAT(owner.refusals["mine"], HasSubstr("host h2 has it"));
+  asker.add_fixed("d", place_of(owner).block.ipv4_at(3)->text());
+  EXPECT_THAT(asker.refusals["d"], HasSubstr("borrow is never"));
+
+  asker.del("c");
+  pass(20, {&asker, &owner});
+  EXPECT_EQ(key(address), "");
+  EXPECT_FALSE(world.bgp_addresses[place_of(owner)].contains("h2"));
+  EXPECT_EQ(first_block(owner).lent, 0U);
+  EXPECT_TRUE(asker.allocator->complaints().empty());
+  EXPECT_TRUE(owner.allocator->complaints().empty());
 }
 
 TEST_F(Exceptions, AnOwnerThatDoesNotAnswerIsNotWaitedForLong) {

@@ -70,8 +70,10 @@ TEST_F(Importing, WhatIsSeenInUseIsInUseByTheOneItComesFrom) {
 }
 
 TEST_F(Importing, RefusesWithTheReason) {
-  EXPECT_THAT(refusal({used("10.64.0.99", "a")}), HasSubstr("in no block that this host"));
-  EXPECT_THAT(refusal({used("10.99.0.1", "a")}), HasSubstr("in no block"));
+  EXPECT_THAT(refusal({used("10.64.0.99", "a")}),
+              HasSubstr("of pool small, which is not this host's"));
+  EXPECT_THAT(refusal({used("10.99.0.1", "a")}),
+              HasSubstr("10.99.0.1 is in no pool: weftd has small"));
   EXPECT_THAT(refusal({used("10.64.0.9", "a")}), HasSubstr("10.64.0.9 is reserved"));
   EXPECT_THAT(refusal({used("10.64.0.10", "a"), used("fd64::b", "a")}),
               HasSubstr("does not go with"));

@@ -356,6 +356,66 @@ TEST_F(Shared, CompactionMakesItListAgain) {
   EXPECT_GT(*host.core->watch_from(), *from);
 }
 
+TEST_F(Shared, MinBlocksAreThereAndStayThoughNothingIsToBeSpare) {
+  Host host(world, "h1");
+  auto& claim = std::get<EtcdClaim>(host.settings.pools[0].claim);
+  claim.min_blocks = 2;
+  claim.spare = 0;
+  host.start();
+  host.run();
+  EXPECT_THAT(host.in(ClaimState::owned), SizeIs(2));
+  pass(300, {&host});
+  EXPECT_THAT(host.in(ClaimState::owned), SizeIs(2));
+  EXPECT_EQ(host.core->statistics().at("p").won, 2U) << "not given back and claimed again";
+}
+
+TEST_F(Shared, ABlockIsKeptUntilTheOthersHaveTwiceTheSpare) {
+  Host host(world, "h1");
+  for (int i = 0; i < 3; ++i) {
+    host.run();
+    ASSERT_TRUE(host.add(fmt::format("c{}", i)));
+  }
+  host.run();
+  ASSERT_THAT(host.in(ClaimState::owned), SizeIs(2));
+  host.del("c0");
+  pass(300, {&host});
+  EXPECT_THAT(host.in(ClaimState::owned), SizeIs(2)) << "two are free in the first";
+  host.del("c1");
+  host.del("c2");
+  pass(300, {&host});
+  EXPECT_THAT(host.in(ClaimState::owned), SizeIs(1));
+}
+
+TEST_F(Shared, ABlockWhoseAddressesRestIsNotReleased) {
+  Host host(world, "h1");
+  host.settings.cool_down = seconds(600);
+  host.start();
+  for (int i = 0; i < 7; ++i) {
+    host.run();
+    ASSERT_TRUE(host.add(fmt::format("c{}", i)));
+  }
+  host.run();
+  const auto blocks = host.in(ClaimState::owned);
+  ASSERT_THAT(blocks, SizeIs(3));
+  for (int i = 0; i < 7; ++i) host.del(fmt::format("c{}", i));
+  pass(300, {&host});
+  EXPECT_THAT(host.in(ClaimState::owned), testing::IsSupersetOf({blocks[0], blocks[1]}))
+      << "another host could give what peers of the old containers still talk to";
+}
+
+TEST_F(Shared, NoMoreThanMaxBlocks) {
+  Host host(world, "h1");
+  std::get<EtcdClaim>(host.settings.pools[0].claim).max_blocks = 2;
+  host.start();
+  for (int i = 0; i < 8; ++i) {
+    host.run();
+    EXPECT_TRUE(host.add(fmt::format("c{}", i)));
+  }
+  host.run();
+  EXPECT_THAT(host.in(ClaimState::owned), SizeIs(2));
+  EXPECT_FALSE(host.add("one-more"));
+}
+
 TEST_F(Shared, AnEmptyBlockIsWithdrawnFirstAndReleasedThen) {
   Host host(world, "h1");
   for (int i = 0; i < 7; ++i) {

@@ -397,6 +397,76 @@ TEST_F(Ipam, ALostRouteIsPutBackWithoutAnAudit) {
   EXPECT_EQ(findings({}), "[]");
 }
 
+TEST_F(Ipam, ALinkThatSomebodyRenamedIsNamedBackAndItsContainerKeepsItsAddress) {
+  configure("");
+  start("host1");
+  const std::string web = add_container("host1", "web");
+  const json before = held("web");
+  const std::string link = before["host_ifname"];
+  for (const char* name : {"debug0", "weftdebug0"}) {
+    // In one step where the kernel can.
+    must("ip link set " + link + " name " + name + " || { ip link set " + link +
+         " down && ip link set " + link + " name " + name + "; }");
+    EXPECT_TRUE(eventually([&] {
+      return run("host1", {"ip", "link", "show", link}).ok();
+    })) << name
+        << weftd_.at("host1").output();
+    EXPECT_FALSE(run("host1", {"ip", "link", "show", name}).ok());
+    must("ip link set " + link + " up");
+    EXPECT_TRUE(pings("web", "10.0.0.0")) << name;
+    EXPECT_TRUE(eventually([&] { return findings({}) == "[]"; })) << findings({});
+    EXPECT_EQ(held("web")["sequence"], before["sequence"]) << name;
+  }
+  stop("host1", SIGTERM);
+  configure("", 3600);
+  start("host1");
+  must("ip link set " + link + " name debug0");
+  EXPECT_NE(findings({}).find("link debug0 is that of container"), std::string::npos);
+  EXPECT_NE(findings({"--repair"}).find("named back"), std::string::npos);
+  EXPECT_EQ(findings({}), "[]");
+  EXPECT_TRUE(cni("DEL", "host1", "web").ok());
+  EXPECT_EQ(must("ip -o link show type veth | grep -c weft: || true"), "0\n");
+  EXPECT_EQ(block()["held"], 0);
+}
+
+TEST_F(Ipam, TheMtuIsThatOfTheUplinksAndFollowsThem) {
+  configure("");
+  start("host1");
+  start("host2");
+  const auto mtu = [&](const std::string& container) {
+    return json::parse(must("ip -n " + container + " -j link show eth0"))[0]["mtu"].get<int>();
+  };
+  must("ip link set eth1 mtu 4000");
+  EXPECT_TRUE(run("host2", {"ip", "link", "set", "eth1", "mtu", "4000"}).ok());
+  const std::string far = add_container("host2", "far");
+  // weftd hears of a link from the kernel.
+  int made = 0;
+  const auto made_with = [&](int wanted) {
+    const std::string name = "c" + std::to_string(made++);
+    add_container("host1", name);
+    return mtu(name) == wanted;
+  };
+  EXPECT_TRUE(eventually([&] { return made_with(4000); }));
+  ASSERT_TRUE(eventually([&] { return ping("host1", "c0", far); }));
+  must("ip link set eth1 mtu 1400");
+  EXPECT_TRUE(run("host2", {"ip", "link", "set", "eth1", "mtu", "1400"}).ok());
+  EXPECT_TRUE(eventually([&] { return made_with(1400); }));
+  // A container that runs keeps its own, and the host tells it what is too big.
+  EXPECT_EQ(mtu("c0"), 4000);
+  EXPECT_TRUE(eventually([&] {
+    return run("host1",
+               {"ip", "netns", "exec", "c0", "ping", "-c", "1", "-W", "2", "-s", "3000", far})
+        .ok();
+  }));
+  EXPECT_NE(must("ip -n c0 route get " + far).find("mtu 1400"), std::string::npos);
+  // What the network says is first.
+  must("ip netns add own");
+  const Output own = plugin("weft", "ADD", "own",
+                            R"({"cniVersion":"1.0.0","name":"fabric","type":"weft","mtu":1300})");
+  ASSERT_TRUE(own.ok()) << own.text();
+  EXPECT_EQ(mtu("own"), 1300);
+}
+
 TEST_F(Ipam, BlocksOfOneAddressHaveNoBlackhole) {
   must("cat > /run/weft.yaml && mount --bind /run/weft.yaml /etc/weft/weft.yaml",
        "node: {asn: 4200000011, router-id: 10.255.0.11}\n"

@@ -470,11 +470,71 @@ TEST_F(Plugin, StatusAndGc) {
   EXPECT_THAT(host_routes(), Not(HasSubstr("10.64.0.128")));
   EXPECT_THAT(host_routes(), Not(HasSubstr("10.64.0.130")));
   EXPECT_THAT(host_routes(), HasSubstr("10.64.0.131")) << "lives, though it is not listed";
+  // Another network's containers are nobody's business, living or not.
+  test::World::in(namespaces["b"], "ip addr flush dev eth0 scope global");
   EXPECT_EQ(call({"GC", "", "", "", R"({"cniVersion":"1.1.0","name":"other","type":"weft",
       "cni.dev/valid-attachments":[]})"})
                 .status,
             0);
-  EXPECT_THAT(host_routes(), HasSubstr("10.64.0.129")) << "another network's containers stay";
+  EXPECT_THAT(host_routes(), HasSubstr("10.64.0.129"));
+}
+
+TEST_F(Plugin, StatusIsOfTheNetworkAndSaysWhyNot) {
+  ipam::PoolSettings storage = settings_.pools[0];
+  storage.name = "storage";
+  storage.ipv4 = *Prefix::parse("10.65.0.0/24");
+  storage.ipv6 = std::nullopt;
+  storage.ipv4_block_length = 26;
+  storage.networks = {"disks"};
+  storage.state = ipam::PoolState::draining;
+  settings_.pools.push_back(storage);
+  kill_weftd();
+  start_weftd();
+  const auto status = [&](const std::string& more) {
+    const auto output =
+        call({"STATUS", "", "", "", R"({"cniVersion":"1.1.0","type":"weft",)" + more + "}"});
+    EXPECT_EQ(output.status, output.out.empty() ? 0 : 1);
+    return output.out;
+  };
+  EXPECT_EQ(status(R"("name":"weft")"), "");
+  EXPECT_EQ(status(R"("name":"weft","pool":"containers")"), "");
+  EXPECT_THAT(status(R"("name":"weft","pool":"nope")"),
+              HasSubstr(R"("code":50,"msg":"there is no pool 'nope': weftd has containers, )"));
+  EXPECT_THAT(status(R"("name":"disks","pool":"storage")"), HasSubstr("pool storage is draining"));
+  EXPECT_EQ(status(R"("name":"disks")"), "") << "its own pool drains, and another is for all";
+  const auto refused = call({"ADD", "c1", test::World::path(world_.add_namespace("c")), "eth0",
+                             R"({"cniVersion":"1.1.0","name":"disks","pool":"storage"})"});
+  EXPECT_THAT(refused.out, HasSubstr("pool storage is draining")) << "ADD says the same";
+}
+
+TEST_F(Plugin, InstallPutsAllOfAConflistOrNothing) {
+  const std::string directory = world_.directory().string() + "/runtime/net.d";
+  const std::string file = directory + "/10-weft.conflist";
+  const auto shell = [&](const std::string& command) {
+    return test::run({"nsenter", "--net=" + test::World::path(world_.host()), "sh", "-c", command},
+                     {{"WEFT_SOCKET", world_.socket()}}, "");
+  };
+  const std::string install = std::string(WEFT_BINARY_DIR) +
+                              "/weft-cni install --wait 0 --socket " + world_.socket() + " --to " +
+                              file;
+  const auto done = shell(install);
+  ASSERT_EQ(done.status, 0) << done.err;
+  const std::string whole = shell("cat " + file).out;
+  EXPECT_TRUE(json::parse(whole, nullptr, false).is_object());
+  // A disk on which nothing more can be written.
+  const auto full = shell("trap '' XFSZ; ulimit -f 0; " + install);
+  EXPECT_EQ(full.status, 1);
+  EXPECT_THAT(full.err, HasSubstr("File too large"));
+  EXPECT_EQ(shell("cat " + file).out, whole);
+  EXPECT_EQ(shell("ls " + directory).out, "10-weft.conflist\n");
+  // A list whose network weftd has no pool for is not there until it has.
+  const auto other = shell(
+      "echo '{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"plugins\":[{\"type\":\"weft\","
+      "\"pool\":\"nope\"}]}' > " +
+      directory + "/from; " + install + " --from " + directory + "/from");
+  EXPECT_EQ(other.status, 1);
+  EXPECT_THAT(other.err, HasSubstr("there is no pool 'nope'"));
+  EXPECT_EQ(shell("cat " + file).out, whole);
 }
 
 TEST_F(Plugin, ExhaustedPoolSaysTryAgain) {
@@ -534,7 +594,9 @@ TEST_F(Plugin, SeveralNetworksOnOneContainer) {
     return test::World::in(netns, "ip route show").out +
            test::World::in(netns, "ip -6 route show default").out;
   };
-  EXPECT_THAT(routes(), Not(HasSubstr("eth1")));
+  // What it leads to is the last choice.
+  EXPECT_THAT(routes(), HasSubstr("default via 169.254.1.1 dev eth1 proto static metric 14"));
+  EXPECT_THAT(routes(), HasSubstr("default via fe80::1 dev eth1 proto static metric 14"));
   // Both answer, each over its own link.
   for (const char* to : {"10.64.0.128", "10.64.0.129", "fd64:0:0:1::80", "fd64:0:0:1::81"}) {
     EXPECT_EQ(test::World::in(world_.host(), std::string("ping -c 1 -W 2 ") + to).status, 0) << to;
@@ -553,11 +615,11 @@ TEST_F(Plugin, SeveralNetworksOnOneContainer) {
   }
 
   // It comes and goes, again and again, and the first stays as it is.
-  const std::string before = routes();
   for (int round = 0; round < 2; ++round) {
     ASSERT_EQ(call({"DEL", "c1", "", "eth1", R"({"cniVersion":"1.0.0","name":"second"})"}).status,
               0);
-    EXPECT_EQ(routes(), before);
+    EXPECT_THAT(routes(), Not(HasSubstr("eth1")));
+    EXPECT_THAT(routes(), HasSubstr("default via 169.254.1.1 dev eth0"));
     const auto again = add_second("eth1", R"(,"routes":[{"dst":"198.51.100.0/24"}])");
     ASSERT_EQ(again.status, 0) << again.out;
     EXPECT_THAT(routes(), HasSubstr("198.51.100.0/24 via 169.254.1.1 dev eth1"));
@@ -569,6 +631,94 @@ TEST_F(Plugin, SeveralNetworksOnOneContainer) {
                 .status,
             0);
   EXPECT_EQ(test::World::in(other, "ip route show default").out, "");
+}
+
+/// podman attaches in the order of a Go map, and disconnects from any network.
+TEST_F(Plugin, WhoeverComesFirstTheFirstByNameHasTheDefaultRouteAndTheOtherTakesOver) {
+  add_router_address();
+  const std::string netns = world_.add_namespace("c");
+  const auto config = [](const std::string& name) {
+    return json{{"cniVersion", "1.0.0"}, {"name", name}, {"type", "weft"}};
+  };
+  const auto verb = [&](const char* command, const std::string& ifname, const json& conf) {
+    return call({command, "c1", test::World::path(netns), ifname, conf.dump()});
+  };
+  const auto leads_through = [&](const std::string& ifname) {
+    EXPECT_THAT(test::World::in(netns, "ip route get 10.255.0.11").out, HasSubstr("dev " + ifname));
+    EXPECT_THAT(test::World::in(netns, "ip -6 route get fd00::11").out, HasSubstr("dev " + ifname));
+    EXPECT_EQ(test::World::in(netns, "ping -c 1 -W 2 10.255.0.11").status, 0) << ifname;
+    EXPECT_EQ(test::World::in(netns, "ping -c 1 -W 2 fd00::11").status, 0) << ifname;
+  };
+  std::map<std::string, json> printed;
+  const auto add_interface = [&](const std::string& ifname) {
+    const auto output = verb("ADD", ifname, config("net-" + ifname));
+    ASSERT_EQ(output.status, 0) << output.out;
+    printed[ifname] = json::parse(output.out);
+  };
+  add_interface("eth2");
+  leads_through("eth2");
+  add_interface("eth10");
+  leads_through("eth2");
+  add_interface("eth1");
+  leads_through("eth1");
+  for (const auto& [ifname, result] : printed) {
+    json check = config("net-" + ifname);
+    check["prevResult"] = result;
+    const auto checked = verb("CHECK", ifname, check);
+    EXPECT_EQ(checked.status, 0) << checked.out;
+    const std::string address = result["ips"][0]["address"];
+    EXPECT_EQ(
+        test::World::in(world_.host(), "ping -c 1 -W 2 " + address.substr(0, address.find('/')))
+            .status,
+        0)
+        << ifname;
+  }
+  // Each time the one that has it goes, and comes back.
+  ASSERT_EQ(verb("DEL", "eth1", config("net-eth1")).status, 0);
+  EXPECT_EQ(test::World::in(netns, "ping -c 1 -W 2 10.255.0.11").status, 0);
+  EXPECT_EQ(test::World::in(netns, "ping -c 1 -W 2 fd00::11").status, 0);
+  add_interface("eth1");
+  leads_through("eth1");
+  ASSERT_EQ(verb("DEL", "eth1", config("net-eth1")).status, 0);
+  ASSERT_EQ(verb("DEL", "eth2", config("net-eth2")).status, 0);
+  leads_through("eth10");
+  // Who is told to have none has none, not even a spare one; who is told to have it takes it.
+  json never = config("never");
+  never["default-route"] = false;
+  ASSERT_EQ(verb("ADD", "eth3", never).status, 0);
+  EXPECT_THAT(test::World::in(netns, "ip route show default").out, Not(HasSubstr("eth3")));
+  json always = config("always");
+  always["default-route"] = true;
+  const auto taken = verb("ADD", "eth20", always);
+  ASSERT_EQ(taken.status, 0) << taken.out;
+  leads_through("eth20");
+}
+
+/// The host's routes are left as they are: an interface and no more.
+TEST_F(Plugin, TheRuntimesOwnNamespaceWhenItSaysSo) {
+  const std::string before = host_routes();
+  const Call own{"ADD", "c1", test::World::path(world_.host()), "extra0"};
+  Call allowed = own;
+  allowed.more = {{"CNI_NETNS_OVERRIDE", "True"}};
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(code(call(own)), 8);
+    const auto added = call(allowed);
+    ASSERT_EQ(added.status, 0) << added.out;
+    EXPECT_TRUE(json::parse(added.out)["routes"].empty());
+    EXPECT_THAT(test::World::in(world_.host(), "ip -4 -o addr show dev extra0").out,
+                HasSubstr("10.64.0.1"));
+    EXPECT_EQ(test::World::in(world_.host(), "ip route show default").out, "");
+    Call check = allowed;
+    check.command = "CHECK";
+    json config = json::parse(check.config);
+    config["prevResult"] = json::parse(added.out);
+    check.config = config.dump();
+    EXPECT_EQ(call(check).status, 0) << call(check).out;
+    ASSERT_EQ(del("c1", test::World::path(world_.host())).status, 0);
+    ASSERT_EQ(call({"DEL", "c1", "", "extra0"}).status, 0);
+    EXPECT_EQ(host_links(), "");
+    EXPECT_THAT(test::World::in(world_.host(), "ip rule show").out, Not(HasSubstr("10.64.")));
+  }
 }
 
 TEST_F(Plugin, ContainersGetWhatTheirRuntimeAsksFor) {

@@ -117,8 +117,9 @@ class Server {
     return spoken(*lease);
   }
 
-  ctl::Reply on(const ctl::StatusRequest&) {
+  ctl::Reply on(const ctl::StatusRequest& request) {
     ctl::Status status;
+    status.cannot_give = allocator_.why_not_given(request.network, request.pool, Clock::now());
     for (const auto& block : allocator_.blocks(Clock::now())) status.addresses_free += block.free;
     return status;
   }
