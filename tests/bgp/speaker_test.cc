@@ -87,6 +87,9 @@ struct Bench {
   bool reading = true;
   /// Peers ask for graceful restart: they keep forwarding.
   bool preserving = false;
+  /// Peers have route refresh (RFC 2918), and mark its beginning and end (RFC 7313).
+  bool refreshing = true;
+  bool marking = true;
   /// And for so long after their restart time (RFC 9494).
   std::chrono::seconds long_lived{3600};
 
@@ -215,6 +218,8 @@ struct Bench {
     far = Far{};
     far.connection = connection;
     Open open = open_of(number, graceful);
+    open.capabilities.route_refresh = refreshing;
+    open.capabilities.enhanced_route_refresh = marking;
     if (preserving) {
       GracefulRestart restart;
       restart.restart_time = 120s;
@@ -398,6 +403,27 @@ TEST(Speaker, ARefreshFindsWhatIsStale) {
   EXPECT_EQ(bench.status("tor1").state, PeerState::established);
 }
 
+/// Trap: what was not negotiated is neither heeded nor sent.
+TEST(Speaker, ARefreshOfAKindThatWasNotNegotiatedIsNone) {
+  const AfiSafi ipv4 = unicast(Family::ipv4);
+  Bench bench;
+  bench.marking = false;
+  bench.establish(1);
+  bench.announce(1, {prefix("10.64.1.0/26"), prefix("10.64.2.0/26")});
+  bench.say("tor1", RouteRefresh{ipv4, RouteRefresh::Subtype::begin});
+  bench.say("tor1", RouteRefresh{ipv4, RouteRefresh::Subtype::end});
+  EXPECT_EQ(bench.fib.size(), 2U) << bench.log;
+  bench.say("tor1", RouteRefresh{ipv4, RouteRefresh::Subtype::request});
+  EXPECT_EQ(bench.status("tor1").sent.route_refresh, 0U) << "no marks either";
+
+  Bench older;
+  older.refreshing = older.marking = false;
+  older.establish(1);
+  EXPECT_TRUE(older.speaker.refresh_peer("tor1", older.now));
+  older.drain();
+  EXPECT_EQ(older.status("tor1").sent.route_refresh, 0U);
+}
+
 TEST(Speaker, AnswersARefreshBetweenMarks) {
   Bench bench;
   bench.speaker.originate(prefix("10.64.0.0/26"), bench.now);
@@ -490,6 +516,27 @@ TEST(Speaker, WithoutANextHopNothingOfTheFamilyIsSaidUntilThereIsOne) {
   bench.speaker.connected(bench.subnets, bench.now);
   bench.drain();
   EXPECT_EQ(bench.far("tor1").table.at(prefix("fd64::/122")).address, address("fe80::7"));
+}
+
+/// Trap: IPv6 next hops of IPv4 routes are only for who has said that it takes them (RFC 8950 4).
+TEST(Speaker, WithoutAnIpv4AddressWhoTakesNoIpv6NextHopsHearsNothingOfIpv4) {
+  Settings settings = node();
+  settings.peers[0].address = address("fd00:1::2");
+  Bench bench(settings);
+  bench.subnets = {{address("fd00:1::1"), prefix("fd00:1::/64"), 1}};
+  bench.speaker.connected(bench.subnets, bench.now);
+  bench.speaker.originate(prefix("10.64.0.0/26"), bench.now);
+  bench.speaker.originate(prefix("fd64::/122"), bench.now);
+  bench.tick();
+  Far& far = bench.far("tor1");
+  const Open open = Bench::open_of(1);
+  far.negotiated = negotiate(open.capabilities, open.capabilities);
+  bench.speaker.opened(far.connection, address("fd00:1::1"), bench.now);
+  bench.say("tor1", open);
+  bench.say("tor1", Keepalive{});
+  EXPECT_TRUE(far.table.contains(prefix("fd64::/122"))) << bench.log;
+  EXPECT_FALSE(far.table.contains(prefix("10.64.0.0/26")));
+  EXPECT_THAT(bench.log, HasSubstr("no ipv4 address of ours"));
 }
 
 TEST(Speaker, TooManyPrefixesEndTheSession) {
