@@ -163,9 +163,9 @@ std::size_t decide(std::span<Candidate> candidates, const MultipathLimits& limit
   Climbers paths(candidates);
   paths.require(Rung::refused, [](const Candidate& path) { return !path.refused; });
   paths.require(Rung::next_hop, [](const Candidate& path) { return path.resolved; });
+  paths.keep_least(Rung::local_origin, [](const Candidate& path) { return !path.local; });
   paths.keep_least(Rung::last_resort, [](const Candidate& path) { return path.last_resort; });
   paths.keep_least(Rung::local_pref, [](const Candidate& path) { return ~path.local_pref; });
-  paths.keep_least(Rung::local_origin, [](const Candidate& path) { return !path.local; });
   paths.keep_least(Rung::as_path_length, [](const Candidate& path) { return path.path_length; });
   paths.keep_least(Rung::origin, [](const Candidate& path) { return path.origin; });
   drop_worse_med(paths, limits.always_compare_med);

@@ -16,11 +16,14 @@ namespace weft::bgp {
 
 /// In the order they are climbed. A path falls at the first rung where another one does better.
 enum class Rung : std::uint8_t {
-  refused,         ///< by policy, an AS loop or the like: never a candidate
-  next_hop,        ///< the next hop does not resolve (RFC 4271 9.1.2.1)
+  refused,   ///< by policy, an AS loop or the like: never a candidate
+  next_hop,  ///< the next hop does not resolve (RFC 4271 9.1.2.1)
+  /// What is originated here beats what is learned, whatever an import policy makes of that: a
+  /// router that sends our own route back, or another origin of an anycast prefix, would else take
+  /// it away and give it back for ever.
+  local_origin,
   last_resort,     ///< long-lived stale (RFC 9494 4.3)
   local_pref,      ///< 9.1.1
-  local_origin,    ///< originated here beats learned
   as_path_length,  ///< 9.1.2.2 a
   origin,          ///< 9.1.2.2 b
   med,             ///< 9.1.2.2 c: among paths of one neighbour AS only

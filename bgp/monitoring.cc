@@ -120,13 +120,6 @@ void Monitoring::attach(Rib& rib, const AdjOut& adj_out, Asn asn, RouterId id, T
   follow();
 }
 
-void Monitoring::detach() {
-  rib_->watch(nullptr);
-  rib_ = nullptr;
-  monitored_.peers.erase(PeerId::local);
-  for (const auto& link : links_) link->feed.peer_down(PeerId::local, bmp::LocalEnd{});
-}
-
 /// The tables need to say what happens only where somebody listens.
 void Monitoring::follow() {
   const auto up = [](const auto& link) { return link->state == StationState::up; };

@@ -87,9 +87,8 @@ class Monitoring final : public RibWatcher {
 
   // What is monitored
 
-  /// These tables, which must stay until detach(), or outlive this.
+  /// These tables, which must outlive this.
   void attach(Rib& rib, const AdjOut& adj_out, Asn asn, RouterId id, Time now);
-  void detach();
   /// `ifindex`: tells peers of one link-local address apart.
   void peer_up(PeerId peer, const Session& session, const Address& address, std::uint32_t ifindex,
                Time now);

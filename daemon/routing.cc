@@ -743,9 +743,11 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
   }
 
   void synced(const bgp::SyncDone& done) {
-    spdlog::info("{} routes: {}", name(done.family),
-                 done.timed_out ? "not every peer has sent its End-of-RIB in time, going on without"
-                                : "every peer that came up has sent its End-of-RIB");
+    spdlog::info(
+        "{} routes: {}", name(done.family),
+        done.timed_out
+            ? "not every peer has sent its End-of-RIB in time, going on without"
+            : "every peer that came up has sent its End-of-RIB, or is one that sends none");
     families_synced_.insert(done.family);
     if (!synced()) return;
     range_changed();

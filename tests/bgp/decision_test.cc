@@ -99,6 +99,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Decision, PrefersWhatIsOriginatedHere) {
   std::vector<Candidate> paths{candidate(1), candidate(0)};
   paths[0].path_length = 0;
+  paths[0].local_pref = 1000;
   paths[1].local = true;
   paths[1].neighbour_as = 0;
   EXPECT_EQ(decide(paths, {}), 1U);

@@ -67,8 +67,8 @@ struct Model {
       for (const Path& each : left) lowest = std::min(lowest, key(each));
       std::erase_if(left, [&](const Path& each) { return key(each) != lowest; });
     };
-    keep_lowest([](const Path& path) { return ~path.attributes.local_pref.value_or(100); });
     keep_lowest([](const Path& path) { return path.peer == PeerId::local ? 0 : 1; });
+    keep_lowest([](const Path& path) { return ~path.attributes.local_pref.value_or(100); });
     keep_lowest([](const Path& path) { return path.attributes.as_path.length(); });
     keep_lowest(
         [](const Path& path) { return static_cast<std::uint64_t>(path.attributes.origin); });

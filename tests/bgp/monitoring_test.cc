@@ -60,8 +60,6 @@ class Network {
       monitoring.opened(to->connection, t0);
     }
   }
-  ~Network() { monitoring.detach(); }
-
   static Address address_of(unsigned peer) { return Address::ipv4(0xc0000200 + peer); }
 
   void up(unsigned n) {
@@ -483,7 +481,6 @@ TEST(StationConnection, IsTriedAgainWithDoublingPauses) {
   monitoring.opened(connection, now);
   monitoring.closed(connection, "closed by the peer", now + 61s);
   EXPECT_LE(monitoring.deadline(), now + 61s + 30s);
-  monitoring.detach();
 }
 
 TEST(StationConnection, IsGivenUpWhenTheStationTakesNothing) {

@@ -87,6 +87,9 @@ struct Bench {
   bool reading = true;
   /// Peers ask for graceful restart: they keep forwarding.
   bool preserving = false;
+  /// Peers have route refresh (RFC 2918), and mark its beginning and end (RFC 7313).
+  bool refreshing = true;
+  bool marking = true;
   /// And for so long after their restart time (RFC 9494).
   std::chrono::seconds long_lived{3600};
 
@@ -215,6 +218,8 @@ struct Bench {
     far = Far{};
     far.connection = connection;
     Open open = open_of(number, graceful);
+    open.capabilities.route_refresh = refreshing;
+    open.capabilities.enhanced_route_refresh = marking;
     if (preserving) {
       GracefulRestart restart;
       restart.restart_time = 120s;
@@ -245,7 +250,8 @@ struct Bench {
     say(name, bytes);
   }
   std::vector<std::byte> announcement(int number, const std::vector<Prefix>& prefixes,
-                                      std::vector<Asn> path = {}) {
+                                      std::vector<Asn> path = {},
+                                      const std::string& next_hop = "") {
     Attributes attributes;
     attributes.origin = Origin::igp;
     path.insert(path.begin(), Asn{65100U + static_cast<std::uint32_t>(number)});
@@ -256,7 +262,8 @@ struct Bench {
     nlri.reserve(prefixes.size());
     for (const Prefix& each : prefixes) nlri.push_back({each, 0});
     const auto& session = far("tor" + std::to_string(number)).negotiated;
-    const PathNextHop via{address(("192.0." + std::to_string(number) + ".2").c_str()), {}};
+    const std::string own = "192.0." + std::to_string(number) + ".2";
+    const PathNextHop via{address(next_hop.empty() ? own.c_str() : next_hop.c_str()), {}};
     std::vector<std::byte> bytes;
     for (std::size_t done = 0; done < nlri.size();) {
       done += encode_announcement(unicast(Family::ipv4), via, encoded,
@@ -264,8 +271,9 @@ struct Bench {
     }
     return bytes;
   }
-  void announce(int number, const std::vector<Prefix>& prefixes, std::vector<Asn> path = {}) {
-    say("tor" + std::to_string(number), announcement(number, prefixes, std::move(path)));
+  void announce(int number, const std::vector<Prefix>& prefixes, std::vector<Asn> path = {},
+                const std::string& next_hop = "") {
+    say("tor" + std::to_string(number), announcement(number, prefixes, std::move(path), next_hop));
   }
 };
 
@@ -398,6 +406,27 @@ TEST(Speaker, ARefreshFindsWhatIsStale) {
   EXPECT_EQ(bench.status("tor1").state, PeerState::established);
 }
 
+/// Trap: what was not negotiated is neither heeded nor sent.
+TEST(Speaker, ARefreshOfAKindThatWasNotNegotiatedIsNone) {
+  const AfiSafi ipv4 = unicast(Family::ipv4);
+  Bench bench;
+  bench.marking = false;
+  bench.establish(1);
+  bench.announce(1, {prefix("10.64.1.0/26"), prefix("10.64.2.0/26")});
+  bench.say("tor1", RouteRefresh{ipv4, RouteRefresh::Subtype::begin});
+  bench.say("tor1", RouteRefresh{ipv4, RouteRefresh::Subtype::end});
+  EXPECT_EQ(bench.fib.size(), 2U) << bench.log;
+  bench.say("tor1", RouteRefresh{ipv4, RouteRefresh::Subtype::request});
+  EXPECT_EQ(bench.status("tor1").sent.route_refresh, 0U) << "no marks either";
+
+  Bench older;
+  older.refreshing = older.marking = false;
+  older.establish(1);
+  EXPECT_TRUE(older.speaker.refresh_peer("tor1", older.now));
+  older.drain();
+  EXPECT_EQ(older.status("tor1").sent.route_refresh, 0U);
+}
+
 TEST(Speaker, AnswersARefreshBetweenMarks) {
   Bench bench;
   bench.speaker.originate(prefix("10.64.0.0/26"), bench.now);
@@ -490,6 +519,27 @@ TEST(Speaker, WithoutANextHopNothingOfTheFamilyIsSaidUntilThereIsOne) {
   bench.speaker.connected(bench.subnets, bench.now);
   bench.drain();
   EXPECT_EQ(bench.far("tor1").table.at(prefix("fd64::/122")).address, address("fe80::7"));
+}
+
+/// Trap: IPv6 next hops of IPv4 routes are only for who has said that it takes them (RFC 8950 4).
+TEST(Speaker, WithoutAnIpv4AddressWhoTakesNoIpv6NextHopsHearsNothingOfIpv4) {
+  Settings settings = node();
+  settings.peers[0].address = address("fd00:1::2");
+  Bench bench(settings);
+  bench.subnets = {{address("fd00:1::1"), prefix("fd00:1::/64"), 1}};
+  bench.speaker.connected(bench.subnets, bench.now);
+  bench.speaker.originate(prefix("10.64.0.0/26"), bench.now);
+  bench.speaker.originate(prefix("fd64::/122"), bench.now);
+  bench.tick();
+  Far& far = bench.far("tor1");
+  const Open open = Bench::open_of(1);
+  far.negotiated = negotiate(open.capabilities, open.capabilities);
+  bench.speaker.opened(far.connection, address("fd00:1::1"), bench.now);
+  bench.say("tor1", open);
+  bench.say("tor1", Keepalive{});
+  EXPECT_TRUE(far.table.contains(prefix("fd64::/122"))) << bench.log;
+  EXPECT_FALSE(far.table.contains(prefix("10.64.0.0/26")));
+  EXPECT_THAT(bench.log, HasSubstr("no ipv4 address of ours"));
 }
 
 TEST(Speaker, TooManyPrefixesEndTheSession) {
@@ -1139,6 +1189,33 @@ TEST(Speaker, ChangesCoalesceForAPeerThatDoesNotRead) {
 }
 
 // A large table is taken in slices: between two of them the driver serves everybody else.
+/// Trap: what a peer does a thousand times a minute is not said a thousand times.
+TEST(Speaker, APathLimitThatIsPassedAgainAndAgainFillsNoLog) {
+  Settings settings = node();
+  settings.path_limit = 5;
+  settings.path_limit_action = PathLimitAction::warn;
+  Bench bench(settings);
+  bench.establish(1);
+  const auto withdraw = [&] {
+    std::vector<Nlri> nlri;
+    for (const Prefix& each : many(6)) nlri.push_back({each, 0});
+    std::vector<std::byte> bytes;
+    static_cast<void>(
+        encode_withdrawal(unicast(Family::ipv4), nlri, bench.far("tor1").negotiated, bytes));
+    bench.say("tor1", bytes);
+  };
+  for (int i = 0; i < 1000; ++i) {
+    bench.announce(1, many(6));
+    withdraw();
+  }
+  const auto lines = [&] { return std::count(bench.log.begin(), bench.log.end(), '\n'); };
+  EXPECT_LT(lines(), 100);
+  EXPECT_THAT(bench.log, HasSubstr("6 paths of all peers are held: bgp.path-limit is 5"));
+  bench.now += 61s;
+  bench.announce(1, many(6));
+  EXPECT_THAT(bench.log, HasSubstr("lines held back before this"));
+}
+
 TEST(Speaker, LosingALargePeerIsDoneInSlices) {
   Bench bench;
   bench.establish(1);
@@ -1371,6 +1448,54 @@ TEST(Speaker, AGatewayIsLostForGoodWhenNoPrefixHasAnotherPath) {
     const auto told = bench.speaker.take_gateway_changes();
     ASSERT_FALSE(told.empty());
     EXPECT_EQ(told.front(), lost) << other;
+  }
+}
+
+// A router sends our own block back, and an import policy prefers what comes from it: were that the
+// better route, we would stop to announce the block, so that it went, so that we announced it
+// again.
+TEST(Speaker, WhatIsOriginatedStaysWhateverAPolicyPrefers) {
+  Settings settings = node();
+  RuleSettings better;
+  better.set.local_pref = 200;
+  settings.policies = {{"better", {better}}};
+  settings.peers[0].import_filter = Filter{"better"};
+  settings.peers[0].allow_own_as = 1;
+  Bench bench(settings);
+  const Prefix block = prefix("10.64.0.0/26");
+  bench.speaker.originate(block, bench.now);
+  bench.establish(1);
+  const auto updates = bench.status("tor1").sent.update;
+  bench.announce(1, {block}, {Asn{65001}});
+  bench.tick();
+  EXPECT_EQ(bench.speaker.route(block)->kind, RouteKind::local);
+  EXPECT_EQ(bench.speaker.route(block)->paths.size(), 2U);
+  EXPECT_EQ(bench.status("tor1").sent.update, updates) << "nothing has changed";
+  EXPECT_THAT(bench.fib, IsEmpty());
+}
+
+// Another peer's routes may lead there, too; and what is not decided yet may be in the kernel.
+TEST(Speaker, AGatewayIsNotLostForGoodWhereOthersMayNeedIt) {
+  enum class Why { nothing, named_by_another, undecided };
+  for (const Why why : {Why::nothing, Why::named_by_another, Why::undecided}) {
+    Bench bench(node(2));
+    for (const int number : {1, 2}) bench.establish(number);
+    bench.announce(1, {prefix("10.64.1.0/26")});
+    bench.tick();
+    if (why == Why::named_by_another) bench.announce(2, {prefix("10.64.3.0/26")}, {}, "192.0.1.2");
+    if (why == Why::undecided) {
+      bench.announce(2, many(50'000));
+      bench.tick();
+      bench.subnets.erase(bench.subnets.begin() + 2);  // more than is decided at once hangs on it
+      bench.speaker.connected(bench.subnets, bench.now);
+      bench.drain();
+      static_cast<void>(bench.speaker.take_gateway_changes());
+    }
+    bench.speaker.closed(bench.far("tor1").connection, "reset", bench.now);
+    const auto told = bench.speaker.take_gateway_changes();
+    ASSERT_FALSE(told.empty());
+    EXPECT_EQ(told.front(), (GatewayChange{address("192.0.1.2"), 1, false, why == Why::nothing}))
+        << static_cast<int>(why);
   }
 }
 

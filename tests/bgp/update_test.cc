@@ -221,6 +221,21 @@ TEST(Trap, ErrorsToldAreLimitedErrorsAnsweredAreNot) {
   EXPECT_EQ(refused->handling(), Handling::treat_as_withdraw);
 }
 
+/// RFC 4271 5: whoever sees it behind us is to know that somebody on the way did not.
+TEST(Trap, WhatIsPassedOnUnreadIsMarkedPartial) {
+  for (const std::string received : {"c06302 0102", "e06302 0102", "d0630002 0102"}) {
+    UpdateDecoder decoder(session());
+    const auto body = update("", origin + as_path + next_hop + received, "08 0a");
+    const auto decoded = decoder.decode(body);
+    ASSERT_TRUE(decoded);
+    EXPECT_EQ(decoded->handling(), Handling::accept);
+    std::vector<std::byte> sent;
+    encode_attributes(from_canonical(canonical(decoded->attributes())), true, sent);
+    const auto passed_on = from_hex("e06302 0102");
+    EXPECT_TRUE(std::equal(passed_on.rbegin(), passed_on.rend(), sent.rbegin())) << received;
+  }
+}
+
 std::vector<std::byte> attribute_bytes(std::size_t size) {
   Attributes attributes;
   attributes.as_path = AsPath::sequence({{65001}});

@@ -21,6 +21,7 @@ namespace weft::interop {
 
 using nlohmann::json;
 using system_test::Process;
+using system_test::RouterBetween;
 using system_test::shell;
 using system_test::TwoHosts;
 
@@ -71,6 +72,8 @@ struct Row {
   std::string bgp{};
   /// The link has no addresses but link-local ones, and is what both sides name (FRR: for WEFT).
   bool unnumbered = false;
+  /// A router stands between both, and is the next hop of all that the other tells.
+  bool routed = false;
   /// FRR's BFD is a daemon of its own.
   bool bfd = false;
   /// What the other takes weftd's AS for.
@@ -90,6 +93,7 @@ class Pair {
   const Row row;
   const std::string programs;
   TwoHosts hosts;
+  std::unique_ptr<RouterBetween> router;
   /// Lines under weftd's `bgp:` from its next start or reload() on.
   std::string bgp = row.bgp;
   /// The other's IPv4 routes from its next start on.
@@ -113,6 +117,7 @@ class Pair {
       for (const std::string& host : {hosts.a, hosts.b})
         system_test::must("ip -n " + host + " address flush dev weft0 scope global");
     }
+    if (row.routed) router = std::make_unique<RouterBetween>(hosts);
     start_other();
     start_weft();
   }
@@ -212,6 +217,7 @@ bgp:
     // By any address of weftd: over IPv6, IPv4 routes may have next hops of both kinds.
     const std::string said = other_route(prefix);
     if (row.unnumbered) return said.find("fe80::") != std::string::npos;
+    if (row.routed && said.find("fd09:1::2") != std::string::npos) return true;
     return said.find("fd00::1") != std::string::npos || said.find("192.0.2.1") != std::string::npos;
   }
   [[nodiscard]] std::string other_log() const {
@@ -287,6 +293,10 @@ bgp:
 
  private:
   [[nodiscard]] std::string other_as() const { return row.internal ? "65001" : "65002"; }
+  [[nodiscard]] std::string hops() const { return row.routed ? "2" : "1"; }
+  /// Of what the other tells.
+  [[nodiscard]] std::string next_hop4() const { return row.routed ? "10.9.1.1" : "192.0.2.2"; }
+  [[nodiscard]] std::string next_hop6() const { return row.routed ? "fd09:1::1" : "fd00::2"; }
   [[nodiscard]] std::string filled(std::string text) const {
     for (std::size_t at = 0; (at = text.find("WEFT")) != std::string::npos;)
       text.replace(at, 4, weft_address());
@@ -311,8 +321,8 @@ bgp:
                        : "local " + other_address() + " as " + other_as() + "; neighbor " +
                              weft_address() + " as " + row.weft_as + ";\n";
     const std::string hop4 =
-        row.unnumbered ? "extended next hop on; " : "next hop address 192.0.2.2; ";
-    const std::string hop6 = row.unnumbered ? "" : "next hop address fd00::2; ";
+        row.unnumbered ? "extended next hop on; " : "next hop address " + next_hop4() + "; ";
+    const std::string hop6 = row.unnumbered ? "" : "next hop address " + next_hop6() + "; ";
     const std::string advertises =
         row.unnumbered ? "protocol radv { interface \"weft0\" { min ra interval 3; max ra interval "
                          "4; default lifetime 0; }; }\n"
@@ -347,12 +357,12 @@ protocol bgp weft {
 bgp as-path access-list own permit ^$
 route-map four permit 10
  match as-path own
- set ip next-hop 192.0.2.2
+ set ip next-hop )" + next_hop4() +
+                               R"(
 route-map six permit 10
  match as-path own
- set ipv6 next-hop global fd00::2
-)" + filled(dialect().more) + "router bgp " +
-                               other_as() + R"(
+ set ipv6 next-hop global )" + next_hop6() +
+                               "\n" + filled(dialect().more) + "router bgp " + other_as() + R"(
  bgp router-id 192.0.2.2
  no bgp ebgp-requires-policy
  no bgp default ipv4-unicast
@@ -360,7 +370,7 @@ route-map six permit 10
 )" + neighbor + (row.unnumbered ? " interface" : "") +
                                " remote-as " + row.weft_as + "\n" + neighbor + " timers 3 9\n" +
                                neighbor + " timers connect 1\n" +
-                               (row.gtsm ? neighbor + " ttl-security hops 1\n" : "") +
+                               (row.gtsm ? neighbor + " ttl-security hops " + hops() + "\n" : "") +
                                filled(dialect().session) + "\n address-family ipv4 unicast\n" +
                                four + " " + neighbor + " activate\n" +
                                (row.unnumbered ? "" : " " + neighbor + " route-map four out\n") +
@@ -398,18 +408,22 @@ route-map six permit 10
       neighbour = "neighbor-interface = \"weft0\"";
     }
     const std::string config =
-        hosts.write("gobgpd.toml", "[global.config]\nas = " + other_as() + R"(
+        hosts.write("gobgpd.toml",
+                    "[global.config]\nas = " + other_as() + R"(
 router-id = "192.0.2.2"
 [[neighbors]]
 [neighbors.config]
-)" + neighbour + "\npeer-as = " + row.weft_as +
-                                       "\n" + dialect().config + R"([neighbors.timers.config]
+)" + neighbour + "\npeer-as = " +
+                        row.weft_as + "\n" + dialect().config + R"([neighbors.timers.config]
 hold-time = 9
 keepalive-interval = 3
 connect-retry = 1
 idle-hold-time-after-reset = 1
-)" + (row.gtsm ? "[neighbors.ttl-security.config]\nenabled = true\nttl-min = 255\n" : "") +
-                                       filled(dialect().session) + R"(
+)" +
+                        (row.gtsm ? "[neighbors.ttl-security.config]\nenabled = true\nttl-min = " +
+                                        std::string(row.routed ? "254" : "255") + "\n"
+                                  : "") +
+                        filled(dialect().session) + R"(
 [[neighbors.afi-safis]]
 [neighbors.afi-safis.config]
 afi-safi-name = "ipv4-unicast"
@@ -427,8 +441,8 @@ afi-safi-name = "ipv6-unicast"
     }
     spawn(words, "gobgpd.log");
     until([&] { return gobgp("global").find("65") != std::string::npos; });
-    const std::string four = row.unnumbered ? "" : " nexthop 192.0.2.2";
-    const std::string six = row.unnumbered ? "" : " nexthop fd00::2";
+    const std::string four = row.unnumbered ? "" : " nexthop " + next_hop4();
+    const std::string six = row.unnumbered ? "" : " nexthop " + next_hop6();
     for (const std::string& route : routes) {
       const bool marked = route == routes.front();
       gobgp("global rib add " + route + four + (marked ? dialect().more : "") + " -a ipv4");

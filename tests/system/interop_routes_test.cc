@@ -74,6 +74,51 @@ void answers_a_refresh(Pair& pair) {
   EXPECT_EQ(pair.peer()["established_count"], sessions) << pair.story();
 }
 
+/// weftd takes paths with its own AS in them, prefers what this peer says, and hears its own block:
+/// it stays the origin of it.
+void keeps_its_own_block(Pair& pair) {
+  both_ways(pair);
+  const auto block = [&] {
+    const json reply = pair.ctl("routes 10.64.0.0/26");
+    return reply.is_object() && !reply["routes"].empty() ? reply["routes"][0] : json::object();
+  };
+  MUST(pair.until([&] { return block().value("paths", json::array()).size() == 2; }));
+  EXPECT_EQ(block()["source"], "local") << pair.story();
+  EXPECT_EQ(block()["paths"][1]["lost_at"], "not originated here");
+  EXPECT_EQ(first_path(pair, "198.51.100.0/24")["local_pref"], 200);
+}
+
+/// Of three paths weftd holds two, says so, and asks for the third when there is room (RFC 2918).
+void holds_no_more_than_its_path_limit(Pair& pair) {
+  MUST(pair.established());
+  const auto unheld = [&] {
+    std::uint64_t all = 0;
+    for (const json& family : pair.peer().value("families", json::array()))
+      all += family.value("unheld", 0ULL);
+    return all;
+  };
+  const auto held = [&] {
+    return (pair.knows("198.51.100.0/24") ? 1 : 0) + (pair.knows("203.0.113.0/25") ? 1 : 0) +
+           (pair.knows("2001:db8:1::/48") ? 1 : 0);
+  };
+  MUST(pair.until([&] { return held() == 2 && unheld() == 1; }));
+  EXPECT_THAT(pair.weft_log(), HasSubstr("2 paths of all peers are held, as many as "
+                                         "bgp.path-limit says: more are not held, of peer peer"));
+  EXPECT_THAT(pair.weftctl("peers"), HasSubstr("path-limit"));
+  EXPECT_THAT(pair.weftctl("status"), HasSubstr("path-limit"));
+  const json sessions = pair.peer()["established_count"];
+  pair.bgp = "  path-limit: 30\n";
+  pair.reload(pair.row.weft);
+  MUST(pair.until([&] { return held() == 3 && unheld() == 0; }));
+  EXPECT_EQ(pair.peer()["established_count"], sessions) << pair.story();
+}
+
+void says_that_its_path_limit_is_passed(Pair& pair) {
+  both_ways(pair);
+  MUST(pair.until([&] { return pair.knows("203.0.113.0/25"); }));
+  EXPECT_THAT(pair.weft_log(), HasSubstr("3 paths of all peers are held: bgp.path-limit is 2"));
+}
+
 /// The other's filter, which keeps nothing of what it refuses, lets our route in later.
 void asks_for_a_refresh(Pair& pair) {
   MUST(pair.established());
@@ -203,6 +248,17 @@ const std::vector<Row>& rows() {
        .frr = {"", "  neighbor WEFT maximum-prefix 1\n"},
        .gobgp = {"", "[neighbors.afi-safis.prefix-limit.config]\nmax-prefixes = 1\n"},
        .bgp = "  announcements: [{prefix: 10.99.0.0/24}]\n"},
+      {.name = "Echo",
+       .check = keeps_its_own_block,
+       .weft = "allowas-in: 1, import: better",
+       .bird = unsupported("BIRD sends nobody's route back"),
+       .frr = {"", "", "", "", "route-map four permit 20\n"},
+       .gobgp = unsupported("GoBGP sends nobody's route back"),
+       .bgp = "  policies: {better: [{set: {local-pref: 200}}]}\n"},
+      {.name = "PathLimit", .check = holds_no_more_than_its_path_limit, .bgp = "  path-limit: 2\n"},
+      {.name = "PathLimitWarn",
+       .check = says_that_its_path_limit_is_passed,
+       .bgp = "  path-limit: 2\n  path-limit-action: warn\n"},
       {.name = "Roles",
        .check = fits_its_role,
        .weft = "role: provider, role-strict: true",

@@ -145,6 +145,20 @@ void speaks_over_two_hops(Pair& pair) {
   both_ways(pair);
   EXPECT_EQ(pair.peer()["ttl"], 2);
   EXPECT_EQ(pair.peer()["least_ttl"], 0);
+  EXPECT_EQ(first_path(pair, "198.51.100.0/24")["next_hop"], "10.9.1.1");
+}
+
+/// Two hops are let in, but as a neighbour on the link the same peer is not even heard.
+void asks_how_near_it_is(Pair& pair) {
+  both_ways(pair);
+  EXPECT_EQ(pair.peer()["ttl"], 255);
+  EXPECT_EQ(pair.peer()["least_ttl"], 254);
+  pair.reload("multihop: 1");
+  MUST(pair.until([&] { return pair.peer()["least_ttl"] == 255; }));
+  MUST(pair.until([&] { return has(pair.last_error(), "ttl 255 is asked for (gtsm)"); }));
+  EXPECT_NE(pair.state(), "Established") << pair.story();
+  pair.reload(pair.row.weft);
+  MUST(pair.established());
 }
 
 void has_extended_messages(Pair& pair) {
@@ -166,6 +180,11 @@ const Dialect bird_password{"password \"s3cret\";"};
 const Dialect frr_password{" neighbor WEFT password s3cret\n"};
 /// Among the keys of [neighbors.config], which its table may not name twice.
 const Dialect gobgp_password{"", "", "", "auth-password = \"s3cret\"\n"};
+
+const Dialect bird_multihop{"multihop 2;"};
+const Dialect frr_multihop{" neighbor WEFT ebgp-multihop 2\n"};
+const Dialect gobgp_multihop{
+    "[neighbors.ebgp-multihop.config]\nenabled = true\nmultihop-ttl = 2\n"};
 
 const std::vector<Row>& rows() {
   static const std::vector<Row> table{
@@ -206,10 +225,25 @@ const std::vector<Row>& rows() {
       {.name = "Multihop",
        .check = speaks_over_two_hops,
        .weft = "multihop: 2",
-       .bird = {"multihop 2;"},
-       .frr = {" neighbor WEFT ebgp-multihop 2\n"},
-       .gobgp = {"[neighbors.ebgp-multihop.config]\nenabled = true\nmultihop-ttl = 2\n"},
-       .gtsm = false},
+       .bird = bird_multihop,
+       .frr = frr_multihop,
+       .gobgp = gobgp_multihop,
+       .gtsm = false,
+       .routed = true},
+      {.name = "MultihopIpv6",
+       .check = both_ways,
+       .weft = "multihop: 2",
+       .bird = bird_multihop,
+       .frr = frr_multihop,
+       .gobgp = gobgp_multihop,
+       .ipv6 = true,
+       .gtsm = false,
+       .routed = true},
+      {.name = "MultihopGtsm",
+       .check = asks_how_near_it_is,
+       .weft = "multihop: 2, gtsm: true",
+       .bird = bird_multihop,
+       .routed = true},
       {.name = "ExtendedMessages",
        .check = has_extended_messages,
        .bird = {"enable extended messages on;"},

@@ -319,6 +319,44 @@ TEST_F(ReflectorInterop, TellsAllPathsToBirdFrrAndGobgp) {
   })) << all();
 }
 
+/// BIRD's path is the best by its router id, then FRR's, then GoBGP's; nobody gets back its own.
+TEST_F(ReflectorInterop, TellsTheBestTwoToBirdFrrAndGobgp) {
+  start_bird("add paths on;");
+  start_frr();
+  start_gobgp("    [neighbors.afi-safis.add-paths.config]\n      receive = true\n");
+  Settings settings = with_add_path(AddPathSend::Paths::best);
+  for (PeerSettings& each : settings.peers) each.add_path_send[Family::ipv4].count = 2;
+  Reflector weft(settings);
+  ASSERT_TRUE(gobgp_originates(weft)) << logs();
+  ASSERT_TRUE(weft.all_established()) << weft.log << logs();
+  ASSERT_TRUE(weft.until([&] { return weft.paths("10.9.0.0/16") == 3; })) << logs();
+
+  using Originators = std::vector<std::string>;
+  const auto all = [&] {
+    return std::vector{bird("10.9.0.0/16"), frr("10.9.0.0/16"), gobgp("global rib 10.9.0.0/16")};
+  };
+  const std::array<std::string, 3> words{"BGP.originator_id: ", "Originator: ", "{Originator: "};
+  const auto each_has = [&](const std::array<Originators, 3>& wanted) {
+    return weft.until([&] {
+      const auto said = all();
+      for (std::size_t i = 0; i < 3; ++i) {
+        if (count(said[i], words[i]) != wanted[i].size()) return false;
+        for (const std::string& who : wanted[i])
+          if (count(said[i], words[i] + who) != 1) return false;
+      }
+      return true;
+    });
+  };
+  const std::string of_bird = "192.0.2.2";
+  const std::string of_frr = "192.0.2.3";
+  const std::string of_gobgp = "192.0.2.4";
+  EXPECT_TRUE(each_has({Originators{of_frr}, {of_bird}, {of_bird, of_frr}}))
+      << testing::PrintToString(all());
+  shell("birdc -s " + file("bird.ctl") + " disable static1");
+  EXPECT_TRUE(each_has({Originators{of_frr, of_gobgp}, {of_gobgp}, {of_frr}}))
+      << testing::PrintToString(all());
+}
+
 TEST_F(ReflectorInterop, TakesSeveralPathsFromBird) {
   start_bird("add paths on;",
              "protocol static two { ipv4 { preference 150; }; route 10.9.0.0/16 unreachable; }");

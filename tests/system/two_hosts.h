@@ -163,4 +163,50 @@ class TwoHosts {
   }
 };
 
+/// Takes the place of the link between two hosts: a router that only forwards, and counts each
+/// packet down. They keep 192.0.2.1 and 192.0.2.2, fd00::1 and fd00::2, but as addresses of their
+/// own, on no common subnet; it is 10.9.1.1 and fd09:1::1 to `a`, 10.9.2.1 and fd09:2::1 to `b`.
+class RouterBetween {
+ public:
+  explicit RouterBetween(const TwoHosts& hosts) : name_(hosts.a + "r") {
+    must("ip netns add " + name_);
+    must("ip netns exec " + name_ +
+         " sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 "
+         "net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0");
+    must("ip -n " + hosts.a + " link del weft0");
+    join(hosts.a, "1", "2");
+    join(hosts.b, "2", "1");
+  }
+  RouterBetween(const RouterBetween&) = delete;
+  RouterBetween& operator=(const RouterBetween&) = delete;
+  ~RouterBetween() { shell("ip netns del " + name_); }
+
+  /// Of both families.
+  [[nodiscard]] std::string counters() const {
+    return shell("ip netns exec " + name_ + " cat /proc/net/snmp /proc/net/snmp6");
+  }
+
+ private:
+  void join(const std::string& host, const std::string& end, const std::string& other) const {
+    must("ip link add weft0 netns " + host + " type veth peer name end" + end + " netns " + name_);
+    const std::string four = "10.9." + end + ".";
+    const std::string six = "fd09:" + end + "::";
+    configure(host, "weft0",
+              {"192.0.2." + end + "/32", four + "2/24", "fd00::" + end + "/128", six + "2/64"});
+    configure(name_, "end" + end, {four + "1/24", six + "1/64"});
+    must("ip -n " + host + " route add 192.0.2." + other + " via " + four + "1 src 192.0.2." + end);
+    must("ip -n " + host + " route add fd00::" + other + " via " + six + "1 src fd00::" + end);
+    must("ip -n " + name_ + " route add 192.0.2." + end + " via " + four + "2");
+    must("ip -n " + name_ + " route add fd00::" + end + " via " + six + "2");
+  }
+  static void configure(const std::string& host, const std::string& link,
+                        const std::vector<std::string>& addresses) {
+    for (const std::string& address : addresses)
+      must("ip -n " + host + " address add " + address + " dev " + link);
+    must("ip -n " + host + " link set " + link + " up");
+  }
+
+  std::string name_;
+};
+
 }  // namespace weft::system_test
