@@ -208,7 +208,7 @@ TEST_F(Ipam, HostLocalMovesToWeftWithItsContainersRunning) {
   const Output refused = run("host1", {"weftctl", "ipam", "import", directory});
   EXPECT_EQ(refused.exit, 1);
   EXPECT_NE(refused.out.find("! 10.99.0.1"), std::string::npos) << refused.text();
-  EXPECT_NE(refused.out.find("in no block"), std::string::npos) << refused.text();
+  EXPECT_NE(refused.out.find("in no pool"), std::string::npos) << refused.text();
   EXPECT_TRUE(held("a").is_null());
   must("rm " + directory + "/10.99.0.1");
   const Output taken = run("host1", {"weftctl", "ipam", "import", directory});

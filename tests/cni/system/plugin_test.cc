@@ -264,6 +264,14 @@ TEST_F(Plugin, CheckPassesRightAfterAddAndNamesWhatIsBroken) {
   const auto good = call(check);
   ASSERT_EQ(good.status, 0) << good.out;
   EXPECT_EQ(good.out, "");
+  for (const auto& [key, message] : {std::pair{"ips", "which prevResult does not name"},
+                                     std::pair{"interfaces", "prevResult has no interface eth0"}}) {
+    json other = config;
+    other["prevResult"][key] = json::array();
+    const auto output = call({"CHECK", "c1", test::World::path(netns), "eth0", other.dump()});
+    EXPECT_EQ(code(output), 100) << output.out;
+    EXPECT_THAT(output.out, HasSubstr(message));
+  }
   struct Breakage {
     std::string where, breaks, mends, message;
   };
