@@ -436,7 +436,9 @@ TEST_F(Adversary, ANotificationWhoseTextLies) {
       {"ffff" + octets(4000, "ff"), "255/255"},
   };
   int number = 50;
-  for (const auto& [body, said] : farewells) {
+  for (const auto& farewell : farewells) {
+    const auto& body = farewell.first;
+    const auto& said = farewell.second;
     SCOPED_TRACE(said);
     const std::string from = "192.0.2." + std::to_string(number++);
     Hostile hostile(pair_->hosts, from);
