@@ -383,13 +383,15 @@ route-map six permit 10
                                filled(dialect().family) + R"(
  exit-address-family
 )";
+    // Who finds no zebra tries again after 10 s. Until then bgpd knows no interfaces, and refuses
+    // IPv6 next hops with a link-local address; what it asks bfdd for is lost.
+    std::filesystem::remove(file("zserv.api"));
     spawn(hosts.frr("zebra", "hostname b\n"), "zebra.log");
+    until([&] { return std::filesystem::exists(file("zserv.api")); });
     if (row.bfd) start_bfdd();
     spawn(hosts.frr("bgpd", config), "bgpd.log");
   }
   void start_bfdd() {
-    // One that finds no zebra tries again after 10 s, and what bgpd asks for meanwhile is lost.
-    until([&] { return std::filesystem::exists(file("zserv.api")); });
     std::vector<std::string> words = hosts.frr("bfdd", "hostname b\n");
     words.insert(words.end(), {"--bfdctl", file("bfdd.sock")});
     spawn(words, "bfdd.log");
