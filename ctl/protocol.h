@@ -288,7 +288,8 @@ struct Status {
   /// Paths of all peers, and how many there may be (bgp.path-limit); 0: any.
   std::uint64_t paths = 0;
   std::uint32_t path_limit = 0;
-  /// Why a container of the network that was asked about could not have an address; empty: it could.
+  /// Why a container of the network that was asked about could not have an address; empty: it
+  /// could.
   std::string cannot_give = {};
   /// What an operator should look at, one sentence each; empty is all well.
   std::vector<std::string> warnings;
