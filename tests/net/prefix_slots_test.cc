@@ -42,7 +42,7 @@ TEST(PrefixNeighbourhood, SixteenInARowDifferInTheirNumberAlone) {
       EXPECT_EQ(other.high, first.high) << text;
       EXPECT_EQ(other.low, first.low) << text;
     }
-    if (const Address& v4 = Prefix::parse(row.last)->address(); v4.is_v4()) {
+    if (const Address v4 = Prefix::parse(row.last)->address(); v4.is_v4()) {
       const Neighbourhood same = neighbourhood(v4.v4(), Prefix::parse(row.last)->length());
       EXPECT_EQ(same.number, 15U) << row.last;
       EXPECT_EQ(same.high << 32U, first.high) << row.last;
