@@ -8,22 +8,13 @@
 //   watch      count what the kernel says of routes and nexthops from now on
 //   again      wait for the first session anew     when it was asked for, had its OPEN, had read
 //                                                   everything (monotonic); messages, routes there
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
-#include <linux/sockios.h>
-#include <netinet/in.h>
-#include <netinet/ip.h>
-#include <poll.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include <array>
 #include <charconv>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <iostream>
@@ -32,10 +23,7 @@
 #include <thread>
 #include <vector>
 
-#include "bgp/attributes.h"
-#include "bgp/message.h"
-#include "bgp/update.h"
-#include "net/fd.h"
+#include "bench/neighbor.h"
 #include "net/netlink_socket.h"
 #include "net/netns.h"
 #include "net/time.h"
@@ -43,151 +31,14 @@
 namespace {
 
 using namespace weft;
+using namespace weft::bench;
 using std::chrono::seconds;
 
-constexpr std::size_t routes_per_update = 10;
-constexpr std::uint32_t first_prefix = 0x0b000000;
+constexpr bgp::Asn the_as{4200000001};
 constexpr seconds patience{180};
 constexpr std::chrono::microseconds look_interval{200};
 /// Asked for one by one before all are read at once.
 constexpr std::uint32_t samples = 64;
-
-[[noreturn]] void fail(const std::string& what) {
-  fmt::print(stderr, "inject: {}\n", what);
-  std::exit(1);
-}
-
-Prefix nth(Family family, std::uint32_t i) {
-  if (family == Family::ipv4) return {Address::ipv4(first_prefix + (i << 6U)), 26};
-  std::array<std::byte, 16> octets{std::byte{0x20}, std::byte{0x01}, std::byte{0x0d},
-                                   std::byte{0xb8}};
-  for (unsigned place = 0; place < 4; ++place) {
-    octets[4 + place] = static_cast<std::byte>(i >> (24U - 8U * place) & 0xffU);
-  }
-  return {Address::ipv6(octets), 64};
-}
-
-double seconds_between(Time from, Time to) {
-  return std::chrono::duration<double>(to - from).count();
-}
-double monotonic(Time at) {
-  return std::chrono::duration<double>(at.time_since_epoch()).count();
-}
-
-Fd listening(const Address& address) {
-  sockaddr_storage local{};
-  socklen_t size = sizeof(sockaddr_in);
-  if (address.is_v4()) {
-    auto* in = reinterpret_cast<sockaddr_in*>(&local);
-    in->sin_family = AF_INET;
-    in->sin_port = htons(179);
-    std::memcpy(&in->sin_addr, address.octets().data(), 4);
-  } else {
-    auto* in = reinterpret_cast<sockaddr_in6*>(&local);
-    in->sin6_family = AF_INET6;
-    in->sin6_port = htons(179);
-    std::memcpy(&in->sin6_addr, address.octets().data(), 16);
-    size = sizeof(sockaddr_in6);
-  }
-  Fd listener(::socket(local.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const int on = 1;
-  const int ttl = 255;
-  ::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (address.is_v4()) {
-    ::setsockopt(listener.get(), IPPROTO_IP, IP_TTL, &ttl, sizeof ttl);
-  } else {
-    ::setsockopt(listener.get(), IPPROTO_IPV6, IPV6_UNICAST_HOPS, &ttl, sizeof ttl);
-  }
-  if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&local), size) != 0 ||
-      ::listen(listener.get(), 1) != 0) {
-    fail(fmt::format("{} port 179: {}", address.text(), std::strerror(errno)));
-  }
-  return listener;
-}
-
-Fd accepted(const Fd& listener) {
-  pollfd waiting{listener.get(), POLLIN, 0};
-  if (::poll(&waiting, 1, 60'000) != 1) fail("nobody connected within a minute");
-  return Fd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-}
-
-void send_all(int socket, Bytes bytes) {
-  while (!bytes.empty()) {
-    const ssize_t sent = ::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent <= 0) fail(fmt::format("the daemon closed the session: {}", std::strerror(errno)));
-    bytes = bytes.subspan(static_cast<std::size_t>(sent));
-  }
-}
-
-/// Whole messages until one of `type` has come.
-void await(int socket, std::vector<std::byte>& buffer, bgp::MessageType type) {
-  for (;;) {
-    while (buffer.size() >= 19) {
-      const auto size = static_cast<std::size_t>(Reader(Bytes(buffer).subspan(16)).u16());
-      if (buffer.size() < size || size < 19) break;
-      const auto found = static_cast<bgp::MessageType>(buffer[18]);
-      buffer.erase(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(size));
-      if (found == type) return;
-      if (found == bgp::MessageType::notification) fail("the daemon answered with a NOTIFICATION");
-    }
-    std::array<std::byte, 4096> chunk{};
-    const ssize_t got = ::recv(socket, chunk.data(), chunk.size(), 0);
-    if (got <= 0) fail("the daemon closed the session");
-    buffer.insert(buffer.end(), chunk.begin(), chunk.begin() + got);
-  }
-}
-
-/// With RFC 4724, so that a daemon that starts again waits for the End-of-RIB. Without it a session
-/// that ends takes its routes along.
-bool graceful = false;
-
-void open_session(int socket, Family family, std::uint32_t number) {
-  bgp::Open open;
-  open.asn = bgp::Asn{4200000001};
-  open.hold_time = seconds(240);
-  open.id = bgp::RouterId{0x0a0a0a0a + number};
-  open.capabilities.four_octet_as = open.asn;
-  open.capabilities.families.push_back(bgp::unicast(family));
-  if (graceful) {
-    open.capabilities.graceful_restart.emplace();
-    open.capabilities.graceful_restart->restart_time = seconds(120);
-    open.capabilities.graceful_restart->families.push_back({bgp::unicast(family), true});
-  }
-  std::vector<std::byte> out;
-  bgp::encode(open, out);
-  bgp::encode(bgp::Keepalive{}, out);
-  send_all(socket, out);
-  std::vector<std::byte> input;
-  await(socket, input, bgp::MessageType::open);
-  await(socket, input, bgp::MessageType::keepalive);
-}
-
-/// As a router's table: ten prefixes share their attributes, the next ten have others.
-std::vector<std::byte> table(std::uint32_t count, const Address& next_hop_address) {
-  const Family ip = next_hop_address.family();
-  bgp::Negotiated negotiated;
-  negotiated.four_octet_as = true;
-  const bgp::AfiSafi family = bgp::unicast(ip);
-  negotiated.families.push_back({family});
-  bgp::PathNextHop next_hop;
-  next_hop.address = next_hop_address;
-  std::vector<std::byte> out;
-  for (std::uint32_t i = 0; i < count; i += routes_per_update) {
-    bgp::Attributes attributes;
-    attributes.origin = bgp::Origin::igp;
-    attributes.as_path = bgp::AsPath::sequence(
-        {bgp::Asn{4200000001}, bgp::Asn{64512 + i / 10 % 1000}, bgp::Asn{100'000 + i / 10}});
-    std::vector<std::byte> encoded;
-    bgp::encode_attributes(attributes, true, encoded);
-    std::vector<bgp::Nlri> nlri;
-    for (std::uint32_t j = i; j < count && j < i + routes_per_update; ++j) {
-      nlri.push_back({nth(ip, j)});
-    }
-    bgp::encode_announcement(family, next_hop, encoded, nlri, negotiated, out);
-  }
-  bgp::encode_end_of_rib(family, out);
-  return out;
-}
 
 /// The kernel under test.
 class Kernel {
@@ -380,13 +231,6 @@ struct Router {
   std::vector<std::byte> updates;
 };
 
-void wait_until_read(int socket) {
-  for (int unsent = 1; unsent > 0;) {
-    if (::ioctl(socket, SIOCOUTQ, &unsent) != 0) fail("the daemon closed the session");
-    if (unsent > 0) std::this_thread::sleep_for(look_interval);
-  }
-}
-
 void learn(std::vector<Router>& routers, Kernel& kernel, std::uint32_t count) {
   const Time start = Clock::now();
   std::vector<std::thread> senders;
@@ -407,10 +251,10 @@ void learn(std::vector<Router>& routers, Kernel& kernel, std::uint32_t count) {
   fmt::print("{:.4f}\n", seconds_between(start, there));
 }
 
-void again(Router& router, Kernel& kernel, Family family) {
+void again(Router& router, Kernel& kernel, const Identity& identity) {
   router.session = accepted(router.listener);
   const Time asked = Clock::now();
-  open_session(router.session.get(), family, 0);
+  open_session(router.session.get(), router.address.family(), identity);
   const Time opened = Clock::now();
   send_all(router.session.get(), router.updates);
   wait_until_read(router.session.get());
@@ -424,8 +268,8 @@ void again(Router& router, Kernel& kernel, Family family) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 1 && std::string_view(argv[1]) == "graceful") {
-    graceful = true;
+  const bool graceful = argc > 1 && std::string_view(argv[1]) == "graceful";
+  if (graceful) {
     --argc;
     ++argv;
   }
@@ -436,12 +280,15 @@ int main(int argc, char** argv) {
   for (int i = 3; i < argc; ++i) {
     const auto address = Address::parse(argv[i]);
     if (!address) fail(address.error().message);
-    routers.push_back({*address, listening(*address), {}, table(count, *address)});
+    routers.push_back({*address, listening(*address), {}, table(count, the_as, *address)});
   }
   const Family family = routers.front().address.family();
+  const auto identity = [graceful](std::uint32_t i) {
+    return Identity{the_as, bgp::RouterId{0x0a0a0a0a + i}, seconds(240), graceful};
+  };
   for (std::uint32_t i = 0; i < routers.size(); ++i) {
     routers[i].session = accepted(routers[i].listener);
-    open_session(routers[i].session.get(), family, i);
+    open_session(routers[i].session.get(), family, identity(i));
   }
   // Sockets stay in the namespace they were made in.
   const auto netns = NetworkNamespace::open(argv[2]);
@@ -474,7 +321,7 @@ int main(int argc, char** argv) {
       kernel.watch();
       fmt::print("watching\n");
     } else if (line == "again") {
-      again(routers.front(), kernel, family);
+      again(routers.front(), kernel, identity(0));
     } else {
       fail("what is " + line + "?");
     }
