@@ -23,6 +23,9 @@ struct Origination {
   std::vector<Community> communities;
   std::vector<LargeCommunity> large_communities;
   std::optional<std::uint32_t> med;
+  /// Stands for the addresses in it, which are not told one by one: AGGREGATOR says whose it is
+  /// (RFC 4271 5.1.7), also to this node, when somebody sends it back.
+  bool aggregate = false;
   bool operator==(const Origination&) const = default;
 
   /// "65001:100", "65001:1:2" (large), "no-export", "no-advertise", "graceful-shutdown",

@@ -259,6 +259,10 @@ struct PathStatus {
   bool stale = false;
   /// Our AS, router id or cluster id is in the path: an echo of what this node said.
   bool looped = false;
+  /// "65001 10.255.0.1"; empty where there is none.
+  std::string aggregator = {};
+  /// A peer's, with this node as its AGGREGATOR: an echo, also where allow-own-as lets it in.
+  bool echo = false;
   /// The rung of the decision process at which it lost to the best; empty for the best.
   std::string lost_at;
 };

@@ -32,8 +32,11 @@ void Speaker::World::watch_routes() {
 }
 
 std::optional<Attributes> Speaker::World::wanted(const Prefix& prefix) const {
-  if (const auto known = originated.find(prefix); known != originated.end())
-    return known->second.attributes();
+  if (const auto known = originated.find(prefix); known != originated.end()) {
+    Attributes made = known->second.attributes();
+    if (known->second.aggregate) made.aggregator = Aggregator{settings.asn, settings.router_id};
+    return made;
+  }
   if (const Origination* announced = conditional.originated(prefix)) return announced->attributes();
   if (const AggregateSettings* aggregate = aggregates.originated(prefix))
     return attributes_of(*aggregate, settings.asn, settings.router_id, aggregates.origin(prefix));

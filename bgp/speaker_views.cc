@@ -49,6 +49,10 @@ PathStatus Speaker::World::status(const Prefix& prefix, const PathView& path, bo
   shown.multipath = path.multipath;
   shown.stale = path.stale;
   shown.looped = path.looped;
+  if (const auto& by = attributes.aggregator) {
+    shown.aggregator = fmt::format("{} {}", by->asn.value, by->address.text());
+    shown.echo = path.peer != PeerId::local && *by == Aggregator{settings.asn, settings.router_id};
+  }
   if (path.rung == Rung::refused) {
     shown.lost_at = path.filtered ? refusal(prefix, path)
                                   : "loop: our AS, router id or cluster id is in the path";

@@ -285,6 +285,7 @@ constexpr auto fields<Path> =
                Field{"local_pref", &Path::local_pref},
                Field{"med", &Path::med},
                Field{"communities", &Path::communities},
+               Field{"aggregator", &Path::aggregator, {}, true},
                Field{"originator_id", &Path::originator_id},
                Field{"cluster_list", &Path::cluster_list},
                Field{"best", &Path::best},

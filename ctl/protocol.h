@@ -451,6 +451,8 @@ struct Path {
   bool stale = false;
   /// RFC 7911, as the peer gave it; 0 without add-path.
   std::uint32_t path_id = 0;
+  /// "65001 10.255.0.1", RFC 4271 5.1.7; empty where there is none. Of a block: whose it is.
+  std::string aggregator = {};
   /// RFC 4456 8; empty where the path was not reflected.
   std::string originator_id = {};
   std::vector<std::string> cluster_list = {};

@@ -800,6 +800,11 @@ std::string detail(const Route& route, Style style) {
                                  joined(path.gateways, ", ")));
   }
   for (const Path& path : route.paths) {
+    if (path.aggregator.empty()) continue;
+    text += labelled("aggregated",
+                     fmt::format("by {} as {} says", path.aggregator, dash_if_empty(path.peer)));
+  }
+  for (const Path& path : route.paths) {
     if (path.originator_id.empty() && path.cluster_list.empty()) continue;
     text +=
         labelled("reflected",

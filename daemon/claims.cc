@@ -56,7 +56,7 @@ bool is_learned(const bgp::Speaker& speaker, const Prefix& prefix) {
   const auto route = speaker.route(prefix);
   return route &&
          std::any_of(route->paths.begin(), route->paths.end(), [](const bgp::PathStatus& path) {
-           return path.peer != "local" && !path.looped;
+           return path.peer != "local" && !path.looped && !path.echo;
          });
 }
 

@@ -68,6 +68,11 @@ bgp::Settings completed(bgp::Settings settings, const fib::Settings& fib) {
   return settings;
 }
 
+/// A block stands for its addresses; the address of the router, or of a container, for itself.
+bgp::Origination ours(const Prefix& prefix) {
+  return {prefix, {}, {}, {}, !prefix.is_host()};
+}
+
 }  // namespace
 
 bool is_container_link(std::string_view ifname) {
@@ -216,7 +221,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
       if (host != single.end()) {
         speaker_.originate(host->second, now);
       } else {
-        speaker_.originate(prefix, now);
+        speaker_.originate(ours(prefix), now);
       }
     }
     for (const Prefix& prefix : originated_) {
@@ -785,7 +790,7 @@ class Routing::Loop : public std::enable_shared_from_this<Loop> {
         covered = true;
       }
       if (one.kind != fib::Kind::blackhole || uncovered_.erase(one.prefix) == 0) continue;
-      speaker_.originate(one.prefix, now);
+      speaker_.originate(ours(one.prefix), now);
       covered = true;
     }
     speaker_.installed(learned, now);

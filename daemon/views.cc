@@ -123,6 +123,7 @@ ctl::Path path_view(const World& world, const bgp::PathStatus& path) {
   view.local_pref = path.local_pref;
   view.med = path.med;
   view.communities = path.communities;
+  view.aggregator = path.aggregator;
   view.originator_id = path.originator_id;
   view.cluster_list = path.cluster_list;
   view.best = path.best;

@@ -28,7 +28,7 @@ class Claiming : public testing::Test {
   void start_hosts(const std::string& claim) {
     for (const bool first : {true, false}) start_host(first, claim);
   }
-  void start_host(bool first, const std::string& claim) {
+  void start_host(bool first, const std::string& claim, const std::string& more = "") {
     const std::string& name = first ? hosts_.a : hosts_.b;
     const std::string state = (hosts_.directory / name).string();
     std::filesystem::create_directories(state);
@@ -37,10 +37,10 @@ class Claiming : public testing::Test {
         fmt::format("node: {{name: {0}, asn: {1}, router-id: 10.255.0.{2}}}\n"
                     "pools: {{p: {{ipv4: 10.64.0.0/24, ipv4-block-length: 28, claim: {3}}}}}\n"
                     "bgp: {{peers: [{{name: other, address: 192.0.2.{4}, remote-as: {5}, "
-                    "restart-time: 5}}]}}\n"
+                    "restart-time: 5{6}}}]}}\n"
                     "exporter: {{listen: off}}\n",
                     name, first ? 65001 : 65002, first ? 1 : 2, claim, first ? 2 : 1,
-                    first ? 65002 : 65001));
+                    first ? 65002 : 65001, more));
     auto& weftd = first ? weftd_a_ : weftd_b_;
     weftd.reset();
     weftd = std::make_unique<Process>(
@@ -128,7 +128,7 @@ TEST_F(Claiming, BlocksComeFromEtcdAndNobodyMissesItForAWhile) {
   })) << log(hosts_.a);
 }
 
-TEST_F(Claiming, WhoEchoesOurOwnBlockIsNoRival) {
+TEST_F(Claiming, WhoEchoesOurOwnBlockIsNoRivalWhetherOurAsMayComeBackOrNot) {
   if (!std::filesystem::exists("/usr/lib/frr/bgpd"))
     GTEST_SKIP() << "FRR is not installed (packaging/packages)";
   const auto start_frr = [&](const std::string& daemon, const std::string& config) {
@@ -144,17 +144,22 @@ router bgp 65002
  neighbor 192.0.2.1 timers connect 1
  neighbor 192.0.2.1 ttl-security hops 1
 )");
-  start_host(true, "{static: {index: 3}}");
-  const auto echo = [&] {
-    const json shown = ask(hosts_.a, "routes 10.64.0.48/28");
-    return shown.contains("routes") && shown["routes"][0]["paths"].size() == 2;
-  };
-  ASSERT_TRUE(eventually(echo)) << log(hosts_.a);
-  // Rivals are looked for every few seconds: with each turn, and at once with etcd.
-  const Time looked = Clock::now() + seconds(7);
-  ASSERT_TRUE(eventually([&] { return Clock::now() > looked; }));
-  EXPECT_EQ(warnings(hosts_.a).find("announced by another host"), std::string::npos);
-  EXPECT_TRUE(add(hosts_.a, 1)) << log(hosts_.a);
+  int container = 0;
+  for (const std::string more : {"", ", allowas-in: 1"}) {
+    start_host(true, "{static: {index: 3}}", more);
+    const auto echo = [&] {
+      const json shown = ask(hosts_.a, "routes 10.64.0.48/28");
+      return shown.contains("routes") && shown["routes"][0]["paths"].size() == 2;
+    };
+    ASSERT_TRUE(eventually(echo)) << log(hosts_.a);
+    const json path = ask(hosts_.a, "routes 10.64.0.48/28")["routes"][0]["paths"][1];
+    EXPECT_EQ(path["aggregator"], "65001 10.255.0.1") << path.dump(2);
+    // Rivals are looked for every few seconds: with each turn, and at once with etcd.
+    const Time looked = Clock::now() + seconds(7);
+    ASSERT_TRUE(eventually([&] { return Clock::now() > looked; }));
+    EXPECT_EQ(warnings(hosts_.a).find("announced by another host"), std::string::npos) << more;
+    EXPECT_TRUE(add(hosts_.a, ++container)) << log(hosts_.a);
+  }
 }
 
 TEST_F(Claiming, OneStaticIndexOnTwoHostsIsSeen) {
