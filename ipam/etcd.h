@@ -43,28 +43,33 @@ struct EtcdStatistics {
 
 class Etcd {
  public:
-  /// The error is about files of certificates and keys, or an endpoint that is no URL.
+  /// Loads the client (ipam/etcd_client.cc), which hosts without etcd do without: TLS and HTTP take
+  /// 2 MiB. The error is about that, files of certificates and keys, or an endpoint that is no URL.
   static Result<std::unique_ptr<Etcd>> create(boost::asio::io_context& io,
                                               const EtcdClaim& settings);
-  ~Etcd();
+  Etcd() = default;
   Etcd(const Etcd&) = delete;
   Etcd& operator=(const Etcd&) = delete;
+  virtual ~Etcd() = default;
 
   /// One at a time. Answered on the main loop, never from inside of the call, after every endpoint
   /// was tried once at most.
-  void send(const kv::Request& request, std::function<void(kv::Answer)> answered);
+  virtual void send(const kv::Request& request, std::function<void(kv::Answer)> answered) = 0;
 
   /// Ends the watch before it, without a word.
-  void watch(std::string prefix, std::int64_t revision, std::function<void(kv::Watched)> changed,
-             std::function<void(std::string)> ended);
-  void stop_watch();
+  virtual void watch(std::string prefix, std::int64_t revision,
+                     std::function<void(kv::Watched)> changed,
+                     std::function<void(std::string)> ended) = 0;
+  virtual void stop_watch() = 0;
 
-  EtcdStatistics& statistics();
+  virtual EtcdStatistics& statistics() = 0;
+};
 
- private:
-  class Loop;
-  explicit Etcd(std::shared_ptr<Loop> loop);
-  std::shared_ptr<Loop> loop_;
+/// What the client's module has under the name "weft_etcd".
+struct EtcdModule {
+  /// Of the weft it was built with: only its own weftd may use it.
+  const char* version;
+  Result<std::unique_ptr<Etcd>> (*make)(boost::asio::io_context& io, const EtcdClaim& settings);
 };
 
 }  // namespace weft::ipam

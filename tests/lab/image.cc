@@ -74,6 +74,9 @@ Result<Image> weft(const fs::path& bin_dir) {
                                bin_dir.empty() ? "no folder" : bin_dir.string())};
     }
   }
+  // Where weftd looks for it when it claims in etcd.
+  const fs::path module = fs::absolute(bin_dir).parent_path() / "lib/weft/etcd.so";
+  if (there(module)) image.programs.push_back({module, "/usr/lib/weft/etcd.so", true});
   return image;
 }
 
