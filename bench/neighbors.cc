@@ -88,7 +88,7 @@ class Neighbors {
       if (made->role == Role::receiver) made->held.resize(count);
       all_.push_back(std::move(made));
     }
-    watch(listener_.get(), listening_);
+    watch(listener_.get(), the_listener);
   }
 
   void up() {
@@ -163,7 +163,7 @@ class Neighbors {
 
   /// Serves the sessions until there is something to read in the standard input.
   void serve() {
-    watch(STDIN_FILENO, commands_);
+    watch(STDIN_FILENO, the_commands);
     commanded_ = false;
     while (!commanded_) pump();
     epoll_event event{};
@@ -171,8 +171,8 @@ class Neighbors {
   }
 
  private:
-  static constexpr std::uint32_t listening_ = 0xffffffff;
-  static constexpr std::uint32_t commands_ = 0xfffffffe;
+  static constexpr std::uint32_t the_listener = 0xffffffff;
+  static constexpr std::uint32_t the_commands = 0xfffffffe;
 
   static bgp::Asn as_of(const Neighbor& neighbor) {
     return bgp::Asn{4200000001U + static_cast<std::uint32_t>(neighbor.role)};
@@ -237,9 +237,9 @@ class Neighbors {
     const int ready = ::epoll_wait(poll_.get(), events.data(), events.size(), 50);
     for (int i = 0; i < ready; ++i) {
       const std::uint32_t what = events.at(static_cast<std::size_t>(i)).data.u32;
-      if (what == listening_) {
+      if (what == the_listener) {
         accept();
-      } else if (what == commands_) {
+      } else if (what == the_commands) {
         commanded_ = true;
       } else {
         read(*all_[what]);
