@@ -114,7 +114,7 @@ Peer::Peer(PeerSettings settings, Asn node_as, RouterId local_id, std::uint16_t 
       random_(seed),
       out_(out),
       shutdown_(settings_.shutdown),
-      since_(now),
+      down_since_(now),
       log_budget_(log_limit, now) {
   if (!shutdown_) start_at_ = now;
 }
@@ -411,6 +411,7 @@ void Peer::begin(Time now) {
 // ---- operators
 
 void Peer::start(Time now) {
+  if (shutdown_) down_since_ = now;
   shutdown_ = false;
   failures_ = 0;
   forget_failures();
@@ -421,7 +422,6 @@ void Peer::shutdown(Fault fault, std::string_view text, Time now) {
   shutdown_ = true;
   stop_all(cease(fault, text), now);
   start_at_.reset();
-  note_state(now);
 }
 
 void Peer::reset(Fault fault, std::string_view text, Time now) {
@@ -466,8 +466,8 @@ void Peer::abandon(Time now) {
     if (slot.in_use) close(slot, std::nullopt);
   }
   last_end_ = {};
+  if (session_) down_since_ = now;
   session_.reset();
-  note_state(now);
 }
 
 void Peer::stop_all(const Notification& why, Time now) {
@@ -681,12 +681,12 @@ void Peer::feed(Slot& slot, const Event& event, std::string_view reason, Time no
   if (before == PeerState::established && after != before) {
     if (now - session_->up_since >= steady_session) failures_ = 0;
     session_.reset();
+    down_since_ = now;
   }
   if (after == PeerState::established && before != after) entered_established(slot, now);
   const bool over =
       after == PeerState::idle || (after == PeerState::active && !slot.outgoing && to.actions.drop);
   if (over) ended(slot, !stopped, now);
-  note_state(now);
 }
 
 Loss Peer::loss_by(const Slot& slot, const Event& event,
@@ -854,13 +854,6 @@ void Peer::contend(Time now) {
       silent->hold_until = std::min(silent->hold_until, now + open_wait_contended);
     }
   }
-}
-
-void Peer::note_state(Time now) {
-  const PeerState current = state();
-  if (current == shown_) return;
-  shown_ = current;
-  since_ = now;
 }
 
 void Peer::fail(std::string_view reason, Level level, Telling telling, Time now) {

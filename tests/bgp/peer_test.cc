@@ -515,6 +515,48 @@ TEST(Peer, KeepsTheTellingErrorBesideLaterAttempts) {
   EXPECT_EQ(bench.peer.last_attempt(), "");
 }
 
+// Each attempt changes the state; how long the peer is away is another matter.
+TEST(Peer, SaysHowLongThereIsNoSession) {
+  Bench bench;
+  const auto call = [&] {
+    for (int second = 0; second < 3600; ++second) {
+      bench.advance(1s);
+      const auto calls = bench.take<ConnectTo>();
+      if (!calls.empty()) return calls.back().connection;
+    }
+    ADD_FAILURE() << "never connects";
+    return ConnectionId{};
+  };
+  const auto try_twice = [&] {
+    bench.peer.failed(call(), "Connection refused", bench.now);
+    const ConnectionId on = call();
+    bench.peer.opened(on, here, bench.now);
+    bench.peer.closed(on, "Connection reset by peer", bench.now);
+  };
+  try_twice();
+  EXPECT_EQ(bench.peer.since(), t0) << "configured";
+
+  const ConnectionId on = call();
+  bench.peer.opened(on, here, bench.now);
+  bench.establish(on);
+  const Time up = bench.now;
+  bench.advance(2s);
+  EXPECT_EQ(bench.peer.since(), up);
+  bench.peer.closed(on, "Connection reset by peer", bench.now);
+  const Time down = bench.now;
+  try_twice();
+  EXPECT_EQ(bench.peer.since(), down);
+
+  bench.peer.reset(Fault::AdministrativeReset, "", bench.now);
+  bench.peer.start(bench.now);
+  EXPECT_EQ(bench.peer.since(), down) << "it was not shut down";
+  bench.peer.shutdown(Fault::AdministrativeShutdown, "", bench.now);
+  bench.advance(1min);
+  EXPECT_EQ(bench.peer.since(), down);
+  bench.peer.start(bench.now);
+  EXPECT_EQ(bench.peer.since(), bench.now);
+}
+
 TEST(Peer, ShowsWhatThePeersOperatorWrote) {
   Bench bench;
   const ConnectionId on = bench.connect();
