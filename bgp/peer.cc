@@ -54,6 +54,18 @@ bool is_protocol_error(const Notification& why) {
          code(why.fault) != code(Fault::SendHoldTimerExpired);
 }
 
+/// The NOTIFICATION does not say what is wrong in them.
+std::string unreadable_parameters(Bytes open) {
+  constexpr std::size_t before_them = 9;  // RFC 4271 4.2
+  constexpr std::size_t most = 64;
+  assert(open.size() > before_them);  // or the message is too short for its type
+  const Bytes all = open.subspan(before_them);
+  std::string text = "its optional parameters cannot be read: ";
+  for (const std::byte octet : all.first(std::min(all.size(), most)))
+    text += fmt::format("{:02x}", std::to_integer<unsigned>(octet));
+  return all.size() > most ? text + "..." : text;
+}
+
 /// RFC 8538 5.1: where the peer is meant to forget us, a plain NOTIFICATION would not make it.
 Notification parting(const Notification& why, const Negotiated& negotiated) {
   const bool forget = why.fault == Fault::AdministrativeShutdown ||
@@ -250,7 +262,11 @@ void Peer::handle(Slot& slot, const Frame& frame, Time now) {
 
 void Peer::handle_open(Slot& slot, const Frame& frame, Time now) {
   auto open = decode_open(frame.body());
-  if (!open) return feed(slot, Malformed{open.error()}, "", now);
+  if (!open) {
+    const bool unspecific = open.error().fault == Fault::OpenMalformed;
+    return feed(slot, Malformed{open.error()},
+                unspecific ? unreadable_parameters(frame.body()) : "", now);
+  }
   if (!std::holds_alternative<OpenSent>(slot.state)) {
     // DelayOpen, or out of place; the machine knows.
     if (!slot.theirs) {
