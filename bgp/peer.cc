@@ -636,6 +636,11 @@ bool Peer::is_external() const {
 
 void Peer::log(Level level, std::string_view text, Time now) {
   std::string line = log_budget_.admit(fmt::format("peer {}: {}", settings_.name, text), now);
+  if (!line.empty() && settings_.range) {
+    LogBudget& together =
+        out_.range_logs.try_emplace(*settings_.range, range_log_limit, now).first->second;
+    line = together.admit(line, now);
+  }
   if (!line.empty()) out_.log.push_back({level, std::move(line)});
 }
 

@@ -36,6 +36,8 @@ inline constexpr std::chrono::seconds steady_session{60};
 inline constexpr std::chrono::seconds silent_connection{2};
 /// Lines a minute of one peer; what was held back is counted in the next line.
 inline constexpr unsigned log_limit = 30;
+/// The same of all peers of a listen range together, those that were forgotten too.
+inline constexpr unsigned range_log_limit = 300;
 /// How long the neighbour on a link may take to be heard before somebody is told. Routers that are
 /// asked answer within seconds (RFC 4861 6.2.6), and advertise to such peers every 10 s or so.
 inline constexpr std::chrono::seconds advertisement_wait{15};
