@@ -6,11 +6,13 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "bgp/log_budget.h"
 #include "bgp/settings.h"
 #include "net/ip.h"
 #include "net/secret.h"
@@ -83,6 +85,8 @@ struct Outbox {
   std::vector<Action> actions;
   std::vector<LogLine> log;
   std::uint64_t last_connection = 0;
+  /// Of the peers of each listen range together: whoever has its addresses has many.
+  std::map<Prefix, LogBudget> range_logs;
 };
 
 }  // namespace weft::bgp

@@ -81,27 +81,6 @@ std::string_view name(PeerState state) {
   return names[static_cast<std::size_t>(state)];
 }
 
-void MessageCounts::count(MessageType type, std::size_t size) {
-  octets += size;
-  switch (type) {
-    case MessageType::open:
-      ++open;
-      break;
-    case MessageType::update:
-      ++update;
-      break;
-    case MessageType::notification:
-      ++notification;
-      break;
-    case MessageType::keepalive:
-      ++keepalive;
-      break;
-    case MessageType::route_refresh:
-      ++route_refresh;
-      break;
-  }
-}
-
 Peer::Peer(PeerSettings settings, Asn node_as, RouterId local_id, std::uint16_t tag,
            std::uint32_t seed, Outbox& out, Time now)
     : settings_(std::move(settings)),
@@ -114,7 +93,7 @@ Peer::Peer(PeerSettings settings, Asn node_as, RouterId local_id, std::uint16_t 
       random_(seed),
       out_(out),
       shutdown_(settings_.shutdown),
-      since_(now),
+      down_since_(now),
       log_budget_(log_limit, now) {
   if (!shutdown_) start_at_ = now;
 }
@@ -187,144 +166,9 @@ void Peer::closed(ConnectionId connection, std::string_view why, Time now) {
   feed(*slot, TcpFailed{}, reason, now);
 }
 
-void Peer::received(ConnectionId connection, Bytes bytes, Time now) {
-  Slot* slot = find(connection);
-  if (slot == nullptr) return;
-  slot->heard_at = now;
-  reading_ = connection;
-  if (slot->partial.empty()) {
-    fresh_ = bytes;
-    return;
-  }
-  joined_.swap(slot->partial);
-  slot->partial.clear();
-  joined_.insert(joined_.end(), bytes.begin(), bytes.end());
-  fresh_ = joined_;
-}
-
-std::optional<Frame> Peer::next(Time now) {
-  for (;;) {
-    Slot* slot = find(reading_);
-    if (slot == nullptr) break;
-    const bool up = std::holds_alternative<Established>(slot->state);
-    const auto frame = next_message(fresh_, up ? slot->negotiated.max_receive : max_message_size);
-    if (!frame) {
-      feed(*slot, Malformed{frame.error()}, "", now);
-      break;
-    }
-    if (!*frame) {
-      slot->partial.assign(fresh_.begin(), fresh_.end());
-      break;
-    }
-    const Frame& message = **frame;
-    fresh_ = fresh_.subspan(message.size());
-    received_.count(message.type, message.size());
-    const bool routes =
-        message.type == MessageType::update || message.type == MessageType::route_refresh;
-    if (!routes) {
-      handle(*slot, message, now);
-      continue;
-    }
-    feed(*slot, UpdateReceived{}, "", now);
-    if (up) return message;
-  }
-  fresh_ = {};
-  reading_ = ConnectionId{};
-  joined_.clear();
-  return std::nullopt;
-}
-
-void Peer::handle(Slot& slot, const Frame& frame, Time now) {
-  switch (frame.type) {
-    case MessageType::open:
-      return handle_open(slot, frame, now);
-    case MessageType::notification:
-      return handle_notification(slot, frame, now);
-    case MessageType::keepalive:
-      return feed(slot, KeepaliveReceived{}, "", now);
-    case MessageType::update:
-    case MessageType::route_refresh:
-      return;
-  }
-}
-
-void Peer::handle_open(Slot& slot, const Frame& frame, Time now) {
-  auto open = decode_open(frame.body());
-  if (!open) return feed(slot, Malformed{open.error()}, "", now);
-  if (!std::holds_alternative<OpenSent>(slot.state)) {
-    // DelayOpen, or out of place; the machine knows.
-    if (!slot.theirs) {
-      slot.theirs = *open;
-      slot.received_open.assign(frame.message.begin(), frame.message.end());
-    }
-    return feed(slot, OpenReceived{{open->asn, open->id, open->hold_time}}, "", now);
-  }
-  slot.negotiated = negotiate(slot.ours, open->capabilities);
-  slot.theirs = *open;
-  slot.received_open.assign(frame.message.begin(), frame.message.end());
-  const TheirOpen theirs{open->asn, open->id, open->hold_time};
-  if (const std::string why = role_fault(*open); !why.empty()) {
-    return feed(slot, Malformed{{Fault::RoleMismatch}}, why, now);
-  }
-  if (slot.negotiated.families.empty()) {
-    // RFC 5492 5: the data says what we could not do without.
-    Capabilities wanted;
-    wanted.families = slot.ours.families;
-    return feed(slot, Malformed{{Fault::UnsupportedCapability, encode_capabilities(wanted)}},
-                "no address family in common", now);
-  }
-  const ConnectionId id = slot.id;
-  feed(slot, OpenReceived{theirs},
-       fmt::format("peer says AS {}, router id {}, hold time {} s", theirs.asn.value,
-                   theirs.id.text(), theirs.hold_time.count()),
-       now);
-  if (slot.id == id && std::holds_alternative<OpenConfirm>(slot.state))
-    resolve_collision(slot, now);
-}
-
-/// RFC 9234 4.2: empty when the roles fit, or are not spoken of.
-std::string Peer::role_fault(const Open& open) const {
-  if (!settings_.role || open.asn == local_as_) return {};
-  const auto& theirs = open.capabilities.role;
-  if (!theirs && settings_.role_strict) {
-    return fmt::format("the peer says no role, we are its {}", name(*settings_.role));
-  }
-  if (!theirs || roles_fit(*settings_.role, *theirs)) return {};
-  return fmt::format("the peer says that it is our {}, we are its {}", name(*theirs),
-                     name(*settings_.role));
-}
-
-void Peer::handle_notification(Slot& slot, const Frame& frame, Time now) {
-  const Notification theirs = decode_notification(frame.body());
-  last_received_ = text(theirs);
-  const std::string reason = fmt::format("received {}", last_received_);
-  if (!std::holds_alternative<Established>(slot.state))
-    fail(reason, Level::warning, Telling::why, now);
-  feed(slot, NotificationReceived{theirs}, reason, now);
-}
-
 void Peer::refuse(const Notification& why, Time now) {
   Slot* slot = session_slot();
   if (slot != nullptr) feed(*slot, Malformed{parting(why, slot->negotiated)}, "", now);
-}
-
-void Peer::produce(ConnectionId connection, std::vector<std::byte>& out) {
-  Slot* slot = find(connection);
-  if (slot == nullptr) return;
-  out.insert(out.end(), slot->control.begin(), slot->control.end());
-  slot->control.clear();
-  slot->keepalive_waits = false;
-}
-
-void Peer::producing(ConnectionId connection, Time now) {
-  Slot* slot = find(connection);
-  if (slot != nullptr && !slot->blocked_since) slot->blocked_since = now;
-}
-
-void Peer::sent(ConnectionId connection, bool all, Time now) {
-  Slot* slot = find(connection);
-  if (slot == nullptr) return;
-  slot->blocked_since = all ? std::nullopt : std::optional(now);
 }
 
 bool Peer::hold_expiring(Time now) const {
@@ -408,183 +252,6 @@ void Peer::begin(Time now) {
   feed(*slot, Start{}, "", now);
 }
 
-// ---- operators
-
-void Peer::start(Time now) {
-  shutdown_ = false;
-  failures_ = 0;
-  forget_failures();
-  if (state() == PeerState::idle) start_at_ = now;
-}
-
-void Peer::shutdown(Fault fault, std::string_view text, Time now) {
-  shutdown_ = true;
-  stop_all(cease(fault, text), now);
-  start_at_.reset();
-  note_state(now);
-}
-
-void Peer::reset(Fault fault, std::string_view text, Time now) {
-  stop_all(cease(fault, text), now);
-  forget_failures();
-  if (!shutdown_) {
-    failures_ = 0;
-    refuse_ = false;
-    start_at_ = now + jittered(settings_.idle_hold, random_);
-  }
-}
-
-void Peer::hold_down(std::chrono::seconds wait, Time now) {
-  if (wait == std::chrono::seconds{0}) {
-    shutdown_ = true;
-    start_at_.reset();
-    return;
-  }
-  refuse_ = true;
-  start_at_ = now + wait;
-}
-
-void Peer::lose_session(std::string_view why, Time now) {
-  Slot* slot = session_slot();
-  if (slot == nullptr) return;
-  feed(*slot, TcpFailed{TcpFailed::Because::link_down}, why, now);
-  loss_ = Loss::silent;  // what carried it may take the peer's forwarding with it
-}
-
-void Peer::lose_path(std::string_view why, Time now) {
-  const Notification down{Fault::BfdDown};
-  Slot* slot = session_slot();
-  if (slot == nullptr) return;
-  feed(*slot, Stop{down}, fmt::format("{}, sent {}", why, text(down)), now);
-  if (loss_ == Loss::clean) loss_ = Loss::silent;
-}
-
-void Peer::abandon(Time now) {
-  shutdown_ = true;
-  start_at_.reset();
-  for (Slot& slot : slots_) {
-    if (slot.in_use) close(slot, std::nullopt);
-  }
-  last_end_ = {};
-  session_.reset();
-  note_state(now);
-}
-
-void Peer::stop_all(const Notification& why, Time now) {
-  for (Slot& slot : slots_) {
-    if (!slot.in_use) continue;
-    const Notification said = parting(why, slot.negotiated);
-    feed(slot, Stop{said}, fmt::format("sent {}", text(said)), now);
-  }
-}
-
-bool Peer::needs_reset(const PeerSettings& running, const PeerSettings& wanted) {
-  PeerSettings softened = wanted;
-  softened.name = running.name;
-  softened.description = running.description;
-  softened.shutdown = running.shutdown;
-  softened.connect_retry = running.connect_retry;
-  softened.idle_hold = running.idle_hold;
-  softened.send_hold = running.send_hold;
-  softened.stale_time = running.stale_time;
-  softened.import_filter = running.import_filter;
-  softened.export_filter = running.export_filter;
-  softened.prefix_limit = running.prefix_limit;
-  softened.bfd = running.bfd;
-  softened.accepted_prefix_limit = running.accepted_prefix_limit;
-  softened.prefix_limit_action = running.prefix_limit_action;
-  softened.prefix_limit_restart = running.prefix_limit_restart;
-  softened.graceful_shutdown = running.graceful_shutdown;
-  softened.blackhole = running.blackhole;
-  softened.default_originate = running.default_originate;
-  softened.unsuppress = running.unsuppress;
-  softened.range_name = running.range_name;
-  softened.table = running.table;
-  softened.metric = running.metric;
-  softened.delay_open = running.delay_open;
-  softened.range_limit = running.range_limit;
-  // Another key is taken over by the running connection; with or without one are two things.
-  if (running.password && wanted.password) softened.password = running.password;
-  softened.password_file = running.password_file;
-  return softened != running;
-}
-
-void Peer::apply(const PeerSettings& settings) {
-  settings_ = settings;
-  local_as_ = settings_.local_as.value_or(node_as_);
-  fsm_ = fsm_settings();
-}
-
-void Peer::announce_restart(bool restarting, const std::array<bool, 2>& forwarding) {
-  restarting_ = restarting;
-  forwarding_ = forwarding;
-}
-
-void Peer::lives_at(const std::optional<Address>& address, std::uint32_t ifindex, Time now) {
-  if (address == address_ && ifindex == ifindex_) return;
-  address_ = address;
-  ifindex_ = ifindex;
-  unheard_at_.reset();
-  if (!address && ifindex != 0) unheard_at_ = now + advertisement_wait;
-  expect_connection(now);
-  fsm_ = fsm_settings();
-  for (Slot& slot : slots_) {
-    if (!slot.in_use || std::holds_alternative<Established>(slot.state)) continue;
-    // What began where it was before is of no use. Failing it leads to Active, or to nothing.
-    const bool begun = has_connection(slot.state) || std::holds_alternative<Connect>(slot.state);
-    if (begun) feed(slot, TcpFailed{TcpFailed::Because::link_down}, "", now);
-    if (!slot.in_use || !slot.outgoing) continue;
-    auto* active = std::get_if<Active>(&slot.state);
-    if (active != nullptr) active->retry_at = settings_.passive || !address ? Time::max() : now;
-  }
-}
-
-void Peer::link_fault(std::string_view why, Time now) {
-  if (link_fault_ == why) return;
-  link_fault_ = why;
-  unheard_at_.reset();
-  if (!address_) unheard_at_ = now + (why.empty() ? advertisement_wait : link_wait);
-}
-
-void Peer::tell_unheard(Time now) {
-  unheard_at_.reset();
-  if (shutdown_ || session_) return;
-  if (address_) {
-    if (is_connected()) return;
-    return fail_again(
-        "waited for",
-        fmt::format("no connection from {} in {} s, and we are passive: does the peer "
-                    "connect to us, or does it wait, too?{}",
-                    address_->text(), passive_wait.count(), reasons_for_silence()),
-        Telling::silence, now);
-  }
-  if (link_fault_.empty()) {
-    return fail_again("unheard",
-                      fmt::format("no router advertisement heard on {} in {} s",
-                                  settings_.interface, advertisement_wait.count()),
-                      Telling::silence, now);
-  }
-  // The session may have ended with these words.
-  if (!last_error_.ends_with(link_fault_))
-    fail_again(link_fault_, link_fault_, Telling::silence, now);
-}
-
-void Peer::expect_connection(Time now) {
-  // Who comes from a range is expected by nobody.
-  if (settings_.passive && address_ && !settings_.is_dynamic()) unheard_at_ = now + passive_wait;
-}
-
-bool Peer::request_refresh(AfiSafi family) {
-  Slot* slot = session_slot();
-  if (slot == nullptr || !slot->negotiated.route_refresh) return false;
-  send(*slot, RouteRefresh{family});
-  return true;
-}
-
-void Peer::output_ready() {
-  if (session_) out_.actions.emplace_back(OutputReady{session_->connection});
-}
-
 // ---- views
 
 PeerState Peer::state() const {
@@ -616,11 +283,6 @@ bool Peer::is_external() const {
   if (const auto* kind = std::get_if<RemoteAs>(&settings_.remote_as))
     return *kind != RemoteAs::internal;  // a guess for automatic, until the peer has spoken
   return std::get<Asn>(settings_.remote_as) != local_as_;
-}
-
-void Peer::log(Level level, std::string_view text, Time now) {
-  std::string line = log_budget_.admit(fmt::format("peer {}: {}", settings_.name, text), now);
-  if (!line.empty()) out_.log.push_back({level, std::move(line)});
 }
 
 // ---- inside
@@ -681,12 +343,12 @@ void Peer::feed(Slot& slot, const Event& event, std::string_view reason, Time no
   if (before == PeerState::established && after != before) {
     if (now - session_->up_since >= steady_session) failures_ = 0;
     session_.reset();
+    down_since_ = now;
   }
   if (after == PeerState::established && before != after) entered_established(slot, now);
   const bool over =
       after == PeerState::idle || (after == PeerState::active && !slot.outgoing && to.actions.drop);
   if (over) ended(slot, !stopped, now);
-  note_state(now);
 }
 
 Loss Peer::loss_by(const Slot& slot, const Event& event,
@@ -755,6 +417,14 @@ void Peer::close(Slot& slot, const std::optional<Notification>& why) {
   slot = Slot{};
 }
 
+void Peer::stop_all(const Notification& why, Time now) {
+  for (Slot& slot : slots_) {
+    if (!slot.in_use) continue;
+    const Notification said = parting(why, slot.negotiated);
+    feed(slot, Stop{said}, fmt::format("sent {}", text(said)), now);
+  }
+}
+
 void Peer::entered_established(Slot& slot, Time now) {
   assert(slot.theirs);
   const auto& timers = std::get<Established>(slot.state).timers;
@@ -798,21 +468,6 @@ void Peer::schedule_start(Time now, bool damp) {
   start_at_ = now + jittered(wait, random_);
 }
 
-void Peer::send(Slot& slot, const Message& message) {
-  const std::size_t before = slot.control.size();
-  encode(message, slot.control);
-  const std::size_t size = slot.control.size() - before;
-  sent_.count(std::visit(Overloaded{
-                             [](const Open&) { return MessageType::open; },
-                             [](const Keepalive&) { return MessageType::keepalive; },
-                             [](const Notification&) { return MessageType::notification; },
-                             [](const RouteRefresh&) { return MessageType::route_refresh; },
-                         },
-                         message),
-              size);
-  out_.actions.emplace_back(OutputReady{slot.id});
-}
-
 /// RFC 4271 6.8 and RFC 6286 2.3. `slot` has just had its OPEN accepted.
 void Peer::resolve_collision(Slot& slot, Time now) {
   Slot& second = other(slot);
@@ -854,100 +509,6 @@ void Peer::contend(Time now) {
       silent->hold_until = std::min(silent->hold_until, now + open_wait_contended);
     }
   }
-}
-
-void Peer::note_state(Time now) {
-  const PeerState current = state();
-  if (current == shown_) return;
-  shown_ = current;
-  since_ = now;
-}
-
-void Peer::fail(std::string_view reason, Level level, Telling telling, Time now) {
-  log(level, reason, now);
-  if (telling < telling_) {
-    last_attempt_ = reason;
-    last_attempt_at_ = now;
-    return;
-  }
-  telling_ = telling;
-  last_error_ = reason;
-  last_error_at_ = now;
-  last_attempt_.clear();
-}
-
-/// An attempt is made every few seconds, for as long as the peer is away: each reason is logged
-/// once.
-void Peer::fail_again(std::string_view why, std::string_view text, Telling telling, Time now) {
-  const bool known = std::find(reasons_.begin(), reasons_.end(), why) != reasons_.end();
-  const bool is_new = !known && reasons_.size() < max_reasons;
-  if (is_new) reasons_.emplace_back(why);
-  fail(text, is_new ? Level::info : Level::debug, telling, now);
-}
-
-std::string Peer::reasons_for_silence() const {
-  std::string text;
-  if (settings_.password) text += "; TCP MD5 is on: is the key the same there?";
-  if (!settings_.tcp_ao.empty()) text += "; TCP-AO is on: are the keys the same there?";
-  if (!settings_.uses_gtsm()) return text;
-  // The kernel drops a refusal too, which has the TTL of any other packet.
-  const unsigned least = setup_of(settings_).least_ttl;
-  return text + (least == 255 ? "; ttl 255 is asked for (gtsm): does BGP run there, is the peer "
-                                "directly connected, and does it send so?"
-                              : fmt::format("; ttl {} or more is asked for (gtsm): does BGP run "
-                                            "there, is the peer that near, and does it send 255?",
-                                            least));
-}
-
-/// The last error stays to be read, but whatever comes next counts for more.
-void Peer::forget_failures() {
-  telling_ = Telling::silence;
-  last_attempt_.clear();
-  reasons_.clear();
-}
-
-Capabilities Peer::our_capabilities() const {
-  Capabilities ours;
-  for (const Family family : settings_.families) ours.families.push_back(unicast(family));
-  for (const Family family : settings_.families) {
-    const auto& receive = settings_.add_path_receive;
-    const AddPath both{unicast(family),
-                       std::find(receive.begin(), receive.end(), family) != receive.end(),
-                       settings_.add_path_send.contains(family)};
-    if (both.receive || both.send) ours.add_paths.push_back(both);
-  }
-  ours.route_refresh = true;
-  ours.enhanced_route_refresh = true;
-  ours.extended_message = settings_.extended_messages;
-  ours.four_octet_as = local_as_;
-  ours.role = settings_.role;
-  ours.graceful_restart = our_restart();
-  const bool has_ipv4 = std::find(settings_.families.begin(), settings_.families.end(),
-                                  Family::ipv4) != settings_.families.end();
-  if (settings_.long_lived_stale_time != seconds{0} && ours.graceful_restart) {
-    for (const Family family : settings_.families) {
-      const bool forwarding = forwarding_[family == Family::ipv4 ? 0 : 1];
-      ours.long_lived.push_back({unicast(family), forwarding, settings_.long_lived_stale_time});
-    }
-  }
-  // RFC 8950: without an IPv4 address on the link, IPv4 routes have IPv6 next hops.
-  if ((settings_.is_unnumbered() || settings_.address.is_v6()) && has_ipv4)
-    ours.extended_next_hops.push_back({unicast(Family::ipv4), 2});
-  return ours;
-}
-
-std::optional<GracefulRestart> Peer::our_restart() const {
-  if (settings_.graceful_restart == GracefulRestartMode::off) return std::nullopt;
-  GracefulRestart ours;
-  ours.notification = true;
-  // Without a family: we keep nothing over a restart, but help, and send and want End-of-RIB (RFC
-  // 4724 3).
-  if (settings_.graceful_restart == GracefulRestartMode::helper) return ours;
-  ours.restarting = restarting_;
-  ours.restart_time = settings_.restart_time;
-  for (const Family family : settings_.families)
-    ours.families.push_back({unicast(family), forwarding_[family == Family::ipv4 ? 0 : 1]});
-  return ours;
 }
 
 FsmSettings Peer::fsm_settings() const {

@@ -36,6 +36,8 @@ inline constexpr std::chrono::seconds steady_session{60};
 inline constexpr std::chrono::seconds silent_connection{2};
 /// Lines a minute of one peer; what was held back is counted in the next line.
 inline constexpr unsigned log_limit = 30;
+/// The same of all peers of a listen range together, those that were forgotten too.
+inline constexpr unsigned range_log_limit = 300;
 /// How long the neighbour on a link may take to be heard before somebody is told. Routers that are
 /// asked answer within seconds (RFC 4861 6.2.6), and advertise to such peers every 10 s or so.
 inline constexpr std::chrono::seconds advertisement_wait{15};
@@ -170,7 +172,9 @@ class Peer {
   [[nodiscard]] Loss loss() const { return loss_; }
   [[nodiscard]] const SessionEnd& last_end() const { return last_end_; }
   [[nodiscard]] PeerState state() const;
-  [[nodiscard]] Time since() const { return since_; }
+  /// Since when there is a session; else since when there is none: the last one ended, or the peer
+  /// was configured, or started after a shutdown.
+  [[nodiscard]] Time since() const { return session_ ? session_->up_since : down_since_; }
   [[nodiscard]] bool is_shutdown() const { return shutdown_; }
   /// The most telling of what failed since there was a session or the operator began anew, the
   /// latest of these.
@@ -244,7 +248,6 @@ class Peer {
   void handle_notification(Slot& slot, const Frame& frame, Time now);
   void resolve_collision(Slot& slot, Time now);
   void contend(Time now);
-  void note_state(Time now);
   /// What a failure says of the reason, least first: nothing came back; we were turned away without
   /// a word; one side has said why, or a session has ended.
   enum class Telling : std::uint8_t { silence, refusal, why };
@@ -296,8 +299,7 @@ class Peer {
   bool refuse_ = false;
   unsigned failures_ = 0;
 
-  PeerState shown_ = PeerState::idle;
-  Time since_;
+  Time down_since_;
   std::string last_error_;
   Time last_error_at_{};
   Telling telling_ = Telling::silence;

@@ -159,6 +159,7 @@ struct PeerStatus {
   bool external = true;
   bool shutdown = false;
   PeerState state = PeerState::idle;
+  /// Of the session while there is one; else since when there is none, see Peer.
   Time since;
   /// RFC 2385 keys are in use.
   bool password = false;

@@ -43,6 +43,10 @@ constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 constexpr int backlog = 128;
 /// How long last words may take to get out.
 constexpr std::chrono::seconds farewell_limit{3};
+/// Connections with last words on their way, of one address and in all, that more may come beside:
+/// whoever breaks the protocol again and again and closes nothing holds no more descriptors.
+constexpr std::ptrdiff_t farewells_of_one = 4;
+constexpr std::size_t most_farewells = 256;
 /// After accept() failed for want of descriptors or memory.
 constexpr std::chrono::seconds accept_pause{1};
 /// The timer is looked at again after this long at the latest.
@@ -354,6 +358,7 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
     close_on_exec(socket);
     const Address remote = address_of(from.address());
     const std::uint32_t ifindex = scope_of(from);
+    cut_farewells(remote, ifindex);
     const auto id = speaker.accepted(remote, address_of(here.address()), Clock::now(), ifindex,
                                      interface_of(socket, remote.family()));
     if (!id) {
@@ -553,7 +558,22 @@ struct Transport::Sockets : std::enable_shared_from_this<Sockets> {
     if (error) self->drop(connection);
   }
 
+  /// Before a connection from there is taken.
+  void cut_farewells(const Address& remote, std::uint32_t ifindex) {
+    const auto from_there = [&](const Shared& each) {
+      return each->remote == remote && each->ifindex == ifindex;
+    };
+    auto oldest = leaving.end();
+    if (std::count_if(leaving.begin(), leaving.end(), from_there) >= farewells_of_one) {
+      oldest = std::find_if(leaving.begin(), leaving.end(), from_there);
+    } else if (leaving.size() >= most_farewells) {
+      oldest = leaving.begin();
+    }
+    if (oldest != leaving.end()) drop(Shared(*oldest));
+  }
+
   static asio::awaitable<void> lose_patience(std::shared_ptr<Sockets> self, Shared connection) {
+    if (!connection->socket.is_open()) co_return;
     connection->patience.expires_after(farewell_limit);
     co_await connection->patience.async_wait(no_throw);
     self->drop(connection);

@@ -27,7 +27,6 @@ class Health {
   explicit Health(const HealthCheck& check) : check_(check) {}
   /// True: healthy from now on.
   bool saw(bool success);
-  [[nodiscard]] bool healthy() const { return healthy_; }
 
  private:
   HealthCheck check_;

@@ -328,7 +328,7 @@ struct Peer {
   std::string type;
   /// RFC 4271 8.2.2: Idle, Connect, Active, OpenSent, OpenConfirm, Established.
   std::string state;
-  /// Time in this state.
+  /// How long the session is up; of one that is not Established, how long there is none.
   std::chrono::seconds since{0};
   std::string router_id;
   std::string local_address;

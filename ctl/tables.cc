@@ -305,7 +305,7 @@ std::string table(const Peers& peers, Style style) {
                               {"ADDRESS"},
                               {"AS", Align::right},
                               {"STATE"},
-                              {"FOR", Align::right},
+                              {"UP/DOWN", Align::right},
                               {"IPV4-IN", Align::right},
                               {"OUT", Align::right},
                               {"IPV6-IN", Align::right},
@@ -651,8 +651,9 @@ std::string detail(const Peer& peer, Style style) {
   if (!peer.description.empty()) text += fmt::format(" ({})", harmless(peer.description));
   text += '\n';
   const Tone tone = tone_of_peer(peer);
-  const std::string state =
-      fmt::format("{} for {}", dash_if_empty(peer.state), duration_text(peer.since));
+  const bool up = peer.state == "Established";
+  const std::string state = fmt::format("{}{} for {}", dash_if_empty(peer.state),
+                                        up ? "" : ", down", duration_text(peer.since));
   text += labelled("state", painted(state, tone, style));
   text += labelled("last error", failure_text(peer.last_error, peer.last_error_seconds));
   if (!peer.last_attempt.empty())
@@ -679,7 +680,6 @@ std::string detail(const Peer& peer, Style style) {
                              peer.metric == 0 ? "" : fmt::format(", metric {}", peer.metric)));
   }
   if (peer.route_reflector_client) text += labelled("reflection", "a client of ours (RFC 4456)");
-  const bool up = peer.state == "Established";
   if (up) {
     text += labelled("hold time",
                      peer.hold_time.count() == 0

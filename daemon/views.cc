@@ -256,9 +256,10 @@ std::vector<std::string> warnings(const World& world, const std::vector<bgp::Pee
     }
     // A peer of a range may come and go.
     if (established(peer) || peer.shutdown || peer.range) continue;
-    found.push_back(fmt::format("peer {} is {} for {} s{}{}{}{}", peer.name, bgp::name(peer.state),
+    found.push_back(fmt::format("peer {} is down for {} s ({}){}{}{}{}", peer.name,
                                 duration_cast<seconds>(now - peer.since).count(),
-                                peer.last_error.empty() ? "" : ": ", peer.last_error,
+                                bgp::name(peer.state), peer.last_error.empty() ? "" : ": ",
+                                peer.last_error,
                                 peer.last_attempt.empty() ? "" : "; then: ", peer.last_attempt));
   }
   for (const bgp::StationStatus& station : world.routing.speaker().stations()) {
@@ -575,9 +576,12 @@ exporter::Peer peer_metrics(const bgp::PeerStatus& peer, Time now) {
   // Both enumerations are the states of RFC 4271 8.2.2 in its order.
   row.state = static_cast<exporter::PeerState>(peer.state);
   row.shutdown = peer.shutdown;
-  if (established(peer)) {
-    row.established_at = unix_seconds(std::chrono::system_clock::now()) -
-                         std::chrono::duration<double>(now - peer.since).count();
+  const double since = unix_seconds(std::chrono::system_clock::now()) -
+                       std::chrono::duration<double>(now - peer.since).count();
+  if (!established(peer)) {
+    row.down_at = since;
+  } else {
+    row.established_at = since;
     row.hold_time_seconds = static_cast<double>(peer.hold_time.count());
   }
   row.established_count = peer.established_count;

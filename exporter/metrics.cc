@@ -140,6 +140,9 @@ void add_sessions(const Snapshot& s, Exposition& out) {
                      "1 for the state the session is in (RFC 4271 8.2.2), 0 for the others.");
   auto since = gauge("weft_bgp_peer_established_timestamp_seconds",
                      "When the running session came up, in seconds since 1970.");
+  auto down = gauge("weft_bgp_peer_down_timestamp_seconds",
+                    "Since when there is no session, in seconds since 1970: the last one ended, or "
+                    "the peer was configured, or started after a shutdown.");
   auto count = counter("weft_bgp_peer_established_total", "Sessions that came up.");
   auto restarts = counter("weft_bgp_peer_graceful_restarts_total",
                           "Sessions that ended so that the peer's routes were kept (RFC 4724).");
@@ -165,6 +168,7 @@ void add_sessions(const Snapshot& s, Exposition& out) {
                 static_cast<std::size_t>(peer.state) == i);
     }
     if (peer.established_at) since.add({name}, *peer.established_at);
+    if (peer.down_at) down.add({name}, *peer.down_at);
     count.add({name}, peer.established_count);
     restarts.add({name}, peer.graceful_restarts);
     if (peer.hold_time_seconds) hold.add({name}, *peer.hold_time_seconds);
@@ -173,7 +177,8 @@ void add_sessions(const Snapshot& s, Exposition& out) {
       capability.add({name, {"capability", both}}, true);
     }
   }
-  out.take({&info, &up, &shutdown, &state, &since, &count, &restarts, &hold, &queue, &capability});
+  out.take({&info, &up, &shutdown, &state, &since, &down, &count, &restarts, &hold, &queue,
+            &capability});
 }
 
 void add_ranges(const Snapshot& s, Exposition& out) {

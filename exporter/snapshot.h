@@ -107,6 +107,8 @@ struct Peer {
   bool shutdown = false;
   /// When the running session came up, in seconds since 1970.
   std::optional<double> established_at;
+  /// Since when there is none, in seconds since 1970.
+  std::optional<double> down_at = {};
   std::uint64_t established_count = 0;
   MessageCounts received;
   MessageCounts sent;

@@ -33,12 +33,6 @@ std::byte* Batch::append(std::uint16_t attribute, std::size_t size) {
   return to + sizeof head;
 }
 
-void Batch::put_be16(std::uint16_t attribute, std::uint16_t value) {
-  std::byte* to = append(attribute, sizeof value);
-  to[0] = static_cast<std::byte>(value >> 8);
-  to[1] = static_cast<std::byte>(value);
-}
-
 void Batch::put_be32(std::uint16_t attribute, std::uint32_t value) {
   std::byte* to = append(attribute, sizeof value);
   for (unsigned i = 0; i < 4; ++i) to[i] = static_cast<std::byte>(value >> (24 - 8 * i));

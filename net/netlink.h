@@ -44,14 +44,11 @@ class Batch {
     std::byte* to = append(attribute, payload.size());
     if (!payload.empty()) std::memcpy(to, payload.data(), payload.size());
   }
-  /// An attribute that says all by being there.
-  void put_flag(std::uint16_t attribute) { put(attribute, {}); }
   void put_u8(std::uint16_t attribute, std::uint8_t value) { put_raw(attribute, value); }
   void put_u16(std::uint16_t attribute, std::uint16_t value) { put_raw(attribute, value); }
   void put_u32(std::uint16_t attribute, std::uint32_t value) { put_raw(attribute, value); }
   void put_u64(std::uint16_t attribute, std::uint64_t value) { put_raw(attribute, value); }
-  /// Big-endian, for the nf_tables family and for VXLAN ports.
-  void put_be16(std::uint16_t attribute, std::uint16_t value);
+  /// Big-endian, for the nf_tables family.
   void put_be32(std::uint16_t attribute, std::uint32_t value);
   /// With the terminating NUL that the kernel expects of interface names and aliases.
   void put_text(std::uint16_t attribute, std::string_view text);

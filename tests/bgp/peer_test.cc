@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "tests/bgp/hex.h"
+
 namespace weft::bgp {
 namespace {
 
@@ -513,6 +515,68 @@ TEST(Peer, KeepsTheTellingErrorBesideLaterAttempts) {
   attempt("No route to host");
   EXPECT_EQ(bench.peer.last_error(), "cannot connect: No route to host") << "begun anew";
   EXPECT_EQ(bench.peer.last_attempt(), "");
+}
+
+TEST(Peer, ShowsTheParametersThatItCannotRead) {
+  const auto error_of = [&](const std::string& parameters) {
+    Bench bench;
+    std::vector<std::byte> bytes(16, std::byte{0xff});
+    const auto body = from_hex("04 fdea 005a 0a000002" + parameters);
+    Writer out(bytes);
+    out.u16(static_cast<std::uint16_t>(header_size + body.size()));
+    out.u8(1);
+    out.bytes(body);
+    bench.peer.received(bench.connect(), bytes, bench.now);
+    EXPECT_FALSE(bench.peer.next(bench.now));
+    return bench.peer.last_error();
+  };
+  const std::string words = "sent OPEN Message Error: its optional parameters cannot be read: ";
+  EXPECT_EQ(error_of("06 0204 4106 0000"), words + "06020441060000");
+  const std::string long_one(2UL * 100, '0');
+  EXPECT_EQ(error_of("06" + long_one), words + "06" + long_one.substr(0, 2UL * 63) + "...");
+  EXPECT_EQ(error_of("04 01020000"), "sent OPEN Message Error/Unsupported Optional Parameter");
+}
+
+// Each attempt changes the state; how long the peer is away is another matter.
+TEST(Peer, SaysHowLongThereIsNoSession) {
+  Bench bench;
+  const auto call = [&] {
+    for (int second = 0; second < 3600; ++second) {
+      bench.advance(1s);
+      const auto calls = bench.take<ConnectTo>();
+      if (!calls.empty()) return calls.back().connection;
+    }
+    ADD_FAILURE() << "never connects";
+    return ConnectionId{};
+  };
+  const auto try_twice = [&] {
+    bench.peer.failed(call(), "Connection refused", bench.now);
+    const ConnectionId on = call();
+    bench.peer.opened(on, here, bench.now);
+    bench.peer.closed(on, "Connection reset by peer", bench.now);
+  };
+  try_twice();
+  EXPECT_EQ(bench.peer.since(), t0) << "configured";
+
+  const ConnectionId on = call();
+  bench.peer.opened(on, here, bench.now);
+  bench.establish(on);
+  const Time up = bench.now;
+  bench.advance(2s);
+  EXPECT_EQ(bench.peer.since(), up);
+  bench.peer.closed(on, "Connection reset by peer", bench.now);
+  const Time down = bench.now;
+  try_twice();
+  EXPECT_EQ(bench.peer.since(), down);
+
+  bench.peer.reset(Fault::AdministrativeReset, "", bench.now);
+  bench.peer.start(bench.now);
+  EXPECT_EQ(bench.peer.since(), down) << "it was not shut down";
+  bench.peer.shutdown(Fault::AdministrativeShutdown, "", bench.now);
+  bench.advance(1min);
+  EXPECT_EQ(bench.peer.since(), down);
+  bench.peer.start(bench.now);
+  EXPECT_EQ(bench.peer.since(), bench.now);
 }
 
 TEST(Peer, ShowsWhatThePeersOperatorWrote) {

@@ -2,12 +2,14 @@
 // peer's sockets are set up with.
 #include "bgp/ranges.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
 #include <string>
 
 #include "bgp/message.h"
+#include "bgp/peer.h"
 #include "bgp/speaker.h"
 
 namespace weft::bgp {
@@ -187,6 +189,32 @@ TEST(Ranges, AStrangerIsRefusedInFewLines) {
   bench.pass(61s);
   EXPECT_FALSE(bench.accept("198.51.100.1"));
   EXPECT_THAT(bench.log(), HasSubstr("(994 lines held back before this)"));
+}
+
+// Each is forgotten for the next, and its own count of lines with it.
+TEST(Ranges, ThoseWhoComeAndGoFillNoLog) {
+  Bench bench(node({range("10.0.0.0/8"), range("192.0.2.0/24")}));
+  const auto lines = [&](int from, int to) {
+    std::size_t count = 0;
+    std::string last;
+    for (int i = from; i < to; ++i) {
+      const std::string address = fmt::format("10.1.{}.{}", i / 250, i % 250);
+      const auto connection = bench.accept(address.c_str());
+      if (!connection) continue;
+      bench.speaker.closed(*connection, "reset", bench.now);
+      for (const LogLine& line : bench.speaker.take_log()) {
+        ++count;
+        last = line.text;
+      }
+    }
+    return std::pair(count, last);
+  };
+  EXPECT_EQ(lines(0, 1000).first, range_log_limit);
+  bench.establish("192.0.2.9");
+  EXPECT_THAT(bench.log(), HasSubstr("peer 192.0.2.9: established")) << "of another range";
+  bench.pass(1min);
+  bench.log();
+  EXPECT_THAT(lines(1000, 1001).second, HasSubstr("lines held back before this"));
 }
 
 TEST(Ranges, SilentConnectionsNeverShutAListedPeerOut) {

@@ -114,9 +114,9 @@ Peers some_peers() {
 TEST(PeersTable, MarksWhatIsDown) {
   EXPECT_EQ("\n" + table(some_peers(), plain),
             R"(
-  NAME                   ADDRESS       AS  STATE          FOR  IPV4-IN  OUT  IPV6-IN  OUT  WHY
-  tor1                   192.0.2.1  65001  Established   3d4h   3 of 5    1        4    1
-! tor2-with-a-long-name  fd00::2        -  Active       2m31s        -    -        -    -  hold timer expired
+  NAME                   ADDRESS       AS  STATE        UP/DOWN  IPV4-IN  OUT  IPV6-IN  OUT  WHY
+  tor1                   192.0.2.1  65001  Established     3d4h   3 of 5    1        4    1
+! tor2-with-a-long-name  fd00::2        -  Active         2m31s        -    -        -    -  hold timer expired
 )");
 }
 
@@ -127,6 +127,7 @@ TEST(PeersTable, ShowsTheTellingErrorAndWhatFailedAfterIt) {
   peer.last_attempt_seconds = 2;
   EXPECT_THAT(table(Peers{{peer}, {}}, plain),
               HasSubstr("  hold timer expired; then: cannot connect: Connection refused\n"));
+  EXPECT_THAT(detail(peer, plain), HasSubstr("  state          Active, down for 2m31s\n"));
   EXPECT_THAT(detail(peer, plain),
               HasSubstr("  last error     hold timer expired, 1h ago\n"
                         "  last attempt   cannot connect: Connection refused, 2s ago\n"));

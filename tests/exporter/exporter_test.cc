@@ -210,17 +210,20 @@ TEST(Metrics, SayWhatTheSnapshotSays) {
     EXPECT_THAT(text, HasSubstr(line));
   }
   EXPECT_THAT(text, Not(HasSubstr("weft_uplink_mtu_bytes{interface=\"eth2\"}")));
+  EXPECT_THAT(text, Not(HasSubstr("weft_bgp_peer_down_timestamp_seconds")));
 }
 
 TEST(Metrics, LeaveOutWhatIsNotKnown) {
   Snapshot s = some_snapshot();
   s.fib.reset();
   s.peers[0].established_at.reset();
+  s.peers[0].down_at = 1.6e9;
   s.peers[0].hold_time_seconds.reset();
   s.peers[0].prefix_limit.reset();
   const std::string text = text_of(s);
   EXPECT_THAT(text, Not(HasSubstr("weft_fib_")));
   EXPECT_THAT(text, Not(HasSubstr("weft_bgp_peer_established_timestamp_seconds")));
+  EXPECT_THAT(text, HasSubstr("weft_bgp_peer_down_timestamp_seconds{peer=\"tor1\"} 1600000000\n"));
   EXPECT_THAT(text, Not(HasSubstr("weft_bgp_peer_hold_time_seconds")));
   EXPECT_THAT(text, Not(HasSubstr("weft_bgp_prefix_limit")));
 }

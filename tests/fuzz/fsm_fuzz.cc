@@ -22,6 +22,8 @@ void must(bool holds) {
 }
 
 constexpr std::size_t peers = 2;
+/// Of one input: many short ones find more than a long one, which costs as much.
+constexpr std::size_t most_acts = 64;
 
 Address far(std::size_t peer) {
   return Address::ipv4(0xc0000002 + (static_cast<std::uint32_t>(peer) << 8));
@@ -56,7 +58,7 @@ class Drive {
   }
 
   void run() {
-    while (!in_.empty()) {
+    for (std::size_t acts = 0; acts < most_acts && !in_.empty(); ++acts) {
       act();
       drain();
     }
@@ -83,7 +85,7 @@ class Drive {
       case 6:
         return say(who, Notification{fault(in_.u8(), in_.u8()), {}});
       case 7:
-        return update(who);
+        return (what & 32) != 0 ? route(who) : update(who);
       case 8:
         return lose(who);
       case 9:
@@ -144,6 +146,51 @@ class Drive {
     open.capabilities.four_octet_as = asn;
     open.capabilities.route_refresh = true;
     return open;
+  }
+  /// An UPDATE that is in order, in one octet of input: one of eight prefixes, announced in one of
+  /// eight ways or withdrawn.
+  void route(std::size_t who) {
+    const std::uint8_t which = in_.u8();
+    const bool announced = (which & 8) == 0;
+    std::vector<std::byte> nlri;
+    Writer prefix(nlri);
+    prefix.u8(24);
+    prefix.u16(0xc633);
+    prefix.u8(which & 7);
+
+    std::vector<std::byte> attributes;
+    if (announced) {
+      Writer out(attributes);
+      out.u32(0x40010100);  // ORIGIN
+      const std::uint8_t hops = (which & 16) != 0 ? 2 : 1;
+      out.u16(0x4002);  // AS_PATH
+      out.u8(static_cast<std::uint8_t>(2 + 4 * hops));
+      out.u16(static_cast<std::uint16_t>(0x0200 | hops));
+      for (std::uint8_t hop = 0; hop < hops; ++hop) out.u32(65002U + hop);
+      out.u16(0x4003);  // NEXT_HOP
+      out.u8(4);
+      out.u32(far(who).v4());
+      if ((which & 32) != 0) {
+        out.u16(0x8004);  // MULTI_EXIT_DISC
+        out.u8(4);
+        out.u32(which);
+      }
+      if (who == 1 || (which & 64) != 0) {
+        out.u16(0x4005);  // LOCAL_PREF
+        out.u8(4);
+        out.u32((which & 64) != 0 ? 200 : 100);
+      }
+    }
+    std::vector<std::byte> bytes(16, std::byte{0xff});
+    Writer out(bytes);
+    out.u16(static_cast<std::uint16_t>(23 + attributes.size() + nlri.size()));
+    out.u8(2);
+    out.u16(static_cast<std::uint16_t>(announced ? 0 : nlri.size()));
+    if (!announced) out.bytes(nlri);
+    out.u16(static_cast<std::uint16_t>(attributes.size()));
+    out.bytes(attributes);
+    if (announced) out.bytes(nlri);
+    receive(who, bytes);
   }
   void update(std::size_t who) {
     const Bytes body = in_.take(std::min<std::size_t>(in_.u8(), in_.size()));

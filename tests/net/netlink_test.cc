@@ -33,9 +33,9 @@ TEST(NetlinkBatch, WritesWhatTheParserReads) {
   batch.put_address(RTA_DST, Address::ipv4(0x0a000001));
   batch.put_u32(RTA_PRIORITY, 20);
   batch.put_u8(200, 7);
-  batch.put_be16(201, 0x1234);
+  batch.put_be32(201, 0x12345678);
   batch.put_text(202, "eth0");
-  batch.put_flag(203);
+  batch.put(203, {});
 
   const Message message = only(batch);
   EXPECT_EQ(message.type, RTM_NEWROUTE);

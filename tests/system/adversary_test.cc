@@ -237,6 +237,26 @@ TEST_F(Adversary, AThousandHalfOpenConnections) {
   honest_ = pair_->peer()["established_count"];
 }
 
+/// Each is told why it is refused, takes that, and does not close.
+TEST_F(Adversary, ConnectionsThatAreRefusedAndNeverClosed) {
+  Hostile up(pair_->hosts, "192.0.2.50");
+  ASSERT_TRUE(up.say(Hostile::bytes(Hostile::open(65050, "192.0.2.50"), bgp::Keepalive{})));
+  ASSERT_TRUE(up.hear(bgp::MessageType::keepalive)) << pair_->story();
+  std::vector<std::unique_ptr<Hostile>> refused;
+  std::size_t most = 0;
+  for (int i = 0; i < 600; ++i) {
+    refused.push_back(std::make_unique<Hostile>(pair_->hosts, "192.0.2.50"));
+    ASSERT_TRUE(refused.back()->connected);
+    ASSERT_TRUE(refused.back()->say(Hostile::bytes(Hostile::open(65050, "192.0.2.50"))));
+    const auto farewell = refused.back()->farewell();
+    ASSERT_TRUE(farewell) << pair_->story();
+    ASSERT_EQ(bgp::text(farewell->fault), bgp::text(Fault::ConnectionCollision));
+    most = std::max(most, descriptors());
+  }
+  EXPECT_LT(most, 4U + 2 + 40);
+  EXPECT_EQ(peer_called("192.0.2.50").value("state", ""), "Established") << pair_->story();
+}
+
 /// One tells 100,000 routes, the other never reads them.
 TEST_F(Adversary, APeerThatNeverReads) {
   Hostile deaf(pair_->hosts, "192.0.2.51", 4096);
