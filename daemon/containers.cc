@@ -356,17 +356,7 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
         continue;
       }
       examine_alias(*veth->second, lease, repair, found);
-      for (const Address& address : addresses_of(lease)) {
-        const auto routed = is_routed(address, *veth->second);
-        if (!routed) {
-          found.push_back("the kernel's routes cannot be read: " + routed.error().message);
-          return found;
-        }
-        if (*routed) continue;
-        found.push_back(fmt::format("{} of container {} has no route of weft's to {}{}",
-                                    address.text(), describe(lease.attachment), lease.host_ifname,
-                                    repair ? ": put back" : "; the next audit puts it back"));
-      }
+      examine_routes(*veth->second, lease, repair, found);
     }
     for (const std::string& name : unknown) {
       const std::string& alias = veths.at(name)->alias;
@@ -417,6 +407,40 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     const auto done = set_link_alias(socket_, link.index, alias);
     if (done) link.alias = alias;
     found.push_back(sentence + (done ? ": put back" : ": " + done.error().message));
+  }
+
+  void examine_routes(const Link& link, const ipam::Lease& lease, bool repair,
+                      std::vector<std::string>& found) {
+    const std::string container = describe(lease.attachment);
+    if (!link.up) {
+      // Somebody may have cut it off on purpose.
+      return found.push_back(fmt::format(
+          "link {} of container {} is down: set it up (ip link set {} up), and the next "
+          "audit puts its routes back",
+          link.name, container, link.name));
+    }
+    for (const Address& address : addresses_of(lease)) {
+      const auto route = find_host_route(socket_, address);
+      if (!route) {
+        return found.push_back("the kernel's routes cannot be read: " + route.error().message);
+      }
+      if (is_ours(*route, link)) continue;
+      if (*route) {
+        found.push_back(fmt::format(
+            "{} of container {} has a route of protocol {} to link {} and "
+            "not weft's to {}: delete it, and the next audit puts weft's back",
+            address.text(), container, (*route)->protocol, (*route)->ifindex, link.name));
+        continue;
+      }
+      std::string sentence = fmt::format("{} of container {} has no route to {}", address.text(),
+                                         container, link.name);
+      if (!repair) {
+        found.push_back(sentence + "; the next audit puts it back");
+        continue;
+      }
+      const auto put = put_route(address, link);
+      found.push_back(sentence + (put ? ": put back" : ": " + put.error().message));
+    }
   }
 
   void examine_filter(bool repair, std::vector<std::string>& found) {
@@ -799,17 +823,26 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
   [[nodiscard]] Result<bool, netlink::Refusal> is_routed(const Address& address, const Link& link) {
     const auto route = find_host_route(socket_, address);
     if (!route) return route.error();
-    return *route == HostRoute{false, container_route_protocol, link.index};
+    return is_ours(*route, link);
+  }
+
+  static bool is_ours(const std::optional<HostRoute>& route, const Link& link) {
+    return route == HostRoute{false, container_route_protocol, link.index};
+  }
+
+  Result<void, netlink::Refusal> put_route(const Address& address, const Link& link) {
+    netlink::Batch batch;
+    put_container_route(batch, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, address, link.index);
+    auto put = socket_.request(batch);
+    if (!put) return put;
+    ++statistics_.routes_repaired;
+    spdlog::warn("route {} dev {} was gone and is back", address.text(), link.name);
+    return put;
   }
 
   void restore_route(const Address& address, const Link& link) {
-    netlink::Batch batch;
-    put_container_route(batch, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, address, link.index);
-    const auto put = socket_.request(batch);
-    if (put) {
-      ++statistics_.routes_repaired;
-      return spdlog::warn("route {} dev {} was gone and is back", address.text(), link.name);
-    }
+    const auto put = put_route(address, link);
+    if (put) return;
     // EEXIST: a foreign route, which stays.
     if (put.error().code != EEXIST) {
       spdlog::warn("route {} dev {}: {}", address.text(), link.name, put.error().message);

@@ -395,6 +395,24 @@ TEST_F(Ipam, CheckFindsEveryDamageAndRepairsIt) {
     EXPECT_EQ(findings({}), "[]") << damage.name;
     EXPECT_TRUE(ping("host1", "web", "10.0.0.0")) << damage.name;
   }
+  // What is somebody else's to mend is named, and nothing is said to be done that is not.
+  const auto said = [&](const std::string& damage, const std::string& words,
+                        const std::string& remedy) {
+    must(damage);
+    for (const char* how : {"--repair", "--repair"}) {
+      const std::string found = findings({how});
+      EXPECT_NE(found.find(words), std::string::npos) << damage << found;
+      EXPECT_EQ(found.find(web + " of container fabric/web/eth0 has no route"), std::string::npos)
+          << damage << found;
+    }
+    must(remedy);
+    EXPECT_NE(findings({"--repair"}).find(": put back"), std::string::npos) << damage;
+    EXPECT_EQ(findings({}), "[]") << damage;
+  };
+  said("ip link set " + link + " down", "link " + link + " of container fabric/web/eth0 is down",
+       "ip link set " + link + " up");
+  said("ip route replace " + web + "/32 dev eth1 proto static", "has a route of protocol 4 to link",
+       "ip route del " + web + "/32 proto static");
   // The new database is the old one.
   stop("host1", SIGKILL);
   start("host1");
