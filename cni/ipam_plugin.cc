@@ -15,9 +15,9 @@ Result<std::string, Failure> add(const Request& request, const Weftd& weftd) {
   // A runtime of virtual machines may name what is no namespace; then only DEL frees the address.
   const auto netns = NetworkNamespace::open(request.netns);
   const NetworkConfig& config = request.config;
-  const auto lease = weftd.ask<ctl::Lease>(
-      ctl::AddRequest{request.attachment, request.netns, netns ? netns->inode() : 0, config.pool,
-                      std::nullopt, config.wishes.addresses, config.wishes.ranges, true});
+  const auto lease = weftd.ask<ctl::Lease>(ctl::AddRequest{
+      request.attachment, request.netns, netns ? netns->inode() : 0, config.pool, std::nullopt,
+      config.wishes.addresses, config.wishes.ranges, true, config.needs_gateway});
   if (!lease) return lease.error();
   return encode(given(*lease, config), config.cni_version);
 }

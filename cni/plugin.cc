@@ -86,9 +86,9 @@ Result<std::string, Failure> add(const Request& request, const Weftd& weftd) {
   if (attached) {
     return encode(described(wiring, request.netns, request.config.dns), request.config.cni_version);
   }
-  // A lease that was there before belongs to the ADD that got it, which may have wired the
-  // container by now.
-  if (!lease->existing || ends->check_absent(request.attachment.ifname)) {
+  // With two ADDs of one attachment, the lease may be in use by the other: by the one that had it
+  // first, or by one that has wired the container meanwhile. Left, it goes with the runtime's DEL.
+  if (!lease->existing && ends->check_absent(request.attachment.ifname)) {
     const auto freed = weftd.ask<ctl::Done>(ctl::DelRequest{request.attachment, lease->sequence});
     if (!freed) {
       warn(fmt::format("the address is left to weftd's audit: {}", freed.error().message));

@@ -183,6 +183,17 @@ Result<void, Failure> parse_common_keys(const Json& json, NetworkConfig& config)
   return {};
 }
 
+/// Of the main plugins of containernetworking: ptp leads all of the address' subnet through the
+/// gateway, and a bridge that is one takes the first address of it when none is named.
+bool makes_a_subnet(const Json& json) {
+  const auto is = [&](const char* key, const Json& value) {
+    const auto found = json.find(key);
+    return found != json.end() && *found == value;
+  };
+  return is("type", "ptp") ||
+         (is("type", "bridge") && (is("isGateway", true) || is("isDefaultGateway", true)));
+}
+
 /// Of weft-ipam: the keys of the object `ipam`.
 Result<void, Failure> parse_ipam_keys(const Json& ipam, NetworkConfig& config) {
   auto common = parse_common_keys(ipam, config);
@@ -403,6 +414,7 @@ Result<NetworkConfig, Failure> parse_config(Command command, const Environment& 
   }
   // DEL must get through whatever became of the configuration since ADD; it needs the socket and no
   // more.
+  config.needs_gateway = role == Role::ipam && makes_a_subnet(json);
   const auto own = role == Role::main ? parse_own_keys(json, environment.ifname, config)
                                       : parse_ipam_keys(own_keys, config);
   if (!own && command != Command::del) return own.error();

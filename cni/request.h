@@ -55,6 +55,8 @@ struct NetworkConfig {
   std::optional<std::uint32_t> mtu;
   /// `routes`: led through the container's gateway, beside the default routes.
   std::vector<Prefix> routes;
+  /// Of weft-ipam: the main plugin makes a subnet of the address (ptp, and bridge as a gateway).
+  bool needs_gateway = false;
   /// `ipam.routes`, of weft-ipam: with a gateway or through that of the address.
   std::optional<std::vector<Route>> delegated_routes;
   /// `default-route`; none: unless the container has one of the family already.

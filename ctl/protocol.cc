@@ -84,7 +84,8 @@ constexpr auto fields<AddRequest> =
                Field{"mtu", &AddRequest::mtu, mtu_range},
                Field{"addresses", &AddRequest::addresses, {}, true},
                Field{"ranges", &AddRequest::ranges, {}, true},
-               Field{"delegated", &AddRequest::delegated, {}, true}};
+               Field{"delegated", &AddRequest::delegated, {}, true},
+               Field{"needs_gateway", &AddRequest::needs_gateway, {}, true}};
 template <>
 constexpr auto fields<DelRequest> = std::tuple{Field{"attachment", &DelRequest::attachment},
                                                Field{"sequence", &DelRequest::sequence}};

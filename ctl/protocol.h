@@ -79,6 +79,8 @@ struct AddRequest {
   std::vector<std::vector<AddressRange>> ranges = {};
   /// Of weft-ipam: another plugin makes the link.
   bool delegated = false;
+  /// That plugin can do nothing with an address alone.
+  bool needs_gateway = false;
   bool operator==(const AddRequest&) const = default;
 };
 

@@ -79,8 +79,11 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
   /// lost.
   Result<void> adopt(Time now) {
     if (!store_.moved_aside().empty()) spdlog::error(store_.moved_aside());
-    const auto links = list_links(socket_);
+    auto links = list_links(socket_);
     if (!links) return links.error().error().within("links of this host");
+    for (const auto& [link, name] : renamed_unrecorded(*links)) {
+      if (name_back(*link, name)) link->name = name;
+    }
     std::vector<Link> unknown;
     for (const Link& link : *links) {
       if (is_container_link(link.name) && allocator_.find_host_ifname(link.name) == nullptr)
@@ -113,8 +116,20 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     ipam::AllocateRequest wanted{request.attachment, request.netns,     request.netns_inode,
                                  request.pool,       request.addresses, request.ranges,
                                  request.delegated};
+    wanted.needs_gateway = request.needs_gateway;
     // A namespace that cannot be seen from here cannot be seen to be gone either.
     if (request.delegated && inode_of(request.netns) != request.netns_inode) wanted.netns_inode = 0;
+    // What a DEL is about to free is not given again.
+    const std::string ifname = host_ifname(request.attachment);
+    if (!request.delegated && removed_.contains(ifname)) {
+      after_removal_[ifname].push_back([self = shared_from_this(), wanted = std::move(wanted),
+                                        mtu = request.mtu, now, answer](bool removed_again) {
+        if (self->stopped_) return;
+        if (!removed_again) return self->give(wanted, mtu, now, answer);
+        self->finish("add", now, answer, removed_meanwhile());
+      });
+      return;
+    }
     give(std::move(wanted), request.mtu, now, answer);
   }
 
@@ -132,9 +147,7 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
           if (self->stopped_) return;
           const auto asking = self->asking_.find(wanted.attachment);
           if (asking == self->asking_.end() || asking->second != number) {
-            return self->finish("add", now, answer,
-                                ctl::Failure{ctl::ErrorCode::busy,
-                                             "the container was removed before its address came"});
+            return self->finish("add", now, answer, removed_meanwhile());
           }
           self->asking_.erase(asking);
           if (!why.empty()) {
@@ -159,6 +172,7 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     ctl::Lease lease = told(grant->lease);
     if (mtu) lease.mtu = *mtu;
     lease.existing = grant->existing;
+    if (grant->existing) repeated_.insert(grant->lease.sequence);
     if (grant->replaced) unguard(*grant->replaced);
     if (auto guarded = guard(grant->lease); !guarded) {
       return finish("add", now, answer,
@@ -176,21 +190,25 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
 
   void del(const ctl::DelRequest& request, const Answer& answer) {
     const Time now = Clock::now();
-    if (!request.sequence) asking_.erase(request.attachment);
+    if (!request.sequence) turn_away(request.attachment);
     const ipam::Lease* lease = allocator_.find(request.attachment);
-    if (lease != nullptr && request.sequence && *request.sequence != lease->sequence) {
+    // An ADD that failed, or a GC that has looked, and what they mean is no more, or is in the
+    // hands of another ADD too.
+    if (request.sequence && (lease == nullptr || *request.sequence != lease->sequence ||
+                             repeated_.contains(*request.sequence))) {
       return finish("del", now, answer, ctl::Done{});
     }
     if (auto valid = weft::check(request.attachment); !valid) {
       return finish("del", now, answer,
                     ctl::Failure{ctl::ErrorCode::bad_request, valid.error().message});
     }
-    const std::optional<std::uint64_t> sequence =
-        lease != nullptr ? std::optional(lease->sequence) : request.sequence;
     // The main plugin takes its link away by itself.
     if (lease != nullptr && lease->delegated) {
-      return finish("del", now, answer, released(request.attachment, sequence));
+      return finish("del", now, answer, released(request.attachment, lease->sequence));
     }
+    // An allocation that comes while the link goes is not what was to be freed.
+    const std::optional<std::uint64_t> sequence =
+        lease != nullptr ? std::optional(lease->sequence) : std::nullopt;
     std::vector<Address> addresses;
     if (lease != nullptr) addresses = addresses_of(*lease);
     const Attachment attachment = request.attachment;
@@ -200,8 +218,17 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
              if (!failure.empty()) {
                return finish("del", now, answer, ctl::Failure{ctl::ErrorCode::internal, failure});
              }
-             finish("del", now, answer, released(attachment, sequence));
+             finish("del", now, answer,
+                    sequence ? released(attachment, *sequence) : ctl::Reply(ctl::Done{}));
            });
+  }
+
+  /// ADDs of the attachment that have no answer yet.
+  void turn_away(const Attachment& attachment) {
+    asking_.erase(attachment);
+    const auto later = after_removal_.extract(host_ifname(attachment));
+    if (later.empty()) return;
+    for (const auto& resumed : later.mapped()) resumed(true);
   }
 
   ctl::Reply take_over(const ctl::ImportRequest& request) {
@@ -294,16 +321,28 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     const Time now = Clock::now();
     auto links = list_links(socket_);
     if (!links) return {"the kernel's links cannot be read: " + links.error().message};
+    examine_store(repair, found);
     for (const auto& [link, lease] : renamed(*links)) {
       found.push_back(fmt::format("link {} is that of container {} and was {}{}", link->name,
                                   describe(lease->attachment), lease->host_ifname,
                                   repair ? ": named back" : "; the next audit names it back"));
-      if (repair) name_back(*link, *lease);
+      if (repair) name_back(*link, lease->host_ifname);
       link->name = lease->host_ifname;
     }
-    std::map<std::string, const Link*> veths;
-    for (const Link& link : *links) {
+    for (const auto& [link, name] : renamed_unrecorded(*links)) {
+      found.push_back(fmt::format("link {} ({}) was {} and belongs to no container on record{}",
+                                  link->name, link->alias, name,
+                                  repair ? ": named back" : "; --repair names it back"));
+      if (repair && name_back(*link, name)) link->name = name;
+    }
+    std::map<std::string, Link*> veths;
+    for (Link& link : *links) {
       if (is_container_link(link.name)) veths.emplace(link.name, &link);
+    }
+    std::set<std::string> unknown;
+    for (const auto& [name, link] : veths) {
+      if (allocator_.find_host_ifname(name) == nullptr && !removed_.contains(name))
+        unknown.insert(name);
     }
     if (repair) {
       if (auto adopted = adopt(now); !adopted) found.push_back(adopted.error().message);
@@ -316,20 +355,21 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
         found.push_back(examine_gone(held, repair, now));
         continue;
       }
-      for (const Address& address : addresses_of(lease)) {
-        const auto routed = is_routed(address, *veth->second);
-        if (!routed) return {"the kernel's routes cannot be read: " + routed.error().message};
-        if (*routed) continue;
-        found.push_back(fmt::format("{} of container {} has no route{}", address.text(),
-                                    describe(lease.attachment), repair ? ": put back" : ""));
-      }
+      examine_alias(*veth->second, lease, repair, found);
+      examine_routes(*veth->second, lease, repair, found);
     }
-    for (const auto& [name, link] : veths) {
-      if (allocator_.find_host_ifname(name) != nullptr || removed_.contains(name)) continue;
-      found.push_back(fmt::format("link {} ({}) belongs to no container on record{}", name,
-                                  link->alias.empty() ? "no alias" : link->alias,
-                                  repair ? "; two audits remove it when it is weft's" : ""));
+    for (const std::string& name : unknown) {
+      const std::string& alias = veths.at(name)->alias;
+      const ipam::Lease* adopted = allocator_.find_host_ifname(name);
+      found.push_back(fmt::format(
+          "link {} ({}) belongs to no container on record{}", name,
+          alias.empty() ? "no alias" : alias,
+          adopted != nullptr            ? ": adopted, with " + addresses_of(*adopted).front().text()
+          : !alias.starts_with("weft:") ? "; its alias is not weft's, so it is left alone"
+          : repair                      ? ": cannot be adopted, two audits remove it"
+                                        : "; --repair adopts it, two audits remove it"));
     }
+    examine_filter(repair, found);
     // What is missing now is freed by the next repair or audit.
     if (repair) look(*links);
     for (const ipam::Place& place : doubtful_places()) {
@@ -341,6 +381,75 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
       if (repair && !told) quarantine(place, reason);
     }
     return found;
+  }
+
+  void examine_store(bool repair, std::vector<std::string>& found) {
+    const std::string loss = store_.loss();
+    if (loss.empty()) return;
+    if (!repair) return found.push_back(loss + "; --repair writes it anew");
+    const auto done = store_.write_anew();
+    statistics_.store_up = done.has_value();
+    found.push_back(loss + (done ? ": written anew" : ": " + done.error().message));
+  }
+
+  /// Without its alias a container cannot be found again when the database is lost, and one that is
+  /// not weft's keeps DEL from the link. None: weft-cni sets it last, and it may be on its way.
+  void examine_alias(Link& link, const ipam::Lease& lease, bool repair,
+                     std::vector<std::string>& found) {
+    constexpr std::chrono::seconds add_takes{10};
+    const std::string alias = ipam::link_alias(lease);
+    if (lease.delegated || link.alias == alias) return;
+    if (link.alias.empty() && Clock::now() - lease.allocated_at < add_takes) return;
+    std::string sentence = fmt::format(
+        "link {} of container {} has {} and not {}", link.name, describe(lease.attachment),
+        link.alias.empty() ? "no alias" : "alias " + link.alias, alias);
+    if (!repair) return found.push_back(sentence + "; --repair puts it back");
+    const auto done = set_link_alias(socket_, link.index, alias);
+    if (done) link.alias = alias;
+    found.push_back(sentence + (done ? ": put back" : ": " + done.error().message));
+  }
+
+  void examine_routes(const Link& link, const ipam::Lease& lease, bool repair,
+                      std::vector<std::string>& found) {
+    const std::string container = describe(lease.attachment);
+    if (!link.up) {
+      // Somebody may have cut it off on purpose.
+      return found.push_back(fmt::format(
+          "link {} of container {} is down: set it up (ip link set {} up), and the next "
+          "audit puts its routes back",
+          link.name, container, link.name));
+    }
+    for (const Address& address : addresses_of(lease)) {
+      const auto route = find_host_route(socket_, address);
+      if (!route) {
+        return found.push_back("the kernel's routes cannot be read: " + route.error().message);
+      }
+      if (is_ours(*route, link)) continue;
+      if (*route) {
+        found.push_back(fmt::format(
+            "{} of container {} has a route of protocol {} to link {} and "
+            "not weft's to {}: delete it, and the next audit puts weft's back",
+            address.text(), container, (*route)->protocol, (*route)->ifindex, link.name));
+        continue;
+      }
+      std::string sentence = fmt::format("{} of container {} has no route to {}", address.text(),
+                                         container, link.name);
+      if (!repair) {
+        found.push_back(sentence + "; the next audit puts it back");
+        continue;
+      }
+      const auto put = put_route(address, link);
+      found.push_back(sentence + (put ? ": put back" : ": " + put.error().message));
+    }
+  }
+
+  void examine_filter(bool repair, std::vector<std::string>& found) {
+    if (!filter_) return;
+    const auto fault = filter_->fault(guarded());
+    if (!fault) return found.push_back(fault.error().message);
+    if (fault->empty()) return;
+    // An audit of a repair follows.
+    found.push_back(*fault + (repair ? ": made anew" : "; the next audit makes it anew"));
   }
 
   /// Of all of our blocks, what is free by the records and in use by what the kernel and BGP show.
@@ -367,7 +476,9 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
         fmt::format("{} is held by container {}, {}", addresses_of(lease).front().text(),
                     describe(lease.attachment),
                     lease.delegated ? "whose namespace is gone" : "which has no link");
-    if (!repair || held.attached) return sentence;
+    if (!repair) return sentence + "; two audits free it";
+    if (held.attached)
+      return sentence + "; an ADD may be at it, so the next --repair or audit frees it";
     const auto freed = commit(allocator_.release(lease.attachment, lease.sequence, now).changes);
     return sentence + (freed ? ": freed" : ": " + freed.error().message);
   }
@@ -391,7 +502,11 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
  private:
   using Removed = std::function<void(const std::string& failure)>;
 
-  ctl::Reply released(const Attachment& attachment, std::optional<std::uint64_t> sequence) {
+  static ctl::Failure removed_meanwhile() {
+    return {ctl::ErrorCode::busy, "the container was removed before its address came"};
+  }
+
+  ctl::Reply released(const Attachment& attachment, std::uint64_t sequence) {
     const ipam::Release release = allocator_.release(attachment, sequence, Clock::now());
     if (auto committed = commit(release.changes); !committed) {
       return ctl::Failure{ctl::ErrorCode::internal, committed.error().message};
@@ -461,9 +576,11 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     answer(reply);
   }
 
+  /// Once for all who ask for the same link: a second request could meet the next link of its name.
   void remove(const std::string& ifname, std::vector<Address> addresses, Removed done) {
-    removed_[ifname].push_back(std::move(done));
-    remover_.remove(ifname, std::move(addresses));
+    auto& waiting = removed_[ifname];
+    waiting.push_back(std::move(done));
+    if (waiting.size() == 1) remover_.remove(ifname, std::move(addresses));
   }
 
   void await_removals() {
@@ -478,15 +595,14 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
   }
 
   void removed(const VethRemover::Removed& removed) {
-    const auto waiting = removed_.find(removed.name);
-    if (waiting == removed_.end()) return;
-    // Every remove() is answered once and in order: this answer is for whoever has waited longest.
-    const Removed done = std::move(waiting->second.front());
-    waiting->second.erase(waiting->second.begin());
-    if (waiting->second.empty()) removed_.erase(waiting);
+    const auto waiting = removed_.extract(removed.name);
+    if (waiting.empty()) return;
     // Its routes were withdrawn before the link was to go.
     if (!removed.failure.empty()) repair_routes(std::nullopt);
-    done(removed.failure);
+    for (const Removed& done : waiting.mapped()) done(removed.failure);
+    const auto later = after_removal_.extract(removed.name);
+    if (later.empty()) return;
+    for (const auto& resumed : later.mapped()) resumed(false);
   }
 
   void await_audit() {
@@ -502,8 +618,11 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     if (!links) return spdlog::error("links of this host: {}", links.error().message);
     // Its container lives, whatever its link is called.
     for (const auto& [link, lease] : renamed(*links)) {
-      name_back(*link, *lease);
+      name_back(*link, lease->host_ifname);
       link->name = lease->host_ifname;
+    }
+    if (const std::string loss = store_.loss(); !loss.empty()) {
+      spdlog::error("{}; weftctl ipam check --repair writes it anew", loss);
     }
     look(*links);
   }
@@ -532,13 +651,30 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     return found;
   }
 
-  void name_back(const Link& link, const ipam::Lease& lease) {
-    const auto done = rename_link(socket_, link.index, lease.host_ifname);
-    spdlog::warn("link {} of container {} was renamed by somebody and {}", lease.host_ifname,
-                 describe(lease.attachment),
+  /// Those of which there is no record either, and the name that their alias stands for.
+  std::vector<std::pair<Link*, std::string>> renamed_unrecorded(std::vector<Link>& links) {
+    std::set<std::string> present;
+    for (const Link& link : links) present.insert(link.name);
+    std::vector<std::pair<Link*, std::string>> found;
+    for (Link& link : links) {
+      const auto alias = ipam::parse_link_alias(link.alias);
+      const auto name = alias ? ipam::link_name(*alias) : std::nullopt;
+      if (!name || link.name == *name || allocator_.find_host_ifname(link.name) != nullptr ||
+          allocator_.find_host_ifname(*name) != nullptr || !present.insert(*name).second) {
+        continue;
+      }
+      found.emplace_back(&link, *name);
+    }
+    return found;
+  }
+
+  bool name_back(const Link& link, const std::string& name) {
+    const auto done = rename_link(socket_, link.index, name);
+    spdlog::warn("link {} ({}) was renamed by somebody and {}", name, link.alias,
                  done ? "has its name again"
                       : fmt::format("is {} now: it cannot be named back: {}", link.name,
                                     done.error().message));
+    return done.has_value();
   }
 
   void look(const std::vector<Link>& links) {
@@ -546,11 +682,13 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     for (const Link& link : links) {
       if (is_container_link(link.name)) seen.host_ifnames.insert(link.name);
     }
+    std::set<std::uint64_t> awaited;
     for (const ipam::LeaseStatus& held : allocator_.leases()) {
-      if (held.lease.delegated && lives(held.lease)) {
-        seen.host_ifnames.insert(held.lease.host_ifname);
-      }
+      const ipam::Lease& lease = held.lease;
+      if (lease.delegated && lives(lease)) seen.host_ifnames.insert(lease.host_ifname);
+      if (!seen.host_ifnames.contains(lease.host_ifname)) awaited.insert(lease.sequence);
     }
+    std::erase_if(repeated_, [&](std::uint64_t one) { return !awaited.contains(one); });
     if (auto done = carry_out(allocator_.audit(seen, Clock::now())); !done) {
       return spdlog::error(done.error().message);
     }
@@ -595,8 +733,8 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
   /// Others flush rulesets that are not theirs.
   void repair_filter() {
     if (!filter_) return;
-    const auto intact = filter_->is_intact(guarded());
-    if (intact && *intact) return;
+    const auto fault = filter_->fault(guarded());
+    if (fault && fault->empty()) return;
     make_filter_anew();
   }
 
@@ -663,6 +801,7 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
       if (removed_.contains(link.name)) continue;
       const ipam::Lease* lease = allocator_.find_host_ifname(link.name);
       if (lease == nullptr) continue;
+      restore_alias(link, *lease);
       for (const Address& address : addresses_of(*lease)) {
         const auto routed = is_routed(address, link);
         if (!routed) return spdlog::error("routes of this host: {}", routed.error().message);
@@ -671,21 +810,39 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
     }
   }
 
+  /// One that is not weft's would keep DEL from the link.
+  void restore_alias(const Link& link, const ipam::Lease& lease) {
+    const std::string alias = ipam::link_alias(lease);
+    if (link.alias == alias) return;
+    const auto done = set_link_alias(socket_, link.index, alias);
+    spdlog::warn("alias of link {} was {} and {}", link.name, link.alias,
+                 done ? "is " + alias + " again" : "cannot be put back: " + done.error().message);
+  }
+
   /// A look-up each: a dump would bring along all that is learned.
   [[nodiscard]] Result<bool, netlink::Refusal> is_routed(const Address& address, const Link& link) {
     const auto route = find_host_route(socket_, address);
     if (!route) return route.error();
-    return *route == HostRoute{false, container_route_protocol, link.index};
+    return is_ours(*route, link);
+  }
+
+  static bool is_ours(const std::optional<HostRoute>& route, const Link& link) {
+    return route == HostRoute{false, container_route_protocol, link.index};
+  }
+
+  Result<void, netlink::Refusal> put_route(const Address& address, const Link& link) {
+    netlink::Batch batch;
+    put_container_route(batch, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, address, link.index);
+    auto put = socket_.request(batch);
+    if (!put) return put;
+    ++statistics_.routes_repaired;
+    spdlog::warn("route {} dev {} was gone and is back", address.text(), link.name);
+    return put;
   }
 
   void restore_route(const Address& address, const Link& link) {
-    netlink::Batch batch;
-    put_container_route(batch, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, address, link.index);
-    const auto put = socket_.request(batch);
-    if (put) {
-      ++statistics_.routes_repaired;
-      return spdlog::warn("route {} dev {} was gone and is back", address.text(), link.name);
-    }
+    const auto put = put_route(address, link);
+    if (put) return;
     // EEXIST: a foreign route, which stays.
     if (put.error().code != EEXIST) {
       spdlog::warn("route {} dev {}: {}", address.text(), link.name, put.error().message);
@@ -704,7 +861,12 @@ class Containers::Loop : public std::enable_shared_from_this<Loop> {
   asio::posix::stream_descriptor removals_;
   asio::steady_timer audit_timer_;
   asio::steady_timer repair_timer_;
+  /// Links on their way out, and whoever waits for it.
   std::map<std::string, std::vector<Removed>> removed_;
+  /// ADDs that came meanwhile.
+  std::map<std::string, std::vector<std::function<void(bool removed_again)>>> after_removal_;
+  /// Leases that more than one ADD was told of, until their link is seen.
+  std::set<std::uint64_t> repeated_;
   std::set<std::string> orphans_;
   /// Who waits for an address of another host's block, by the number of the question.
   std::map<Attachment, std::uint64_t> asking_;

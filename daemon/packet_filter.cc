@@ -263,18 +263,18 @@ Result<std::uint32_t> PacketFilter::generation() {
   return id;
 }
 
-Result<bool> PacketFilter::is_intact(const std::vector<Guarded>& containers) {
-  if (!settings_.anti_spoof && !settings_.masquerade) return true;
+Result<std::string> PacketFilter::fault(const std::vector<Guarded>& containers) {
+  if (!settings_.anti_spoof && !settings_.masquerade) return std::string();
   const auto now = generation();
-  if (now && *now == expected_generation_) return true;
-  auto listed = is_listed(containers);
-  if (now && listed && *listed) expected_generation_ = *now;
-  return listed;
+  if (now && *now == expected_generation_) return std::string();
+  auto found = difference(containers);
+  if (now && found && found->empty()) expected_generation_ = *now;
+  return found;
 }
 
-Result<bool> PacketFilter::is_listed(const std::vector<Guarded>& containers) {
+Result<std::string> PacketFilter::difference(const std::vector<Guarded>& containers) {
   const auto listed = run(commands(R"({"list":{"table":{"family":"inet","name":"weft"}}})"));
-  if (!listed) return false;  // no such table
+  if (!listed) return std::string("the nft table inet weft is gone");
   const json all = json::parse(*listed, nullptr, false);
   if (!all.is_object() || !all.contains("nftables")) return Error{"nft: what it lists is not JSON"};
   std::set<std::pair<std::string, std::string>> present;
@@ -286,14 +286,22 @@ Result<bool> PacketFilter::is_listed(const std::vector<Guarded>& containers) {
     if (name == "pools" || name == "pools6") continue;
     for (const json& value : entry["set"]["elem"]) present.emplace(name, value.dump());
   }
-  std::set<std::pair<std::string, std::string>> wanted;
-  for (const Guarded& container : containers) {
-    if (!settings_.anti_spoof) break;
-    for (const auto& [name, value] : elements(container)) wanted.emplace(name, value);
-  }
   const std::size_t wanted_rules =
       (settings_.anti_spoof ? 5U : 0U) + (settings_.masquerade ? 2U : 0U);
-  return rules == wanted_rules && present == wanted;
+  if (rules != wanted_rules) {
+    return fmt::format("the nft table inet weft has {} rules and not its {}", rules, wanted_rules);
+  }
+  for (const Guarded& container : containers) {
+    if (!settings_.anti_spoof) break;
+    for (const auto& [name, value] : elements(container)) {
+      if (present.erase({name, value}) != 0) continue;
+      return fmt::format("in the nft table inet weft, set {} lacks the element of {}", name,
+                         container.host_ifname);
+    }
+  }
+  if (present.empty()) return std::string();
+  return fmt::format("in the nft table inet weft, set {} has {}, which is no container's",
+                     present.begin()->first, present.begin()->second);
 }
 
 Result<std::uint64_t> PacketFilter::spoofed_packets() {

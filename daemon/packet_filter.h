@@ -46,15 +46,16 @@ class PacketFilter {
   Result<void> add(const Guarded& container);
   /// Success when it is not there.
   Result<void> remove(const Guarded& container);
-  /// Does the kernel have what replace(), add() and remove() left there? Looks closely only when
-  /// the generation of the machine's rules has moved by more than our own changes.
-  Result<bool> is_intact(const std::vector<Guarded>& containers);
+  /// How the kernel's table differs from what replace(), add() and remove() left there, a sentence;
+  /// empty: in nothing. Looks closely only when the generation of the machine's rules has moved by
+  /// more than our own changes.
+  Result<std::string> fault(const std::vector<Guarded>& containers);
   /// Packets dropped since the table was made.
   Result<std::uint64_t> spoofed_packets();
 
  private:
   explicit PacketFilter(netlink::Socket socket) : socket_(std::move(socket)) {}
-  Result<bool> is_listed(const std::vector<Guarded>& containers);
+  Result<std::string> difference(const std::vector<Guarded>& containers);
   /// Counts every transaction of anybody.
   Result<std::uint32_t> generation();
 

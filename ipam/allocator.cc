@@ -264,6 +264,13 @@ Result<Grant, Refusal> Allocator::allocate(const AllocateRequest& request, Time 
   }
   const auto place = pick(request, grant.replaced ? &*grant.replaced : nullptr, now);
   if (!place) return place.error();
+  if (request.needs_gateway && !has_gateway(place->block)) {
+    return Refusal{
+        Refusal::Reason::bad_request,
+        fmt::format("the main plugin needs a gateway with its address, and pool {0} gives none: "
+                    "set pools.{0}.gateway to true in weft.yaml, or name a pool that has it",
+                    place->block.pool)};
+  }
   grant.lease = Lease{request.attachment, host_ifname(request.attachment),
                       place->block,       place->ordinal,
                       request.netns,      request.netns_inode,
@@ -334,6 +341,7 @@ Result<const Pool*, Refusal> Allocator::pool_for(const AllocateRequest& request)
   }
   const std::string& network = request.attachment.network;
   const Pool* for_all = nullptr;
+  const Pool* without_gateway = nullptr;
   for (const Pool& pool : pools_) {
     const auto& networks = pool.settings().networks;
     const bool names_it = std::find(networks.begin(), networks.end(), network) != networks.end();
@@ -353,10 +361,16 @@ Result<const Pool*, Refusal> Allocator::pool_for(const AllocateRequest& request)
         !reach_into(request.ranges, pool.settings())) {
       continue;
     }
+    if (!names_it && !networks.empty()) continue;
+    if (request.needs_gateway && !pool.settings().gateway) {
+      if (without_gateway == nullptr) without_gateway = &pool;
+      continue;
+    }
     if (names_it) return &pool;
-    if (networks.empty() && for_all == nullptr) for_all = &pool;
+    if (for_all == nullptr) for_all = &pool;
   }
   if (for_all != nullptr) return for_all;
+  if (without_gateway != nullptr) return without_gateway;
   return Refusal{
       Reason::unknown_pool,
       request.pool.empty()
@@ -791,10 +805,9 @@ Audit Allocator::rebuild(const std::vector<KernelVeth>& veths, Time now) const {
 
 Result<Lease> Allocator::adopted(const KernelVeth& veth, const ParsedAlias& alias, Time now) const {
   const Attachment& names = alias.attachment;
-  const bool whole = names.network.front() != '~' && names.container.front() != '~';
-  if (whole && host_ifname(names) != veth.ifname) {
-    return Error{fmt::format("its alias names {}, whose link would be {}", described(names),
-                             host_ifname(names))};
+  if (const auto name = link_name(alias); name && *name != veth.ifname) {
+    return Error{
+        fmt::format("its alias names {}, whose link would be {}", described(names), *name)};
   }
   const Pool* pool = pool_named(alias.pool);
   if (pool == nullptr || alias.block >= pool->block_count()) {

@@ -44,6 +44,8 @@ struct AllocateRequest {
   std::vector<std::vector<AddressRange>> ranges = {};
   /// For another main plugin.
   bool delegated = false;
+  /// Which can do nothing with an address alone: only pools with `gateway` will do.
+  bool needs_gateway = false;
   /// The container has `addresses` already, so it is no wonder that they are seen in use.
   bool in_use = false;
   /// The owner of the block agreed that it is given here (Refusal::ask_for).

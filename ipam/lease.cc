@@ -84,4 +84,10 @@ std::optional<ParsedAlias> parse_link_alias(std::string_view alias) {
                      borrowed};
 }
 
+std::optional<std::string> link_name(const ParsedAlias& alias) {
+  const Attachment& names = alias.attachment;
+  if (names.network.front() == '~' || names.container.front() == '~') return std::nullopt;
+  return host_ifname(names);
+}
+
 }  // namespace weft::ipam

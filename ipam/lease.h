@@ -127,6 +127,8 @@ struct ParsedAlias {
 };
 /// Nothing when the text is not one of ours.
 std::optional<ParsedAlias> parse_link_alias(std::string_view alias);
+/// What the link of the alias is called; nothing when the names in it are abbreviated.
+std::optional<std::string> link_name(const ParsedAlias& alias);
 
 /// Names too long for the alias become '~' and 32 hex digits of their hash; '~' starts no valid
 /// name. All others stay.

@@ -162,6 +162,7 @@ Result<Store> Store::open(const std::filesystem::path& directory) {
   }
   const std::filesystem::path path = directory / "weft.db";
   Store store;
+  store.path_ = path;
   auto opened = store.open_database(path);
   if (opened && *opened == Readable::no) {
     const auto moved = store.move_aside(path);
@@ -404,6 +405,44 @@ Result<void> Store::commit(const Changes& changes) {
   if (durable)
     sqlite3_exec(database_.get(), "PRAGMA synchronous = NORMAL", nullptr, nullptr, nullptr);
   return done;
+}
+
+std::string Store::loss() const {
+  int moved = 0;
+  sqlite3_file_control(database_.get(), "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+  const std::string log = path_.string() + "-wal";
+  std::error_code fault;
+  const bool log_is_gone = !std::filesystem::exists(log, fault) && !fault;
+  if (moved == 0 && !log_is_gone) return {};
+  return fmt::format(
+      "the database {} was deleted or replaced while weftd runs: what changes now is "
+      "lost with this weftd",
+      moved != 0 ? path_.string() : log);
+}
+
+Result<void> Store::write_anew() {
+  const std::string copy = path_.string() + ".anew";
+  std::error_code fault;
+  std::filesystem::remove(copy, fault);
+  {
+    const auto statement = prepared("VACUUM INTO ?1");
+    if (!statement) return statement.error();
+    Query query(*statement);
+    query.bind(1, copy);
+    if (query.step() != SQLITE_DONE) return failure(database_.get(), copy);
+  }
+  // A log that is left there is of the files that are gone.
+  for (const char* suffix : {"-wal", "-shm"}) {
+    std::filesystem::remove(path_.string() + suffix, fault);
+    if (fault) return Error{fmt::format("{}{}: {}", path_.string(), suffix, fault.message())};
+  }
+  std::filesystem::rename(copy, path_, fault);
+  if (fault) return Error{fmt::format("{}: {}", path_.string(), fault.message())};
+  auto fresh = open(path_.parent_path());
+  if (!fresh) return fresh.error();
+  // SQLite sees that the former files have moved and leaves those of their names alone.
+  *this = *std::move(fresh);
+  return {};
 }
 
 Result<void> Store::execute(std::string_view sql) {

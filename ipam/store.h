@@ -42,6 +42,13 @@ class Store {
   /// All of them or none, in one transaction; tens of microseconds.
   Result<void> commit(const Changes& changes);
 
+  /// A sentence when somebody has deleted or replaced the files beneath the open database: what is
+  /// committed from then on is gone with this process.
+  [[nodiscard]] std::string loss() const;
+  /// The whole database once more where it belongs, as it is in the files that are still open. On
+  /// an error it is as before.
+  Result<void> write_anew();
+
  private:
   struct CloseDatabase {
     void operator()(sqlite3* database) const;
@@ -77,6 +84,7 @@ class Store {
   Result<void> load_incarnation();
   Result<std::int64_t> row_of(const BlockId& block);
 
+  std::filesystem::path path_;
   Database database_;
   std::map<std::string, Statement, std::less<>> statements_;
   std::map<BlockId, std::int64_t> block_rows_;

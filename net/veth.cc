@@ -141,6 +141,16 @@ Result<void, netlink::Refusal> rename_link(netlink::Socket& socket, std::uint32_
   return socket.request(batch);
 }
 
+Result<void, netlink::Refusal> set_link_alias(netlink::Socket& socket, std::uint32_t index,
+                                              const std::string& alias) {
+  netlink::Batch batch;
+  ifinfomsg head{};
+  head.ifi_index = static_cast<int>(index);
+  batch.begin(RTM_SETLINK, 0, head);
+  batch.put_text(IFLA_IFALIAS, alias);
+  return socket.request(batch);
+}
+
 Result<std::vector<ContainerRoute>, netlink::Refusal> list_container_routes(
     netlink::Socket& socket) {
   std::vector<ContainerRoute> routes;

@@ -49,6 +49,8 @@ Result<std::vector<Link>, netlink::Refusal> list_links(netlink::Socket& socket);
 /// EBUSY before Linux 6.2 while the link is up.
 Result<void, netlink::Refusal> rename_link(netlink::Socket& socket, std::uint32_t index,
                                            const std::string& name);
+Result<void, netlink::Refusal> set_link_alias(netlink::Socket& socket, std::uint32_t index,
+                                              const std::string& alias);
 
 /// One of our routes to a container.
 struct ContainerRoute {

@@ -170,6 +170,9 @@ class VethRemover::Body {
   }
 
   void remove(std::string name, std::vector<Address> addresses) {
+    // What has been announced by now is about an earlier link of that name.
+    take_announcements(early_);
+    if (!early_.empty()) signal();
     const std::uint64_t ticket = ++last_ticket_;
     waiting_.emplace(ticket, name);
     by_name_.emplace(name, ticket);
@@ -193,7 +196,7 @@ class VethRemover::Body {
   [[nodiscard]] std::size_t under_way() const { return waiting_.size(); }
 
   std::vector<Removed> take() {
-    std::vector<Removed> removed;
+    std::vector<Removed> removed = std::exchange(early_, {});
     take_announcements(removed);
     std::uint64_t count = 0;
     if (::read(answered_.get(), &count, sizeof count) < 0) return removed;
@@ -232,11 +235,15 @@ class VethRemover::Body {
 
   void announced(const std::string& name, std::vector<Removed>& removed) {
     const auto [first, last] = by_name_.equal_range(name);
+    if (first == last) return;
     for (auto entry = first; entry != last; ++entry) {
       waiting_.erase(entry->second);
       removed.push_back({name, {}});
     }
     by_name_.erase(first, last);
+    // Somebody else was faster: the next link of that name is not meant.
+    const std::lock_guard lock(queues_.mutex);
+    std::erase_if(queues_.line, [&](const Job& job) { return job.name == name; });
   }
 
   void forget(Waiting::iterator waiting) {
@@ -295,6 +302,8 @@ class VethRemover::Body {
   Fd answered_;
   Fd readable_;
   std::vector<std::thread> threads_;
+  /// Announced and not yet taken.
+  std::vector<Removed> early_;
   std::uint64_t last_ticket_ = 0;
   Waiting waiting_;
   std::multimap<std::string, std::uint64_t> by_name_;

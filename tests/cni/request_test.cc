@@ -361,6 +361,22 @@ TEST(IpamRequest, FindsItsKeysBelowIpam) {
   EXPECT_EQ(plain->config.delegated_routes, std::nullopt);
 }
 
+TEST(IpamRequest, KnowsWhoCanDoNothingWithAnAddressAlone) {
+  const auto needs = [](const std::string& main) {
+    const auto request = parse(
+        environment("ADD"), R"({"name":"n","ipam":{"type":"weft-ipam"})" + main + "}", Role::ipam);
+    EXPECT_TRUE(request) << main;
+    return request && request->config.needs_gateway;
+  };
+  EXPECT_TRUE(needs(R"(,"type":"ptp")"));
+  EXPECT_TRUE(needs(R"(,"type":"bridge","isGateway":true)"));
+  EXPECT_TRUE(needs(R"(,"type":"bridge","isDefaultGateway":true)"));
+  EXPECT_FALSE(needs(R"(,"type":"bridge","isGateway":false)"));
+  EXPECT_FALSE(needs(R"(,"type":"macvlan","isGateway":true)"));
+  EXPECT_FALSE(needs(R"(,"type":7)"));
+  EXPECT_FALSE(needs(""));
+}
+
 TEST(IpamRequest, RefusesWhatItDoesNotUnderstandButAtDel) {
   for (const char* ipam :
        {R"({"pool":7})", R"({"routes":{}})", R"({"routes":["10.0.0.0/8"]})",

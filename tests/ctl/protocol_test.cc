@@ -27,6 +27,7 @@ std::vector<Request> every_request() {
                  {{{*Address::parse("10.64.0.1"), *Address::parse("10.64.0.9")}}, {}}},
       DelRequest{attachment},
       AddRequest{attachment, "/n", 1, "", std::nullopt, {}, {}, true},
+      AddRequest{attachment, "/n", 1, "", std::nullopt, {}, {}, true, true},
       DelRequest{attachment, 17},
       SpareRequest{attachment},
       CheckRequest{attachment},

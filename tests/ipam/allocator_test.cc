@@ -616,6 +616,35 @@ TEST_F(Allocation, BlocksThatAreSubnetsKeepTheirFirstTwoAndTheirLast) {
   EXPECT_FALSE(allocator_.configure(settings));
 }
 
+TEST_F(Allocation, WhoNeedsAGatewayHasAPoolWithOneOrAReason) {
+  Settings settings = small_pool();
+  AllocateRequest wanted = request("c");
+  wanted.delegated = true;
+  wanted.needs_gateway = true;
+  auto grant = allocator_.allocate(wanted, at(0));
+  ASSERT_FALSE(grant);
+  EXPECT_EQ(grant.error().reason, Refusal::Reason::bad_request);
+  EXPECT_THAT(grant.error().message, HasSubstr("set pools.small.gateway to true"));
+  // Another pool that has it is taken without being named; what is named is what is taken.
+  PoolSettings lan = settings.pools[0];
+  lan.name = "lan";
+  lan.ipv4 = *Prefix::parse("10.66.0.0/16");
+  lan.ipv6 = *Prefix::parse("fd66::/112");
+  lan.gateway = true;
+  settings.pools.push_back(lan);
+  ASSERT_TRUE(allocator_.configure(settings));
+  grant = allocator_.allocate(wanted, at(0));
+  ASSERT_TRUE(grant) << grant.error().message;
+  EXPECT_EQ(grant->lease.block.pool, "lan");
+  wanted.pool = "small";
+  EXPECT_FALSE(allocator_.allocate(wanted, at(0)));
+  wanted.needs_gateway = false;
+  wanted.pool = "";
+  grant = allocator_.allocate(wanted, at(0));
+  ASSERT_TRUE(grant);
+  EXPECT_EQ(grant->lease.block.pool, "small");
+}
+
 TEST_F(Allocation, WhatOtherPluginsHoldIsNotMistakenForOurs) {
   AllocateRequest wanted = request("a");
   wanted.delegated = true;

@@ -51,6 +51,14 @@ TEST(LinkAlias, OfOthersIsLeftAlone) {
   }
 }
 
+TEST(LinkAlias, SaysWhatItsLinkIsCalledUnlessItIsAbbreviated) {
+  EXPECT_EQ(link_name(*parse_link_alias("weft:p:2:9:net:c1:eth0")),
+            host_ifname({"net", "c1", "eth0"}));
+  const std::string abbreviation = "~0123456789abcdef0123456789abcdef";
+  EXPECT_EQ(link_name(*parse_link_alias("weft:p:2:9:net:" + abbreviation + ":eth0")), std::nullopt);
+  EXPECT_EQ(link_name(*parse_link_alias("weft:p:2:9:" + abbreviation + ":c1:eth0")), std::nullopt);
+}
+
 TEST(Abbreviated, IsTheSameTwiceAndDiffersByText) {
   const Attachment a{"weft", std::string(200, 'a'), "eth0"};
   const Attachment b{"weft", std::string(201, 'a'), "eth0"};

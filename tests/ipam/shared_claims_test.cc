@@ -65,6 +65,21 @@ TEST_F(Shared, CrashAfterIntentAndTheBlockIsTakenMeanwhile) {
   EXPECT_EQ(host.core->statistics().at("p").lost_races, 1U);
 }
 
+TEST_F(Shared, CrashAfterIntentAndTheBlockIsAnnouncedByAnotherMeanwhile) {
+  Host host(world, "h1");
+  host.crash = Crash::before_store;
+  EXPECT_FALSE(host.run());
+  const BlockId block = host.in(ClaimState::claiming)[0];
+  // Its key is gone, and its owner lives: cut off from etcd, say.
+  world.bgp[block].insert("h2");
+  host.crash = Crash::never;
+  host.start();
+  pass(2, {&host});
+  EXPECT_EQ(owner(block), "");
+  ASSERT_THAT(host.in(ClaimState::owned), SizeIs(1));
+  EXPECT_NE(host.in(ClaimState::owned)[0], block);
+}
+
 TEST_F(Shared, CrashAfterStoreWriteBeforeLocalCommit) {
   Host host(world, "h1");
   host.crash = Crash::after_store;
@@ -194,6 +209,25 @@ TEST_F(Shared, LeaseLostWhileTheHostLives) {
   pass(10, {&host});
   EXPECT_THAT(owner(block), HasSubstr("h1"));
   EXPECT_THAT(host.in(ClaimState::owned), SizeIs(1));
+}
+
+TEST_F(Shared, ARestartGoesOnWithItsLeaseAndPutsItsKeysUnderTheOneItHas) {
+  Host host(world, "h1");
+  host.run();
+  const std::string block =
+      fmt::format("/weft/v1/pool/p/block/{}", host.in(ClaimState::owned)[0].index);
+  const std::string name = "/weft/v1/host/h1/incarnation";
+  const std::int64_t first = world.etcd.keys.at(block).lease;
+  EXPECT_EQ(world.etcd.keys.at(name).lease, first);
+  host.start();
+  pass(2, {&host});
+  EXPECT_THAT(world.etcd.leases, SizeIs(1)) << "the one that its name is under";
+  // Without its name it cannot know of the lease: the keys move before that one ends.
+  world.etcd.transact({{}, {kv::Delete{name}}, {}});
+  host.start();
+  pass(2, {&host});
+  EXPECT_NE(world.etcd.keys.at(name).lease, first);
+  EXPECT_EQ(world.etcd.keys.at(block).lease, world.etcd.keys.at(name).lease);
 }
 
 TEST_F(Shared, LeaseLostAndTheBlockIsAnothersNow) {
@@ -341,6 +375,17 @@ TEST_F(Shared, DataLossIsNoticedByARevisionThatGoesBack) {
   world.etcd.lose_everything();
   pass(40, {&host});  // the watch says nothing; the keepalive does
   EXPECT_THAT(owner(block), HasSubstr("h1"));
+}
+
+TEST_F(Shared, DataLossIsNoticedByAWatchThatGoesBack) {
+  Host host(world, "h1");
+  for (int i = 0; i < 9; ++i) world.etcd.revoke(1);
+  host.run();
+  ASSERT_TRUE(host.core->synced());
+  host.core->watched({*host.core->watch_from(), {}, false}, world.now);
+  EXPECT_TRUE(host.core->synced());
+  host.core->watched({2, {}, false}, world.now);
+  EXPECT_FALSE(host.core->synced());
 }
 
 TEST_F(Shared, CompactionMakesItListAgain) {

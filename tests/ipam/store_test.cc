@@ -1,5 +1,6 @@
 #include "ipam/store.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
@@ -121,6 +122,51 @@ TEST_F(Stored, SequenceNumbersGoOn) {
   std::filesystem::create_directory(directory_);
   EXPECT_GT(Store::open(directory_)->next_sequence(), 1'000'000'000'000'000U) << "the wall clock's";
   EXPECT_GT(first, 0U);
+}
+
+/// What an operator, or a cleaner, does to the directory of a weftd that runs.
+TEST_F(Stored, KnowsThatItsFilesAreGoneAndWritesThemAnew) {
+  const auto remove = [&](const char* suffix) {
+    std::filesystem::remove(file().string() + suffix);
+  };
+  const std::vector<std::vector<const char*>> losses{{""}, {"-wal"}, {"", "-wal"}};
+  std::uint64_t sequence = 0;
+  for (const auto& lost : losses) {
+    std::string incarnation;
+    {
+      auto store = Store::open(directory_);
+      ASSERT_TRUE(store);
+      ASSERT_TRUE(store->load("boot-1", Time()));
+      incarnation = store->incarnation();
+      const auto ordinal = static_cast<std::uint32_t>(sequence);
+      ASSERT_TRUE(store->commit({held(fmt::format("a{}", ordinal).c_str(), ordinal, ++sequence)}));
+      EXPECT_EQ(store->loss(), "");
+      for (const char* suffix : lost) remove(suffix);
+      EXPECT_THAT(store->loss(), HasSubstr("was deleted or replaced while weftd runs"));
+      // What was committed before as after.
+      ASSERT_TRUE(store->commit({Claimed{block, ClaimState::owned}}));
+      const auto written = store->write_anew();
+      ASSERT_TRUE(written) << written.error().message;
+      EXPECT_EQ(store->loss(), "");
+      EXPECT_EQ(store->incarnation(), incarnation);
+      ASSERT_TRUE(store->commit({Lent{block, 40 + ordinal, "h2"}}));
+      EXPECT_EQ(store->loss(), "") << "closing the old files has left the new ones alone";
+      // Killed now, all of it is there.
+      std::filesystem::remove_all(directory_ / "copy");
+      std::filesystem::create_directory(directory_ / "copy");
+      for (const char* suffix : {"", "-wal"}) {
+        std::filesystem::copy(file().string() + suffix,
+                              (directory_ / "copy" / "weft.db").string() + suffix);
+      }
+    }
+    auto copy = Store::open(directory_ / "copy");
+    ASSERT_TRUE(copy) << copy.error().message;
+    EXPECT_EQ(copy->moved_aside(), "");
+    EXPECT_EQ(copy->incarnation(), incarnation);
+    const auto changes = copy->load("boot-1", Time());
+    ASSERT_TRUE(changes);
+    EXPECT_EQ(changes->size(), 1 + 2 * sequence) << "a claim, and each time a lease and one lent";
+  }
 }
 
 TEST_F(Stored, OneWeftdAtATime) {

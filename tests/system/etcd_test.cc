@@ -367,6 +367,12 @@ TEST_F(EtcdStore, TlsWithAuthorityAndClientCertificate) {
   EXPECT_TRUE(host.owns(1)) << host.last_fault;
   host.fill(13);
   EXPECT_TRUE(host.owns(2)) << host.last_fault;
+  // The authority is right, and the certificate is another host's.
+  for (std::string& url : claim.endpoints) url.replace(url.find("127.0.0.1"), 9, "localhost");
+  Claimant misled("h2", claim);
+  EXPECT_TRUE(misled.eventually([&] {
+    return misled.last_fault.find("certificate verify failed") != std::string::npos;
+  })) << misled.last_fault;
   std::error_code ignored;
   std::filesystem::remove_all(base, ignored);
 }

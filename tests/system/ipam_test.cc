@@ -179,6 +179,24 @@ TEST_F(Ipam, WithoutGatewaysWeftIpamAnswersAddressesAlone) {
   EXPECT_NE(outside.out.find("10.99.0.0-10.99.0.255 is in no pool"), std::string::npos);
 }
 
+TEST_F(Ipam, WhoNeedsAGatewayIsToldWhichKeyIsMissing) {
+  start("host1");
+  must("ip netns add app");
+  for (const char* main :
+       {R"("type":"ptp")", R"("type":"bridge","bridge":"lan0","isGateway":true)"}) {
+    const std::string type = std::string(main).find("ptp") != std::string::npos ? "ptp" : "bridge";
+    const std::string config = std::string(R"({"cniVersion":"1.0.0","name":"old",)") + main +
+                               R"(,"ipam":{"type":"weft-ipam"}})";
+    const Output refused = plugin(type, "ADD", "app", config);
+    EXPECT_FALSE(refused.ok());
+    EXPECT_NE(refused.out.find("set pools.containers.gateway to true"), std::string::npos)
+        << refused.text();
+    EXPECT_TRUE(held("app").is_null());
+    EXPECT_TRUE(plugin(type, "DEL", "app", config).ok());
+  }
+  EXPECT_EQ(block()["cooling"], 0);
+}
+
 TEST_F(Ipam, HostLocalMovesToWeftWithItsContainersRunning) {
   configure(subnets);
   start("host1");
@@ -339,6 +357,97 @@ TEST_F(Ipam, CheckNamesWhatDiffersAndRepairs) {
   findings({"--repair"});
   EXPECT_EQ(held("ghost")["ipv4"], "10.64.2.193");
   EXPECT_EQ(block()["held"], 1);
+}
+
+TEST_F(Ipam, CheckFindsEveryDamageAndRepairsIt) {
+  configure("", 3600);
+  start("host1");
+  const std::string web = add_container("host1", "web");
+  const std::string link = held("web")["host_ifname"];
+  const std::string alias = json::parse(must("ip -j link show " + link))[0]["ifalias"];
+  const std::string sequence = held("web")["sequence"].dump();
+  struct Damage {
+    const char* name;
+    std::string command;
+    std::string found;
+    std::string repaired;
+  };
+  const std::string element =
+      "nft delete element inet weft addresses { " + link + " . " + web + " }";
+  const std::vector<Damage> damages{
+      {"database", "rm /var/lib/weft/weft.db*", "weft.db was deleted or replaced while weftd runs",
+       ": written anew"},
+      {"alias", "ip link set " + link + " alias mine",
+       "link " + link + " of container fabric/web/eth0 has alias mine and not " + alias,
+       ": put back"},
+      {"element", element, "set addresses lacks the element of " + link, ": made anew"},
+      {"stranger", "nft add element inet weft addresses { " + link + " . 10.9.9.9 }", "10.9.9.9",
+       ", which is no container's: made anew"},
+      {"table", "nft delete table inet weft", "the nft table inet weft is gone", ": made anew"},
+  };
+  for (const Damage& damage : damages) {
+    must(damage.command);
+    const std::string found = findings({});
+    EXPECT_NE(found.find(damage.found), std::string::npos) << damage.name << found;
+    EXPECT_EQ(ctl("host1", {"ipam", "check"})["findings"].size(), 1U) << damage.name << found;
+    const std::string repaired = findings({"--repair"});
+    EXPECT_NE(repaired.find(damage.repaired), std::string::npos) << damage.name << repaired;
+    EXPECT_EQ(findings({}), "[]") << damage.name;
+    EXPECT_TRUE(ping("host1", "web", "10.0.0.0")) << damage.name;
+  }
+  // What is somebody else's to mend is named, and nothing is said to be done that is not.
+  const auto said = [&](const std::string& damage, const std::string& words,
+                        const std::string& remedy) {
+    must(damage);
+    for (const char* how : {"--repair", "--repair"}) {
+      const std::string found = findings({how});
+      EXPECT_NE(found.find(words), std::string::npos) << damage << found;
+      EXPECT_EQ(found.find(web + " of container fabric/web/eth0 has no route"), std::string::npos)
+          << damage << found;
+    }
+    must(remedy);
+    EXPECT_NE(findings({"--repair"}).find(": put back"), std::string::npos) << damage;
+    EXPECT_EQ(findings({}), "[]") << damage;
+  };
+  said("ip link set " + link + " down", "link " + link + " of container fabric/web/eth0 is down",
+       "ip link set " + link + " up");
+  said("ip route replace " + web + "/32 dev eth1 proto static", "has a route of protocol 4 to link",
+       "ip route del " + web + "/32 proto static");
+  // The new database is the old one.
+  stop("host1", SIGKILL);
+  start("host1");
+  EXPECT_EQ(held("web")["sequence"].dump(), sequence);
+  EXPECT_EQ(findings({}), "[]");
+  // A link with somebody's own words on it goes with its container all the same.
+  stop("host1", SIGTERM);
+  configure("");
+  start("host1");
+  must("ip link set " + link + " alias mine");
+  EXPECT_TRUE(
+      eventually([&] { return must("ip -j link show " + link).find(alias) != std::string::npos; }));
+  EXPECT_TRUE(cni("DEL", "host1", "web").ok());
+  EXPECT_FALSE(run("host1", {"ip", "link", "show", link}).ok());
+}
+
+TEST_F(Ipam, ARenamedLinkIsAdoptedThoughTheDatabaseIsLost) {
+  configure("", 3600);
+  start("host1");
+  const std::string web = add_container("host1", "web");
+  const std::string link = held("web")["host_ifname"];
+  for (const char* name : {"debug0", "weftdebug0"}) {
+    stop("host1", SIGKILL);
+    must("rm /var/lib/weft/weft.db*");
+    must("ip link set " + link + " name " + name + " || { ip link set " + link +
+         " down && ip link set " + link + " name " + name + "; }");
+    start("host1");
+    must("ip link set " + link + " up");
+    EXPECT_EQ(held("web").value("ipv4", ""), web) << name << weftd_.at("host1").output();
+    EXPECT_TRUE(pings("web", "10.0.0.0")) << name;
+    EXPECT_EQ(findings({}), "[]") << name;
+  }
+  EXPECT_TRUE(cni("DEL", "host1", "web").ok());
+  EXPECT_EQ(must("ip -o link show type veth | grep -c weft: || true"), "0\n");
+  EXPECT_EQ(block()["held"], 0);
 }
 
 TEST_F(Ipam, ContainersOutliveTheDatabase) {

@@ -6,13 +6,17 @@
 #include <gtest/gtest.h>
 #include <netinet/ip_icmp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 
 #include <array>
+#include <chrono>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "ctl/client.h"
 #include "net/attachment.h"
 #include "net/fd.h"
 #include "net/netns.h"
@@ -35,6 +39,19 @@ class Plugin : public testing::Test {
                                              settings_);
   }
   void kill_weftd() { weftd_.reset(); }
+  /// Others ask this weftd for things too.
+  void start_weftd_among(const test::Standin::Meanwhile& meanwhile) {
+    kill_weftd();
+    weftd_ = std::make_unique<test::Standin>(test::World::path(world_.host()), world_.directory(),
+                                             settings_, std::numeric_limits<int>::max(), meanwhile);
+  }
+  /// The one lease of weftd; none or several: no sequence.
+  ctl::Container held() {
+    const auto reply =
+        ctl::call(world_.socket(), ctl::ContainersRequest{}, std::chrono::seconds(10));
+    const auto* held = reply ? std::get_if<ctl::Containers>(&*reply) : nullptr;
+    return held != nullptr && held->containers.size() == 1 ? held->containers[0] : ctl::Container{};
+  }
   /// What every weft host has: an address for what it sends itself.
   void add_router_address() {
     test::World::in(world_.host(), "ip addr add 10.255.0.11/32 dev lo");
@@ -380,6 +397,86 @@ TEST_F(Plugin, FailureLeavesNothingThoughWeftdDiedMeanwhile) {
   EXPECT_THAT(output.err, HasSubstr("the address is left to weftd's audit"));
   EXPECT_EQ(host_links(), "");
   EXPECT_NE(test::World::in(netns, "ip link show eth0").status, 0);
+}
+
+TEST_F(Plugin, AFailureUndoesItsOwnAllocationAndNoLaterOne) {
+  const std::string netns = world_.add_namespace("c");
+  test::World::in(netns, "ip link add other type veth peer name other2");
+  test::World::in(netns, "ip link set other up");
+  test::World::in(netns, "ip route add default dev other");
+  // By the time the undo comes, the runtime has begun again with another namespace.
+  start_weftd_among([](const ctl::Request& request, const test::Standin::Answer& answer) {
+    const auto* undo = std::get_if<ctl::DelRequest>(&request);
+    if (undo == nullptr) return;
+    answer(ctl::AddRequest{undo->attachment, "/run/netns/next", 77, "", std::nullopt});
+  });
+  const auto failed = call({"ADD", "c1", test::World::path(netns), "eth0",
+                            R"({"cniVersion":"1.0.0","name":"weft","default-route":true})"});
+  EXPECT_EQ(failed.status, 1);
+  EXPECT_EQ(held().netns_inode, 77U);
+}
+
+TEST_F(Plugin, OfTwoAddsAtOnceTheOneThatFailsLeavesTheOtherItsLease) {
+  const std::string netns = world_.add_namespace("c");
+  const std::string path = test::World::path(netns);
+  const std::string link = host_ifname({"weft", "c1", "eth0"});
+  const auto wire = [&] {
+    test::run({"ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", netns});
+  };
+  struct stat file {};
+  ASSERT_EQ(::stat(path.c_str(), &file), 0);
+  const ctl::AddRequest other{{"weft", "c1", "eth0"}, path, file.st_ino, "", std::nullopt};
+  const auto add_fails = [&] {
+    const auto failed = add("c1", netns);
+    EXPECT_EQ(failed.status, 1);
+    EXPECT_THAT(failed.out, HasSubstr("has an interface eth0 already"));
+    EXPECT_EQ(held().netns_inode, file.st_ino) << "of the other";
+    EXPECT_EQ(test::World::in(world_.host(), "ip link show " + link).status, 0) << "of the other";
+  };
+  // The other was first in all, and then: it was second at weftd and first with the link.
+  start_weftd_among([&](const ctl::Request& request, const test::Standin::Answer& answer) {
+    if (!std::holds_alternative<ctl::AddRequest>(request)) return;
+    answer(other);
+    wire();
+  });
+  add_fails();
+  start_weftd_among({});
+  ASSERT_EQ(del("c1").status, 0);
+  start_weftd_among([&](const ctl::Request& request, const test::Standin::Answer&) {
+    if (std::holds_alternative<ctl::AddRequest>(request)) wire();
+  });
+  add_fails();
+  // The other has asked and not yet wired: what fails for a reason of its own leaves it its lease.
+  start_weftd_among({});
+  ASSERT_EQ(del("c1").status, 0);
+  test::World::in(netns, "ip link add other type veth peer name other2");
+  test::World::in(netns, "ip link set other up");
+  test::World::in(netns, "ip route add default dev other");
+  start_weftd_among([&](const ctl::Request& request, const test::Standin::Answer& answer) {
+    if (std::holds_alternative<ctl::AddRequest>(request)) answer(other);
+  });
+  EXPECT_EQ(call({"ADD", "c1", path, "eth0",
+                  R"({"cniVersion":"1.0.0","name":"weft","default-route":true})"})
+                .status,
+            1);
+  EXPECT_EQ(held().netns_inode, file.st_ino);
+}
+
+TEST_F(Plugin, AGcTakesWhatItHasLookedAtAndNothingLater) {
+  const std::string netns = world_.add_namespace("c");
+  ASSERT_EQ(add("c1", netns).status, 0);
+  test::World::in(netns, "ip addr flush dev eth0 scope global");
+  // Dead when GC looks; when it asks for its end the container is there again.
+  start_weftd_among([](const ctl::Request& request, const test::Standin::Answer& answer) {
+    const auto* dead = std::get_if<ctl::DelRequest>(&request);
+    if (dead == nullptr) return;
+    answer(ctl::AddRequest{dead->attachment, "/run/netns/next", 77, "", std::nullopt});
+  });
+  const auto collected =
+      call({"GC", "", "", "", R"({"cniVersion":"1.1.0","name":"weft","type":"weft",
+      "cni.dev/valid-attachments":[]})"});
+  EXPECT_EQ(collected.status, 0) << collected.out;
+  EXPECT_EQ(held().netns_inode, 77U);
 }
 
 TEST_F(Plugin, AStaleVethOfItsOwnGivesWay) {

@@ -57,9 +57,10 @@ class Server {
 
  private:
   ctl::Reply on(const ctl::AddRequest& add) {
-    const auto grant = allocator_.allocate({add.attachment, add.netns, add.netns_inode, add.pool,
-                                            add.addresses, add.ranges, add.delegated},
-                                           Clock::now());
+    const auto grant =
+        allocator_.allocate({add.attachment, add.netns, add.netns_inode, add.pool, add.addresses,
+                             add.ranges, add.delegated, add.needs_gateway},
+                            Clock::now());
     if (!grant) {
       const bool exhausted = grant.error().reason == ipam::Refusal::Reason::exhausted;
       return ctl::Failure{exhausted ? ctl::ErrorCode::exhausted : ctl::ErrorCode::bad_request,
@@ -152,7 +153,8 @@ class Server {
   VethRemover remover_;
 };
 
-void serve_connection(Server& server, const Fd& connection, int& requests) {
+void serve_connection(Server& server, const Fd& connection, int& requests,
+                      const Standin::Meanwhile& meanwhile) {
   std::string received;
   char buffer[4096];
   for (;;) {
@@ -162,6 +164,8 @@ void serve_connection(Server& server, const Fd& connection, int& requests) {
     for (auto end = received.find('\n'); end != std::string::npos; end = received.find('\n')) {
       const auto request = ctl::decode_request(received.substr(0, end));
       received.erase(0, end + 1);
+      if (request && meanwhile)
+        meanwhile(*request, [&](const ctl::Request& other) { return server.answer(other); });
       const std::string line =
           ctl::encode(request ? server.answer(*request) : ctl::Reply(request.error())) + "\n";
       if (::write(connection.get(), line.data(), line.size()) < 0) return;
@@ -172,7 +176,7 @@ void serve_connection(Server& server, const Fd& connection, int& requests) {
 
 [[noreturn]] void serve(const Fd& listener, const std::string& netns,
                         const std::filesystem::path& directory, const ipam::Settings& settings,
-                        int requests) {
+                        int requests, const Standin::Meanwhile& meanwhile) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   const auto host = NetworkNamespace::open(netns);
   if (!host) die(host.error().message);
@@ -184,14 +188,14 @@ void serve_connection(Server& server, const Fd& connection, int& requests) {
   Server server(*std::move(store), settings, *std::move(remover));
   for (;;) {
     const Fd connection(::accept(listener.get(), nullptr, nullptr));
-    serve_connection(server, connection, requests);
+    serve_connection(server, connection, requests, meanwhile);
   }
 }
 
 }  // namespace
 
 Standin::Standin(const std::string& netns, const std::filesystem::path& directory,
-                 const ipam::Settings& settings, int requests) {
+                 const ipam::Settings& settings, int requests, const Meanwhile& meanwhile) {
   // Listening begins before the child does: no client comes too early.
   const std::string path = directory / "weft.sock";
   ::unlink(path.c_str());
@@ -204,7 +208,7 @@ Standin::Standin(const std::string& netns, const std::filesystem::path& director
     die("cannot listen on " + path);
   }
   child_ = ::fork();
-  if (child_ == 0) serve(listener, netns, directory, settings, requests);
+  if (child_ == 0) serve(listener, netns, directory, settings, requests, meanwhile);
 }
 
 Standin::~Standin() {

@@ -88,6 +88,15 @@ TEST_F(Removal, LinksThatComeDoNotWakeItThoseThatGoDo) {
   EXPECT_TRUE(remover_->take().empty()) << "nobody asked for that one";
 }
 
+TEST_F(Removal, TheEndOfAnEarlierLinkOfTheNameIsNoAnswer) {
+  make_veths(world_.add_namespace("c"), 1);
+  ASSERT_EQ(test::World::in(world_.host(), "ip link del weft0").status, 0);
+  make_veths(world_.add_namespace("d"), 1);
+  remove(0);
+  EXPECT_THAT(answers(), testing::ElementsAre(testing::Pair("weft0", 1)));
+  EXPECT_FALSE(exists("weft0"));
+}
+
 TEST_F(Removal, WhatIsNotThereIsRemovedAlready) {
   remove(7);
   std::vector<std::string> failures;
