@@ -137,15 +137,25 @@ struct Monitor::State {
     if (message.type == RTM_NEWROUTE || message.type == RTM_DELROUTE) {
       const auto route = parse_route(message);
       if (!route) return;
-      // The kernel's own doing, told only where nexthop_compat_mode is 1: whatever made it do so, a
-      // nexthop or a link that went, is told of itself, and may have been us.
-      if (message.type == RTM_DELROUTE && message.port == 0 && route->nexthop_id != 0) return;
-      const bool replaced = (message.flags & NLM_F_REPLACE) != 0;
-      handle(RouteEvent{*route, message.type == RTM_DELROUTE, replaced});
+      RouteEvent event{*route, message.type == RTM_DELROUTE};
+      event.replaced = (message.flags & NLM_F_REPLACE) != 0;
+      if (event.deleted && message.port == 0 && route->nexthop_id != 0) {
+        if (went_with_its_source(*route)) return;
+        event.doubtful = route->prefix.family() == Family::ipv6 && spells_out_nexthops(message);
+      }
+      handle(event);
     } else if (message.type == RTM_NEWNEXTHOP || message.type == RTM_DELNEXTHOP) {
       auto object = parse_nexthop(message);
       if (object) handle(NextHopEvent{std::move(*object), message.type == RTM_DELNEXTHOP});
     }
+  }
+
+  /// That the address went has been told.
+  [[nodiscard]] bool went_with_its_source(const Route& route) const {
+    return route.preferred_source &&
+           std::none_of(subnets.begin(), subnets.end(), [&](const auto& subnet) {
+             return subnet.address == *route.preferred_source;
+           });
   }
 
   void dispatch_link(const netlink::Message& message, const Handler& handle) {

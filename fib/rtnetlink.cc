@@ -205,12 +205,18 @@ std::optional<Route> parse_route(const netlink::Message& message) {
         break;
     }
   }
-  // With nexthop_compat_mode 1 the kernel spells the nexthop out beside its id.
-  if (route.nexthop_id != 0) route.ifindex = 0;
+  if (route.nexthop_id != 0) route.ifindex = 0;  // as spells_out_nexthops() has it
   const auto prefix = prefix_of(header->rtm_family, destination, header->rtm_dst_len);
   if (!prefix) return std::nullopt;
   route.prefix = *prefix;
   return route;
+}
+
+bool spells_out_nexthops(const netlink::Message& route) {
+  for (const netlink::Attribute attribute : route.attributes<rtmsg>()) {
+    if (attribute.type() == RTA_OIF || attribute.type() == RTA_MULTIPATH) return true;
+  }
+  return false;
 }
 
 std::optional<NextHopObject> parse_nexthop(const netlink::Message& message) {

@@ -34,6 +34,9 @@ void dump_addresses(netlink::Batch& batch);
 
 /// RTM_NEWROUTE, RTM_DELROUTE; none for cached, multicast, local and broadcast routes.
 std::optional<Route> parse_route(const netlink::Message& message);
+/// A route through a nexthop object that the kernel spells out beside its id, as it does where
+/// nexthop_compat_mode is 1.
+bool spells_out_nexthops(const netlink::Message& route);
 /// RTM_NEWNEXTHOP, RTM_DELNEXTHOP.
 std::optional<NextHopObject> parse_nexthop(const netlink::Message& message);
 /// RTM_NEWLINK, RTM_DELLINK; none for what is not about the interface itself (AF_BRIDGE).

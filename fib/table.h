@@ -32,6 +32,10 @@ struct RouteEvent {
   bool deleted = false;
   /// NLM_F_REPLACE: what stood at (prefix, table, metric) before is gone.
   bool replaced = false;
+  /// Deleted, and perhaps only because its nexthop was, which is told of itself: where
+  /// nexthop_compat_mode is 1 the kernel says so of each IPv6 route, in the words in which it tells
+  /// of one deleted by ioctl (route(8)).
+  bool doubtful = false;
 };
 struct NextHopEvent {
   NextHopObject object;

@@ -9,6 +9,7 @@ void Table::State::observed(const RouteEvent& event, Time now) {
     gone.insert(identity(route));
     dump_again = dump_again || gone.size() > foreign_limit;
   }
+  if (event.doubtful) return perhaps_gone(route, now);
   if (route.protocol == route_protocol) return observed_own(event, now);
   if (event.deleted) {
     drop_foreign(route);
@@ -92,6 +93,15 @@ void Table::State::observed_own(const RouteEvent& event, Time now) {
       e.drifted = e.want != no_target;
       if (e.stale && event.deleted) e.stale = e.unsure = false;
     });
+  });
+}
+
+void Table::State::perhaps_gone(const Route& route, Time now) {
+  kinds_at(route, [&](auto& half, std::uint32_t slot) {
+    const Target have = half.entries[slot].have;
+    if (!is_group(have)) return;
+    const auto& group = objects.at({have});
+    if (group.id == route.nexthop_id && !group.removing) doubt(now);
   });
 }
 

@@ -536,6 +536,8 @@ struct Table::State {
   template <typename Stored>
   void overwritten(Half<Stored>& half, std::uint32_t slot, const Route& route, Time now);
   void observed_own(const RouteEvent& event, Time now);
+  /// Unless its group has gone, too, a dump will tell.
+  void perhaps_gone(const Route& route, Time now);
   void observed(const NextHopEvent& event, Time now);
   void address(const ConnectedSubnet& subnet, bool present, Time now);
   /// One line for all that others did to what is ours, at most each meddling_pause.

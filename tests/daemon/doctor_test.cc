@@ -63,6 +63,16 @@ class DoctorTest : public testing::Test {
     return {};
   }
 
+  /// The command of a finding about networkd, with the host's root in our directory.
+  void run(std::string command) {
+    for (auto at = command.find("/etc"); at != std::string::npos;
+         at = command.find("/etc", at + root_.string().size() + 1)) {
+      command.insert(at, root_.string());
+    }
+    command.replace(command.find("systemctl"), std::string::npos, "true");
+    EXPECT_EQ(std::system(command.c_str()), 0) << command;
+  }
+
   std::filesystem::path root_;
   Patient patient_;
 };
@@ -135,6 +145,23 @@ INSTANTIATE_TEST_SUITE_P(
             "sysctl -w net.ipv6.route.max_size=1048576", "4096"}),
     [](const auto& each) { return std::string(each.param.name); });
 
+TEST_F(DoctorTest, LetsEachLinkIgnoreTheRequestsThatNobodyNeeds) {
+  // From 3 on the address on lo is kept from the uplinks' routers, from 8 on every one.
+  const char* uplink = "net/ipv4/conf/eth0/arp_ignore";
+  const char* veth = "net/ipv4/conf/weft0/arp_ignore";
+  set(uplink, 2);
+  set(veth, 7);
+  for (const Finding& finding : examine(patient_)) {
+    EXPECT_EQ(finding.state, State::good) << finding.subject << " " << finding.message;
+  }
+  set(uplink, 3);
+  set("net/ipv4/conf/all/arp_ignore", 3);
+  const Finding found = about("net.ipv4.conf.eth0.arp_ignore");
+  EXPECT_EQ(found.state, State::wrong);
+  EXPECT_EQ(found.command,
+            "sysctl -w net.ipv4.conf.eth0.arp_ignore=0 net.ipv4.conf.all.arp_ignore=0");
+}
+
 TEST_F(DoctorTest, StrictForAllIsTheGreaterOfBothAndMendedOnTheUplink) {
   set("net/ipv4/conf/all/rp_filter", 1);
   EXPECT_EQ(about("net.ipv4.conf.eth0.rp_filter").state, State::wrong);
@@ -206,6 +233,9 @@ TEST_F(DoctorTest, FindsWhatNetworkdWouldDoToOurRoutes) {
   EXPECT_EQ(about("systemd-networkd").message, "does not run");
   write("run/systemd/netif/state", "");
   EXPECT_EQ(about("systemd-networkd").state, State::wrong);
+  run(about("systemd-networkd").command);
+  EXPECT_EQ(about("systemd-networkd").state, State::good) << "where there was no directory either";
+  std::filesystem::remove_all(root_ / "etc");
   write("usr/lib/systemd/networkd.conf.d/10-weft.conf",
         "# comment\n[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules = no\n"
         "ManageForeignNextHops=no\n");
@@ -213,14 +243,7 @@ TEST_F(DoctorTest, FindsWhatNetworkdWouldDoToOurRoutes) {
   write("etc/systemd/networkd.conf.d/50-site.conf", "[Network]\nManageForeignRoutes=yes\n");
   EXPECT_EQ(about("systemd-networkd").state, State::wrong);
   EXPECT_THAT(about("systemd-networkd").message, HasSubstr("ManageForeignRoutes must be no"));
-  // The command of the finding, with the host's root in our directory.
-  std::string command = about("systemd-networkd").command;
-  for (auto at = command.find("/etc"); at != std::string::npos;
-       at = command.find("/etc", at + root_.string().size() + 1)) {
-    command.insert(at, root_.string());
-  }
-  command.replace(command.find("systemctl"), std::string::npos, "true");
-  EXPECT_EQ(std::system(command.c_str()), 0) << command;
+  run(about("systemd-networkd").command);
   EXPECT_EQ(about("systemd-networkd").state, State::good);
   std::filesystem::remove(root_ / "etc/systemd/networkd.conf.d/zz-weft.conf");
   // A file of the same name in /etc hides that of the package.

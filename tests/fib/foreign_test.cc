@@ -84,6 +84,35 @@ TEST_F(Foreign, RouteIsNotSeenWhereOursIsThoughWeHeardOtherwise) {
   EXPECT_EQ(warnings(), 0U);
 }
 
+TEST_F(Foreign, WhatPerhapsWentWithItsNexthopIsLookedAfterWhereTheNexthopIsThere) {
+  RouteEvent perhaps{kernel.routes.at(key()), true};
+  perhaps.doubtful = true;
+  const std::uint64_t dumps = table->snapshot().dumps;
+  table->observed(perhaps, now);
+  later();
+  EXPECT_EQ(table->snapshot().dumps, dumps + 1);
+  EXPECT_EQ(repairs(Cause::dump), 0U) << "a word of before it was put back";
+  kernel.routes.erase(key());
+  table->observed(perhaps, now);
+  later();
+  EXPECT_EQ(state(place), "installed");
+  EXPECT_TRUE(kernel_has(place));
+  EXPECT_EQ(repairs(Cause::dump), 1U);
+  EXPECT_EQ(repairs(Cause::route_deleted), 0U);
+  EXPECT_EQ(table->snapshot().dumps, dumps + 2);
+
+  NextHopObject gone;
+  gone.id = perhaps.route.nexthop_id;
+  kernel.remove_object(gone.id);
+  table->observed(NextHopEvent{gone, true}, now);
+  table->observed(perhaps, now);
+  rest();
+  later();
+  EXPECT_TRUE(kernel_has(place));
+  EXPECT_EQ(repairs(Cause::nexthop_deleted), 3U) << "two routes and the group";
+  EXPECT_EQ(table->snapshot().dumps, dumps + 2) << "nothing to doubt";
+}
+
 TEST_F(Foreign, RouteWithOurNumberIsOursToWriteOverWhateverItLooksLike) {
   // Appended behind ours, it takes the place when the group goes.
   Route appended = static_route();
