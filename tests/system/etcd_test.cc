@@ -276,6 +276,46 @@ TEST_F(EtcdStore, OneOfThreeMembersKilledOneStoppedOneCutOff) {
   EXPECT_TRUE(host.owns(4)) << host.last_fault;
 }
 
+TEST_F(EtcdStore, TheWatchGoesWhereTheRequestsGo) {
+  Cluster cluster(3);
+  cluster.start();
+  ipam::EtcdClaim claim = claim_on(cluster);
+  claim.lease = seconds(30);
+  Claimant one("h1", claim);
+  ASSERT_TRUE(one.owns(1)) << one.last_fault;
+  ASSERT_EQ(one.etcd->statistics().endpoint, cluster.urls[0]);
+  // Its connections stay open, and the watch would tell nothing any more. After a write that has no
+  // answer all is listed again, after a keepalive it is not.
+  cluster.signal(0, SIGSTOP);
+  ASSERT_TRUE(one.eventually([&] { return one.etcd->statistics().endpoint != cluster.urls[0]; }))
+      << one.last_fault;
+  ipam::EtcdClaim others = claim_on(cluster);
+  others.endpoints.erase(others.endpoints.begin());
+  Claimant two("h2", others);
+  ASSERT_TRUE(two.owns(1)) << two.last_fault;
+  EXPECT_TRUE(one.eventually([&] { return one.core->remote().size() == 2; }));
+  cluster.signal(0, SIGCONT);
+}
+
+TEST_F(EtcdStore, ALeaseThatIsRevokedIsReplacedAtOnce) {
+  Cluster cluster(1);
+  cluster.start();
+  Claimant host("h1", claim_on(cluster));
+  ASSERT_TRUE(host.owns(1)) << host.last_fault;
+  const auto before = host.allocator.claims();
+  const std::string lease = cluster.ctl("lease list | tail -n 1");
+  const auto granted = host.etcd->statistics().operations["grant"].ok;
+  // With a lease of a day, its next keepalive may be a minute away.
+  const auto kept_alive = host.etcd->statistics().operations["keepalive"].ok;
+  ASSERT_THAT(cluster.ctl("lease revoke " + lease), HasSubstr("revoked"));
+  EXPECT_TRUE(host.eventually([&] {
+    return host.etcd->statistics().operations["grant"].ok > granted && host.core->synced() &&
+           host.core->remote().size() == 1 && host.core->complaints(Clock::now()).empty();
+  })) << host.last_fault;
+  EXPECT_EQ(host.allocator.claims(), before);
+  EXPECT_EQ(host.etcd->statistics().operations["keepalive"].ok, kept_alive);
+}
+
 TEST_F(EtcdStore, RestartWithDataLoss) {
   Cluster cluster(1);
   cluster.start();
