@@ -1,13 +1,11 @@
-// Gateways on no subnet of their link: the kernel is told so, what it says otherwise is put right,
-// and what an earlier life left is known for what it is.
+// Gateways on no subnet of their link: the kernel is told so, and what it says otherwise is put
+// right.
 #include <gtest/gtest.h>
 
 #include "tests/fib/desk.h"
 
 namespace weft::fib {
 namespace {
-
-using namespace std::chrono_literals;
 
 constexpr const char* prefix_text = "10.0.1.0/24";
 
@@ -58,15 +56,6 @@ TEST_F(Onlink, IsComparedByACheck) {
   ASSERT_EQ(report.differences.size(), 1U);
   EXPECT_EQ(report.differences[0].what, Difference::What::different);
   EXPECT_EQ(report.differences[0].nexthop_id, gateway().id);
-}
-
-TEST_F(Onlink, IsKnownOfWhatAnEarlierLifeLeft) {
-  start();
-  const CheckReport report = checked();
-  for (const Difference& each : report.differences) {
-    EXPECT_TRUE(each.prefix) << "nexthop " << each.nexthop_id << " is as the dump told";
-  }
-  EXPECT_TRUE(gateway().onlink);
 }
 
 }  // namespace
