@@ -800,7 +800,8 @@ std::string detail(const Route& route, Style style) {
                                  joined(path.gateways, ", ")));
   }
   for (const Path& path : route.paths) {
-    if (path.aggregator.empty()) continue;
+    // Of our own it says what is known.
+    if (path.aggregator.empty() || path.peer == "local") continue;
     text += labelled("aggregated",
                      fmt::format("by {} as {} says", path.aggregator, dash_if_empty(path.peer)));
   }

@@ -75,6 +75,16 @@ struct Bench {
     peer.opened(orders[0].connection, here, now);
     return orders[0].connection;
   }
+  /// The next time it connects by itself.
+  ConnectionId call() {
+    for (int second = 0; second < 3600; ++second) {
+      advance(1s);
+      const auto calls = take<ConnectTo>();
+      if (!calls.empty()) return calls.back().connection;
+    }
+    ADD_FAILURE() << "never connects";
+    return {};
+  }
   void hear(ConnectionId from, const Message& message) {
     std::vector<std::byte> bytes;
     encode(message, bytes);
@@ -264,15 +274,6 @@ TEST(Peer, SaysThatOneWhoIsOnlyWaitedForDoesNotCome) {
 
 TEST(Peer, LogsEachReasonForFailedConnectionsOnceUntilThereIsASession) {
   Bench bench;
-  const auto call = [&] {
-    for (int second = 0; second < 60; ++second) {
-      bench.advance(1s);
-      const auto calls = bench.take<ConnectTo>();
-      if (!calls.empty()) return calls.back().connection;
-    }
-    ADD_FAILURE() << "never connects";
-    return ConnectionId{};
-  };
   const auto logged = [&] {
     std::vector<std::string> lines;
     for (const LogLine& line : std::exchange(bench.out.log, {})) {
@@ -280,18 +281,18 @@ TEST(Peer, LogsEachReasonForFailedConnectionsOnceUntilThereIsASession) {
     }
     return lines;
   };
-  for (int i = 0; i < 5; ++i) bench.peer.failed(call(), "No route to host", bench.now);
+  for (int i = 0; i < 5; ++i) bench.peer.failed(bench.call(), "No route to host", bench.now);
   EXPECT_THAT(logged(), ElementsAre("peer tor1: cannot connect: No route to host"));
-  for (int i = 0; i < 5; ++i) static_cast<void>(call());
+  for (int i = 0; i < 5; ++i) static_cast<void>(bench.call());
   EXPECT_THAT(logged(), ElementsAre(HasSubstr("cannot connect: no answer in")));
-  bench.peer.failed(call(), "No route to host", bench.now);
-  const ConnectionId on = call();
+  bench.peer.failed(bench.call(), "No route to host", bench.now);
+  const ConnectionId on = bench.call();
   EXPECT_THAT(logged(), IsEmpty());
   bench.peer.opened(on, here, bench.now);
   bench.establish(on);
   bench.hear(on, cease(Fault::AdministrativeShutdown, "upgrade"));
   static_cast<void>(logged());
-  for (int i = 0; i < 3; ++i) static_cast<void>(call());
+  for (int i = 0; i < 3; ++i) static_cast<void>(bench.call());
   EXPECT_THAT(logged(), ElementsAre(HasSubstr("no answer in"))) << "a new streak";
   EXPECT_THAT(bench.peer.last_error(), HasSubstr("upgrade"));
   EXPECT_THAT(bench.peer.last_attempt(), HasSubstr("no answer in"));
@@ -480,16 +481,7 @@ TEST(Peer, ResetComesBack) {
 // What was said is worth more than that nobody answers since.
 TEST(Peer, KeepsTheTellingErrorBesideLaterAttempts) {
   Bench bench;
-  const auto call = [&] {
-    for (int second = 0; second < 3600; ++second) {
-      bench.advance(1s);
-      const auto calls = bench.take<ConnectTo>();
-      if (!calls.empty()) return calls.back().connection;
-    }
-    ADD_FAILURE() << "never connects";
-    return ConnectionId{};
-  };
-  const auto attempt = [&](const char* why) { bench.peer.failed(call(), why, bench.now); };
+  const auto attempt = [&](const char* why) { bench.peer.failed(bench.call(), why, bench.now); };
   attempt("Connection timed out");
   EXPECT_THAT(bench.peer.last_error(), HasSubstr("timed out"));
   attempt("Connection refused");
@@ -498,7 +490,7 @@ TEST(Peer, KeepsTheTellingErrorBesideLaterAttempts) {
   EXPECT_THAT(bench.peer.last_error(), HasSubstr("refused"));
   EXPECT_THAT(bench.peer.last_attempt(), HasSubstr("timed out"));
 
-  const ConnectionId on = call();
+  const ConnectionId on = bench.call();
   bench.peer.opened(on, here, bench.now);
   bench.establish(on);
   EXPECT_EQ(bench.peer.last_attempt(), "");
@@ -540,25 +532,16 @@ TEST(Peer, ShowsTheParametersThatItCannotRead) {
 // Each attempt changes the state; how long the peer is away is another matter.
 TEST(Peer, SaysHowLongThereIsNoSession) {
   Bench bench;
-  const auto call = [&] {
-    for (int second = 0; second < 3600; ++second) {
-      bench.advance(1s);
-      const auto calls = bench.take<ConnectTo>();
-      if (!calls.empty()) return calls.back().connection;
-    }
-    ADD_FAILURE() << "never connects";
-    return ConnectionId{};
-  };
   const auto try_twice = [&] {
-    bench.peer.failed(call(), "Connection refused", bench.now);
-    const ConnectionId on = call();
+    bench.peer.failed(bench.call(), "Connection refused", bench.now);
+    const ConnectionId on = bench.call();
     bench.peer.opened(on, here, bench.now);
     bench.peer.closed(on, "Connection reset by peer", bench.now);
   };
   try_twice();
   EXPECT_EQ(bench.peer.since(), t0) << "configured";
 
-  const ConnectionId on = call();
+  const ConnectionId on = bench.call();
   bench.peer.opened(on, here, bench.now);
   bench.establish(on);
   const Time up = bench.now;

@@ -503,5 +503,20 @@ nothing was changed
 )");
 }
 
+// An aggregate of ours is known to us; that a peer sends it back is worth a line.
+TEST(RouteDetail, SaysWhoseAnAggregateOfAPeerIs) {
+  Route route;
+  route.prefix = "10.64.0.48/28";
+  for (const char* peer : {"local", "tor1"}) {
+    Path path;
+    path.peer = peer;
+    path.aggregator = "65001 10.255.0.1";
+    route.paths.push_back(path);
+  }
+  const std::string text = detail(route, plain);
+  EXPECT_THAT(text, HasSubstr("aggregated     by 65001 10.255.0.1 as tor1 says\n"));
+  EXPECT_THAT(text, Not(HasSubstr("as local says")));
+}
+
 }  // namespace
 }  // namespace weft::ctl

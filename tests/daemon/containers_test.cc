@@ -78,9 +78,8 @@ class ContainersTest : public testing::Test {
                       lease.host_ifname, "p" + lease.host_ifname.substr(4), lease.alias));
   }
   static bool has_link(const Attachment& attachment) {
-    return std::filesystem::exists("/sys/class/net") &&
-           std::system(("ip link show " + host_ifname(attachment) + " >/dev/null 2>&1").c_str()) ==
-               0;
+    return std::system(("ip link show " + host_ifname(attachment) + " >/dev/null 2>&1").c_str()) ==
+           0;
   }
 
   using Answered = std::shared_ptr<std::optional<Reply>>;

@@ -223,11 +223,7 @@ TEST_F(Desk, KnowsWhatIsForwardedBeforeTheDumpIsWhole) {
   want("2001:db8:1::/48", table->group({hop(2)}));
   for (int i = 0; i < 20; ++i) want(fmt::format("10.0.{}.0/24", i), table->group({hop(2)}));
   rest();
-  table.emplace(Settings{});
-  table->start(now);
-  auto work = table->take(now);
-  ASSERT_TRUE(work && std::holds_alternative<DumpRequest>(*work));
-  auto parts = kernel.dump(std::get<DumpRequest>(*work));
+  auto parts = dump_of_a_restart();
   ASSERT_GT(parts.size(), 2U);
   DumpPart ipv6_alone;
   ipv6_alone.routes.assign(parts[0].routes.begin(), parts[0].routes.begin() + 1);
@@ -248,11 +244,7 @@ TEST_F(Desk, KnowsWhatIsForwardedBeforeTheDumpIsWhole) {
 TEST_F(Desk, SaysWhatItSweepsAlsoWhenPeersWereFasterThanTheDump) {
   for (int i = 0; i < 20; ++i) want(fmt::format("10.0.{}.0/24", i), table->group({hop(2)}));
   rest();
-  table.emplace(Settings{});
-  table->start(now);
-  auto work = table->take(now);
-  ASSERT_TRUE(work && std::holds_alternative<DumpRequest>(*work));
-  auto parts = kernel.dump(std::get<DumpRequest>(*work));
+  auto parts = dump_of_a_restart();
   ASSERT_GT(parts.size(), 2U);
   table->settle(std::move(parts[0]), now);
   link(2, true);

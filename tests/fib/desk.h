@@ -25,6 +25,14 @@ class Desk : public testing::Test {
     for (std::uint32_t ifindex = 2; ifindex < 6; ++ifindex) link(ifindex, true);
     rest();
   }
+  /// A new table that asks for the kernel's routes, and what the kernel will say, in parts.
+  std::vector<DumpPart> dump_of_a_restart() {
+    table.emplace(Settings{});
+    table->start(now);
+    const auto work = table->take(now);
+    if (!work || !std::holds_alternative<DumpRequest>(*work)) return {};
+    return kernel.dump(std::get<DumpRequest>(*work));
+  }
   void SetUp() override { start(); }
 
   /// The link changes in the kernel and the table is told.

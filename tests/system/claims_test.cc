@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -126,6 +128,39 @@ TEST_F(Claiming, BlocksComeFromEtcdAndNobodyMissesItForAWhile) {
     return warnings(hosts_.a).find("etcd does not answer") == std::string::npos &&
            ask(hosts_.b, "ipam blocks")["blocks"].size() >= 3;
   })) << log(hosts_.a);
+}
+
+/// Installed in a folder of its own, with what is said to be etcd's client there.
+TEST_F(Claiming, AClientOfAnotherVersionOrNoneIsRefusedInWords) {
+  namespace fs = std::filesystem;
+  const fs::path built = WEFT_BINARY_DIR;
+  const fs::path program = hosts_.directory / "usr/sbin/weftd";
+  const fs::path client = hosts_.directory / "usr/lib/weft/etcd.so";
+  fs::create_directories(program.parent_path());
+  fs::create_directories(client.parent_path());
+  fs::copy_file(built / "weftd", program);
+  const std::string config = hosts_.write(
+      "claim.yaml",
+      "node: {asn: 65001, router-id: 10.255.0.1}\n"
+      "pools: {p: {ipv4: 10.64.0.0/24, claim: {etcd: {endpoints: [http://192.0.2.1:2379]}}}}\n"
+      "bgp: {peers: [{address: 192.0.2.2, remote-as: 65002}]}\nexporter: {listen: off}\n");
+  const auto says = [&] {
+    return shell(fmt::format(
+        "ip netns exec {} timeout 20 {} --config {} --state-dir {} --socket {} 2>&1", hosts_.a,
+        program.string(), config, hosts_.directory.string(), socket(hosts_.a)));
+  };
+  EXPECT_THAT(says(), testing::HasSubstr("etcd: the client cannot be loaded: " + client.string()));
+  std::ifstream file(built.parent_path() / "lib/weft/etcd.so", std::ios::binary);
+  std::string octets{std::istreambuf_iterator<char>(file), {}};
+  const std::string version = shell((built / "weftd").string() + " --version");
+  const std::string ours =
+      version.substr(version.find(' ') + 1, version.find('\n') - version.find(' ') - 1);
+  const std::size_t at = octets.find(ours + '\0');
+  ASSERT_NE(at, std::string::npos) << ours;
+  octets[at] = 'x';
+  std::ofstream(client, std::ios::binary) << octets;
+  EXPECT_THAT(says(),
+              testing::HasSubstr(client.string() + " is not of this weftd's version, " + ours));
 }
 
 TEST_F(Claiming, WhoEchoesOurOwnBlockIsNoRivalWhetherOurAsMayComeBackOrNot) {
